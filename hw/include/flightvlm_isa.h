@@ -2,7 +2,7 @@
 #ifndef FLIGHTVLM_ISA_H
 #define FLIGHTVLM_ISA_H
 
-#define FVLM_ISA_HASH 0xa9c01bfdu
+#define FVLM_ISA_HASH 0x292f7198u
 
 #define FVLM_OP_NOP 0x01u
 #define FVLM_OP_HALT 0x02u
@@ -222,6 +222,16 @@
 #define FVLM_VX_SRED_OFF_WIDTH 14u
 #define FVLM_VX_CAUSAL_LSB 242u
 #define FVLM_VX_CAUSAL_WIDTH 1u
+#define FVLM_VX_B_ROW_LSB 243u
+#define FVLM_VX_B_ROW_WIDTH 2u
+#define FVLM_VX_B_ROW_ROW 0u
+#define FVLM_VX_B_ROW_MOD 1u
+#define FVLM_VX_B_ROW_DIV 2u
+#define FVLM_VX_C_ROW_LSB 245u
+#define FVLM_VX_C_ROW_WIDTH 2u
+#define FVLM_VX_C_ROW_ROW 0u
+#define FVLM_VX_C_ROW_MOD 1u
+#define FVLM_VX_C_ROW_DIV 2u
 
 #define FVLM_CSR_AP_CTRL 0x000u /* bit 0 ap_start (write 1; reads 1 until accepted), 1 ap_done (clears on read), 2 ap_idle, 3 ap_ready */
 #define FVLM_CSR_ISA_HASH 0x010u /* hash of ISA table, register map and configuration */

@@ -4,7 +4,7 @@
 
 /* verilator lint_off UNUSEDPARAM */
 package fvlm_isa_pkg;
-  localparam logic [31:0] IsaHash = 32'ha9c01bfd;
+  localparam logic [31:0] IsaHash = 32'h292f7198;
 
   localparam int unsigned SpadWords = 8192;
   localparam int unsigned AbufWords = 16384;
@@ -241,6 +241,16 @@ package fvlm_isa_pkg;
   localparam int unsigned VxSredOffW = 14;
   localparam int unsigned VxCausalLsb = 242;  // row r uses only its first vbase + (r mod rmod) elements (R30, R31)
   localparam int unsigned VxCausalW = 1;
+  localparam int unsigned VxBRowLsb = 243;  // row index of operand b: r, r mod rmod, r div rmod
+  localparam int unsigned VxBRowW = 2;
+  localparam logic [1:0] VX_B_ROW_ROW = 2'd0;
+  localparam logic [1:0] VX_B_ROW_MOD = 2'd1;
+  localparam logic [1:0] VX_B_ROW_DIV = 2'd2;
+  localparam int unsigned VxCRowLsb = 245;  // row index of operand c
+  localparam int unsigned VxCRowW = 2;
+  localparam logic [1:0] VX_C_ROW_ROW = 2'd0;
+  localparam logic [1:0] VX_C_ROW_MOD = 2'd1;
+  localparam logic [1:0] VX_C_ROW_DIV = 2'd2;
 
   localparam int unsigned RegVbase = 30;
   localparam int unsigned RegRmod = 31;
@@ -367,6 +377,8 @@ package fvlm_isa_pkg;
     logic [11:0] d_stride;
     logic [31:0] sred_addr;
     logic [0:0] causal;
+    logic [1:0] b_row;
+    logic [1:0] c_row;
     logic [15:0] vbase;
     logic [15:0] rmod;
     logic [15:0] pc;
@@ -428,13 +440,15 @@ package fvlm_isa_pkg;
         if (((w[11:8] | w[15:12]) & 4'd4) != 4'd0) is_illegal = 1'b1;
       end
       OP_VX: begin
-        if (w[255:243] != '0) is_illegal = 1'b1;
+        if (w[255:247] != '0) is_illegal = 1'b1;
         if (w[31] && w[30:21] != '0) is_illegal = 1'b1;  // rows
         if (w[47] && w[46:37] != '0) is_illegal = 1'b1;  // len
         if (w[177:175] > 3'd4) is_illegal = 1'b1;  // op1
         if (w[180:178] > 3'd4) is_illegal = 1'b1;  // op2
         if (w[184:181] > 4'd6) is_illegal = 1'b1;  // func
         if (w[187:185] > 3'd5) is_illegal = 1'b1;  // red
+        if (w[244:243] > 2'd2) is_illegal = 1'b1;  // b_row
+        if (w[246:245] > 2'd2) is_illegal = 1'b1;  // c_row
         if (((w[11:8] | w[15:12]) & 4'd8) != 4'd0) is_illegal = 1'b1;
         if (w[VxBKindLsb+:VxBKindW] != VX_B_KIND_IMM && w[VxBLsb+27:VxBLsb+18] != '0) is_illegal = 1'b1;
         if (w[VxCKindLsb+:VxCKindW] != VX_C_KIND_IMM && w[VxCLsb+27:VxCLsb+18] != '0) is_illegal = 1'b1;

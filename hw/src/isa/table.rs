@@ -264,6 +264,8 @@ insns! {
         sred_agu 4 agu "reduction result: address generator",
         sred_off 14 off "reduction result: first index in S",
         causal 1 flag "row r uses only its first vbase + (r mod rmod) elements (R30, R31)",
+        b_row 2 ["row" "mod" "div"] "row index of operand b: r, r mod rmod, r div rmod",
+        c_row 2 ["row" "mod" "div"] "row index of operand c",
     }
 }
 
@@ -314,6 +316,9 @@ pub mod names {
     pub const R_MAX: u32 = 3;
     pub const R_ABSMAX: u32 = 4;
     pub const R_ARGMAX: u32 = 5;
+    pub const ROW: u32 = 0;
+    pub const ROW_MOD: u32 = 1;
+    pub const ROW_DIV: u32 = 2;
     pub const D_NONE: u32 = 0;
     pub const D_SPAD: u32 = 1;
     pub const D_ABUF: u32 = 2;

@@ -96,6 +96,27 @@ pub(crate) struct VxOperand {
     /// Address, or f32 bits of an immediate.
     pub value: u32,
     pub stride: u32,
+    /// How the operand's row index follows from the row: `ROW`, `ROW_MOD`, `ROW_DIV`.
+    pub row: u32,
+}
+
+impl VxOperand {
+    /// Row index of the operand for row `r`.
+    pub fn index(&self, r: u32, rmod: u32) -> u32 {
+        match (self.row, rmod) {
+            (ROW, _) | (ROW_MOD, 0) => r,
+            (ROW_MOD, m) => r % m,
+            (_, 0) => 0,
+            (_, m) => r / m,
+        }
+    }
+    /// Rows of the operand that `rows` rows of the command touch.
+    pub fn rows(&self, rows: u32, rmod: u32) -> u32 {
+        match (self.row, rmod) {
+            (ROW_MOD, m) if m != 0 => rows.min(m),
+            _ => self.index(rows - 1, rmod) + 1,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -285,10 +306,10 @@ impl Front {
         }
     }
 
-    fn operand(&self, kind: u32, value: u32, stride: u32) -> VxOperand {
+    fn operand(&self, kind: u32, value: u32, stride: u32, row: u32) -> VxOperand {
         let value =
             if kind == K_IMM { value } else { self.address(value >> 28, value & 0x3_ffff) };
-        VxOperand { kind, value, stride }
+        VxOperand { kind, value, stride, row }
     }
 
     fn resolve(&self, op: &Op) -> Result<Work, FaultCode> {
@@ -337,19 +358,20 @@ impl Front {
 
     fn resolve_vx(&self, x: &isa::Vx) -> Result<VxWork, FaultCode> {
         let (rows, len) = (self.count(x.rows)?, self.count(x.len)?);
-        let (vbase, rmod) = if x.causal != 0 {
+        let (vbase, rmod) = if x.causal | x.b_row | x.c_row != 0 {
             (self.count(isa::reg_count(isa::REG_VBASE))?, self.count(isa::reg_count(isa::REG_RMOD))?)
         } else {
             (0, 0)
         };
         let a_kind = if x.a_kind == A_S { K_S } else { K_SPAD };
-        let a = VxOperand { kind: a_kind, value: self.address(x.a_agu, x.a_off), stride: x.a_stride };
+        let value = self.address(x.a_agu, x.a_off);
+        let a = VxOperand { kind: a_kind, value, stride: x.a_stride, row: ROW };
         Ok(VxWork {
             rows,
             len,
             a,
-            b: self.operand(x.b_kind, x.b, x.b_stride),
-            c: self.operand(x.c_kind, x.c, x.c_stride),
+            b: self.operand(x.b_kind, x.b, x.b_stride, x.b_row),
+            c: self.operand(x.c_kind, x.c, x.c_stride, x.c_row),
             op1: x.op1,
             op2: x.op2,
             func: x.func,

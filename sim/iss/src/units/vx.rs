@@ -15,9 +15,10 @@ pub(crate) fn check_vx(w: &VxWork, m: &Memory) -> Result<(), FaultCode> {
     let words = u64::from(w.len.div_ceil(16));
     let (spad, s) = (m.spad.len() as u64, m.s.len() as u64);
     for x in [&w.a, &w.b, &w.c] {
+        let rows = x.rows(w.rows, w.rmod);
         match x.kind {
-            K_SPAD => check(x.value, w.rows, x.stride, words, spad, FaultCode::Spad)?,
-            K_S => check(x.value, w.rows, x.stride, 1, s, FaultCode::Smem)?,
+            K_SPAD => check(x.value, rows, x.stride, words, spad, FaultCode::Spad)?,
+            K_S => check(x.value, rows, x.stride, 1, s, FaultCode::Smem)?,
             _ => {}
         }
     }
@@ -161,9 +162,10 @@ fn body(w: &VxWork, m: &mut Memory) {
         let offset = if w.rmod != 0 { r % w.rmod } else { r };
         let valid = if w.causal { w.len.min(w.vbase + offset) } else { w.len };
         let mut red = Reduction::new(w.red);
+        let (br, cr) = (w.b.index(r, w.rmod), w.c.index(r, w.rmod));
         for word in 0..w.len.div_ceil(16) {
-            let x = binary(w.op1, load(m, &w.a, r, word), &load(m, &w.b, r, word));
-            let x = binary(w.op2, x, &load(m, &w.c, r, word));
+            let x = binary(w.op1, load(m, &w.a, r, word), &load(m, &w.b, br, word));
+            let x = binary(w.op2, x, &load(m, &w.c, cr, word));
             let mut y = function(w.func, x);
             let active = valid.saturating_sub(16 * word).min(16) as usize;
             y[active..].fill(0.0);

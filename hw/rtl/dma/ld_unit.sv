@@ -1,0 +1,342 @@
+// LD: copies DRAM rows to SPAD or S, gathers rows by indices in S, and expands weight tiles into
+// the weight and scale FIFOs. A command first spends fixed cycles on its address checks (nothing
+// is touched if one fails), then a request side walks the rows (one request a cycle; four cycles
+// a row when gathering) while a sink side places the beats in the order they arrive.
+// Theory of operation and cycle counts: hw/doc/timing.md.
+`default_nettype none
+
+module ld_unit
+(
+    input  logic                   clk_i,
+    input  logic                   rst_ni,
+
+    input  logic                   start_i,
+    input  fvlm_isa_pkg::ld_cmd_t  cmd_i,
+    output logic                   busy_o,
+    output logic                   done_o,
+    output logic                   fault_o,
+    output logic [3:0]             fault_code_o,
+    input  logic                   stop_i,
+    input  logic [31:0]            mem_units_i,
+
+    // Read engine.
+    output logic                   req_valid_o,
+    input  logic                   req_ready_i,
+    output logic [31:0]            req_unit_o,
+    output logic [17:0]            req_beats_o,
+    input  logic                   beat_valid_i,
+    output logic                   beat_ready_o,
+    input  logic [511:0]           beat_data_i,
+    input  logic                   beat_error_i,
+
+    // SPAD write, S write (granted by priority), S read (indices).
+    output logic                   spad_we_o,
+    output logic [31:0]            spad_addr_o,
+    output logic [511:0]           spad_data_o,
+    input  logic                   spad_gnt_i,
+    output logic                   s_we_o,
+    output logic [31:0]            s_addr_o,
+    output logic [31:0]            s_data_o,
+    input  logic                   s_gnt_i,
+    output logic                   s_re_o,
+    output logic [31:0]            s_raddr_o,
+    input  logic [31:0]            s_rdata_i,
+
+    // Weight and scale FIFOs.
+    output logic                   wf_push_o,
+    input  logic                   wf_full_i,
+    output logic                   sf_push_o,
+    input  logic                   sf_full_i,
+    output logic [511:0]           fifo_data_o
+);
+  typedef enum logic [2:0] {
+    StIdle, StDivide, StMultiply, StAdd, StCheck, StRun, StFault
+  } state_e;
+  typedef enum logic [1:0] {GatherRead, GatherMultiply, GatherAdd, GatherRequest} gather_e;
+  typedef enum logic [1:0] {BeatBias, BeatScale, BeatWord} beat_e;
+
+  state_e state_q;
+  fvlm_isa_pkg::ld_cmd_t cmd_q;
+
+  logic is_spad, is_gather, is_scalars, is_weight, empty;
+  assign is_gather  = cmd_q.mode == fvlm_isa_pkg::LD_MODE_GATHER;
+  assign is_scalars = cmd_q.mode == fvlm_isa_pkg::LD_MODE_SCALARS;
+  assign is_weight  = cmd_q.mode == fvlm_isa_pkg::LD_MODE_WEIGHT;
+  assign is_spad    = !is_scalars && !is_weight;
+  assign empty      = (cmd_q.rows == '0) || (!is_weight && cmd_q.len == '0);
+
+  // ---- Setup: groups = ceil(kb / kbg) by restoring division, then the address checks.
+  logic [9:0]  num_q;
+  logic [8:0]  rem_q;
+  logic [9:0]  groups_q;
+  logic [3:0]  div_q;
+  logic [9:0]  rem_shift;
+  logic        div_bit;
+  assign rem_shift = {rem_q, num_q[9]};
+  assign div_bit   = rem_shift >= {2'd0, cmd_q.kbg};
+
+  logic [15:0] rows_less;
+  logic [17:0] row_units;
+  logic [27:0] dst_prod_q;
+  logic [47:0] src_prod_q;
+  logic [33:0] dst_end_q;
+  logic [49:0] src_end_q;
+  logic [32:0] sidx_end_q;
+  logic [10:0] scales;
+  logic [19:0] dst_last;
+  assign rows_less = cmd_q.rows - 16'd1;
+  assign scales    = cmd_q.wscale[0] ? {1'b0, groups_q} : '0;
+  assign row_units = is_weight ? {cmd_q.len, 2'b00} + 18'(scales) + 18'(cmd_q.bias)
+                               : {2'b00, cmd_q.len};
+  assign dst_last  = is_scalars ? {cmd_q.len, 4'd0} : {4'd0, cmd_q.len};
+
+  logic       check_bad;
+  logic [3:0] check_code;
+  always_comb begin
+    check_bad  = 1'b1;
+    check_code = fvlm_isa_pkg::FAULT_DRAM;
+    if (is_weight && (cmd_q.len == '0 || cmd_q.len > 16'(fvlm_isa_pkg::WfifoWords) ||
+                      scales + 11'(cmd_q.bias) > 11'(fvlm_isa_pkg::SfifoWords))) begin
+      check_code = fvlm_isa_pkg::FAULT_WFIFO;
+    end else if (is_spad && dst_end_q > 34'(fvlm_isa_pkg::SpadWords)) begin
+      check_code = fvlm_isa_pkg::FAULT_SPAD;
+    end else if ((is_scalars && dst_end_q > 34'(fvlm_isa_pkg::SWords)) ||
+                 (is_gather && sidx_end_q > 33'(fvlm_isa_pkg::SWords))) begin
+      check_code = fvlm_isa_pkg::FAULT_SMEM;
+    end else if (is_gather || src_end_q <= {18'd0, mem_units_i}) begin
+      check_bad = 1'b0;
+    end
+  end
+
+  // ---- Request side.
+  logic [15:0] req_row_q;
+  logic [31:0] req_unit_q;
+  gather_e     gather_q;
+  logic [31:0] sidx_q;
+  logic [63:0] gather_prod_q;
+  logic [64:0] gather_unit_q;
+  logic        rows_left, gather_bad, req_fire;
+
+  assign rows_left   = req_row_q != cmd_q.rows;
+  assign gather_bad  = gather_unit_q + 65'(cmd_q.len) > {33'd0, mem_units_i};
+  assign req_valid_o = state_q == StRun && rows_left && !stop_i &&
+                       (!is_gather || (gather_q == GatherRequest && !gather_bad));
+  assign req_unit_o  = is_gather ? gather_unit_q[31:0] : req_unit_q;
+  assign req_beats_o = row_units;
+  assign req_fire    = req_valid_o && req_ready_i;
+  assign s_re_o      = state_q == StRun && is_gather && rows_left && gather_q == GatherRead;
+  assign s_raddr_o   = sidx_q;
+
+  // ---- Sink side.
+  logic [15:0] row_q, w_q;
+  logic [31:0] row_addr_q, addr_q;
+  logic [3:0]  lane_q;       // scalar within the beat, or beat within the weight word (low bits)
+  beat_e       kind_q;
+  logic [15:0] group_left_q;
+  logic        write_ok, last_of_row, last_of_beat, beat_fire, finish;
+
+  logic [31:0] lane_word;
+  always_comb begin
+    lane_word = beat_data_i[31:0];
+    case (lane_q)
+      4'd1: lane_word = beat_data_i[63:32];
+      4'd2: lane_word = beat_data_i[95:64];
+      4'd3: lane_word = beat_data_i[127:96];
+      4'd4: lane_word = beat_data_i[159:128];
+      4'd5: lane_word = beat_data_i[191:160];
+      4'd6: lane_word = beat_data_i[223:192];
+      4'd7: lane_word = beat_data_i[255:224];
+      4'd8: lane_word = beat_data_i[287:256];
+      4'd9: lane_word = beat_data_i[319:288];
+      4'd10: lane_word = beat_data_i[351:320];
+      4'd11: lane_word = beat_data_i[383:352];
+      4'd12: lane_word = beat_data_i[415:384];
+      4'd13: lane_word = beat_data_i[447:416];
+      4'd14: lane_word = beat_data_i[479:448];
+      4'd15: lane_word = beat_data_i[511:480];
+      default: lane_word = beat_data_i[31:0];
+    endcase
+  end
+
+  logic beat_good;
+  assign beat_good    = beat_valid_i && !beat_error_i && state_q == StRun;
+  assign spad_we_o    = beat_good && is_spad;
+  assign spad_addr_o  = addr_q;
+  assign spad_data_o  = beat_data_i;
+  assign s_we_o       = beat_good && is_scalars;
+  assign s_addr_o     = addr_q;
+  assign s_data_o     = lane_word;
+  assign wf_push_o    = beat_good && is_weight && kind_q == BeatWord && !wf_full_i;
+  assign sf_push_o    = beat_good && is_weight && kind_q != BeatWord && !sf_full_i;
+  assign fifo_data_o  = beat_data_i;
+
+  always_comb begin
+    write_ok = spad_gnt_i;
+    if (is_scalars) write_ok = s_gnt_i;
+    if (is_weight) write_ok = (kind_q == BeatWord) ? !wf_full_i : !sf_full_i;
+  end
+  assign last_of_beat = !is_scalars || lane_q == 4'd15;
+  assign beat_ready_o = state_q == StRun && (beat_error_i || (write_ok && last_of_beat));
+  assign beat_fire    = beat_good && beat_ready_o;
+  assign last_of_row  = is_weight ? (kind_q == BeatWord && lane_q[1:0] == 2'd3 && w_q + 16'd1 == cmd_q.len)
+                                  : (w_q + 16'd1 == cmd_q.len);
+  assign finish       = beat_fire && last_of_row && row_q == rows_less;
+
+  logic axi_bad, row_bad;
+  assign axi_bad = state_q == StRun && beat_valid_i && beat_error_i;
+  assign row_bad = state_q == StRun && is_gather && rows_left && gather_q == GatherRequest &&
+                   gather_bad;
+
+  assign busy_o  = state_q != StIdle;
+  assign fault_o = (state_q == StCheck && !empty && check_bad) || axi_bad || row_bad;
+  always_comb begin
+    fault_code_o = check_code;
+    if (axi_bad) fault_code_o = fvlm_isa_pkg::FAULT_AXI;
+    else if (row_bad) fault_code_o = fvlm_isa_pkg::FAULT_DRAM;
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      state_q <= StIdle;
+      done_o  <= 1'b0;
+    end else begin
+      done_o <= 1'b0;
+      case (state_q)
+        StIdle: if (start_i) begin
+          state_q <= (cmd_i.mode == fvlm_isa_pkg::LD_MODE_WEIGHT && cmd_i.wscale[0] &&
+                      cmd_i.kbg != '0) ? StDivide : StMultiply;
+        end
+        StDivide: if (div_q == 4'd9) state_q <= StMultiply;
+        StMultiply: state_q <= StAdd;
+        StAdd: state_q <= StCheck;
+        StCheck: begin
+          if (empty) begin
+            state_q <= StIdle;
+            done_o  <= 1'b1;
+          end else state_q <= check_bad ? StFault : StRun;
+        end
+        StRun: begin
+          if (axi_bad || row_bad) state_q <= StFault;
+          else if (finish) begin
+            state_q <= StIdle;
+            done_o  <= 1'b1;
+          end
+        end
+        default: ;
+      endcase
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (state_q == StIdle && start_i) begin
+      cmd_q    <= cmd_i;
+      num_q    <= cmd_i.len[9:0] + {2'd0, cmd_i.kbg} - 10'd1;
+      rem_q    <= '0;
+      groups_q <= {9'd0, cmd_i.kbg == '0};
+      div_q    <= '0;
+    end
+    if (state_q == StDivide) begin
+      div_q    <= div_q + 4'd1;
+      num_q    <= {num_q[8:0], 1'b0};
+      groups_q <= {groups_q[8:0], div_bit};
+      rem_q    <= div_bit ? 9'(rem_shift - {2'd0, cmd_q.kbg}) : rem_shift[8:0];
+    end
+    if (state_q == StMultiply) begin
+      dst_prod_q <= 28'(rows_less) * 28'(cmd_q.dst_stride);
+      src_prod_q <= 48'(rows_less) * 48'(cmd_q.src_stride);
+    end
+    if (state_q == StAdd) begin
+      dst_end_q  <= 34'(dst_prod_q) + 34'(cmd_q.dst_addr) + 34'(dst_last);
+      src_end_q  <= 50'(src_prod_q) + 50'(cmd_q.src_addr) + 50'(row_units);
+      sidx_end_q <= 33'(cmd_q.sidx_addr) + 33'(cmd_q.rows);
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (state_q == StCheck) begin
+      req_row_q  <= '0;
+      req_unit_q <= cmd_q.src_addr;
+      sidx_q     <= cmd_q.sidx_addr;
+      gather_q   <= GatherRead;
+    end
+    if (state_q == StRun) begin
+      if (req_fire) begin
+        req_row_q  <= req_row_q + 16'd1;
+        req_unit_q <= req_unit_q + cmd_q.src_stride;
+        sidx_q     <= sidx_q + 32'd1;
+      end
+      if (is_gather && rows_left) begin
+        case (gather_q)
+          GatherRead: gather_q <= GatherMultiply;
+          GatherMultiply: gather_q <= GatherAdd;
+          GatherAdd: gather_q <= GatherRequest;
+          default: if (req_fire) gather_q <= GatherRead;
+        endcase
+        if (gather_q == GatherMultiply) gather_prod_q <= 64'(s_rdata_i) * 64'(cmd_q.src_stride);
+        if (gather_q == GatherAdd) gather_unit_q <= 65'(gather_prod_q) + 65'(cmd_q.src_addr);
+      end
+    end
+  end
+
+  // First beat kind of a tile, and the words of its first group.
+  beat_e       tile_kind;
+  logic [15:0] full_group, words_after, next_group;
+  always_comb begin
+    tile_kind = BeatWord;
+    if (cmd_q.wscale[0]) tile_kind = BeatScale;
+    if (cmd_q.bias[0]) tile_kind = BeatBias;
+  end
+  assign full_group  = (cmd_q.kbg == '0) ? cmd_q.len : 16'(cmd_q.kbg);
+  assign words_after = cmd_q.len - w_q;
+  assign next_group  = (full_group < words_after) ? full_group : words_after;
+
+  always_ff @(posedge clk_i) begin
+    if (state_q == StCheck) begin
+      row_q        <= '0;
+      w_q          <= '0;
+      lane_q       <= '0;
+      row_addr_q   <= cmd_q.dst_addr;
+      addr_q       <= cmd_q.dst_addr;
+      kind_q       <= tile_kind;
+      group_left_q <= '0;
+    end
+    // Scalars: one lane a granted cycle.
+    if (s_we_o && s_gnt_i) begin
+      lane_q <= lane_q + 4'd1;
+      addr_q <= addr_q + 32'd1;
+    end
+    if (beat_fire) begin
+      if (last_of_row) begin
+        row_q      <= row_q + 16'd1;
+        w_q        <= '0;
+        row_addr_q <= row_addr_q + 32'(cmd_q.dst_stride);
+        addr_q     <= row_addr_q + 32'(cmd_q.dst_stride);
+      end else if (!is_weight) begin
+        w_q    <= w_q + 16'd1;
+        addr_q <= addr_q + 32'd1;
+      end
+      if (is_weight) begin
+        case (kind_q)
+          BeatBias: kind_q <= cmd_q.wscale[0] ? BeatScale : BeatWord;
+          BeatScale: begin
+            kind_q       <= BeatWord;
+            group_left_q <= next_group;
+          end
+          default: begin
+            lane_q <= {2'b00, lane_q[1:0] + 2'd1};
+            if (lane_q[1:0] == 2'd3) begin
+              group_left_q <= group_left_q - 16'd1;
+              if (last_of_row) kind_q <= tile_kind;
+              else begin
+                w_q <= w_q + 16'd1;
+                if (cmd_q.wscale[0] && group_left_q == 16'd1) kind_q <= BeatScale;
+              end
+            end
+          end
+        endcase
+      end
+    end
+  end
+endmodule
+
+`default_nettype wire
