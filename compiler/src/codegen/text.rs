@@ -1,0 +1,276 @@
+//! The language model's entry point: embeds, runs all layers over tiles of the prompt, appends to
+//! the KV cache, computes logits of the last or of all rows, and selects the greedy token.
+
+use super::asm::{abs, agu, vx, Asm, At, Count, Reg, LD, MM, ST, VX};
+use super::layer::{layer_offsets, LayerOffsets, Tower, A_K, A_V, A_V_SCALES, A_WEIGHTS};
+use super::tower::{norm_words, regs, Chip, Dims};
+use super::{choose_tile, text_args};
+use crate::diag::Diagnostic;
+use crate::layout::dram::{DramMap, Kind};
+use crate::layout::onchip::Request;
+use crate::layout::pack::Packed;
+use crate::layout::words;
+use crate::plan::{Layer, Text};
+use flightvlm_hw::config::{HwConfig, TILE};
+use flightvlm_hw::isa::{self, names::*};
+
+const A_IDS: u32 = 12;
+const A_LOGITS: u32 = 13;
+const A_ROPE: u32 = 14;
+/// Logit rows written so far.
+const DONE: Reg = Reg(8);
+/// First row whose logits are wanted.
+const FIRST: Reg = Reg(7);
+
+/// Where everything of the language model lies.
+#[derive(Debug, Clone)]
+pub struct TextLayout {
+    /// Sizes.
+    pub dims: Dims,
+    /// On-chip regions.
+    pub chip: Chip,
+    /// Layer record.
+    pub layer: LayerOffsets,
+    /// Output layer.
+    pub head: Packed,
+    /// Words of a logits row.
+    pub logit_words: u32,
+    layers_base: u32,
+    head_base: u32,
+    norm_base: u32,
+    embed_base: u32,
+    rope_base: u32,
+    k_base: u32,
+    v_base: u32,
+    v_scales_base: u32,
+    ids_base: u32,
+    logits_base: u32,
+    tokens_base: u32,
+}
+
+impl TextLayout {
+    /// The record of one layer (all have the same offsets, each its own weights).
+    pub fn record(&self, layer: &Layer) -> LayerOffsets {
+        layer_offsets(&self.dims, layer, false)
+    }
+}
+
+/// Lays the language model out and adds its regions to the DRAM map.
+pub fn text_layout(
+    text: &Text, visual_rows: usize, max_context: usize, config: &HwConfig, dram: &mut DramMap,
+) -> Result<TextLayout, Diagnostic> {
+    let first: &Layer = text.layers.first().ok_or_else(|| {
+        Diagnostic::new("text model", "at least one layer", "none", "check num_hidden_layers in config.json")
+    })?;
+    let positions = max_context.next_multiple_of(TILE) as u32;
+    let logit_words = words(text.vocab);
+    let (dims, chip) = choose_tile("text model", first, positions, config, |d| {
+        let mut spad = d.spad();
+        spad.push(Request { name: "logits", words: logit_words, from: 9, to: 9 });
+        spad.push(Request { name: "final_norm", words: norm_words(&text.final_norm), from: 0, to: 9 });
+        Chip::fit(&spad, &d.abuf(), &d.s(), config)
+    })?;
+    let layer = layer_offsets(&dims, first, false);
+    let head = Packed::plain(&text.head);
+    for p in layer.projections.iter().map(|x| &x.1).chain([&layer.o.1, &layer.up.1, &layer.down.1, &head]) {
+        crate::layout::pack::check_fits(p, config.wfifo_words, config.sfifo_words)?;
+    }
+    let layers = text.layers.len() as u64;
+    let kv = u64::from(dims.kv_heads) * layers;
+    let mut add = |name: &str, kind, units: u64| {
+        let units = u32::try_from(units).ok();
+        units.and_then(|u| dram.add(name, kind, u)).ok_or_else(|| {
+            Diagnostic::new(
+                name, "a DRAM map below 2^32 units of 64 bytes", "a larger one", "lower --max-context",
+            )
+        })
+    };
+    let row = u64::from(dims.dw);
+    let tile = u64::from(dims.tile_rows);
+    let rope_words = if dims.rope { 2 * dims.half_words } else { 0 };
+    Ok(TextLayout {
+        layers_base: add("text.layers", Kind::Content, layers * u64::from(layer.units))?,
+        norm_base: add("text.final_norm", Kind::Content, u64::from(norm_words(&text.final_norm)))?,
+        head_base: add("text.head", Kind::Content, u64::from(head.units()))?,
+        // Visual tokens follow the table, so that one gather fetches both.
+        embed_base: add("text.embed", Kind::Content, (text.vocab + visual_rows) as u64 * row)?,
+        rope_base: add("text.rope", Kind::Input, u64::from(positions) * u64::from(rope_words))?,
+        k_base: add("text.k_cache", Kind::State, kv * u64::from(dims.k_units()))?,
+        v_base: add("text.v_cache", Kind::State, kv * u64::from(dims.v_units()))?,
+        v_scales_base: add("text.v_scales", Kind::State, kv * u64::from(dims.scw))?,
+        ids_base: add("text.ids", Kind::Input, u64::from(positions / TILE as u32))?,
+        logits_base: add("text.logits", Kind::Output, tile * u64::from(logit_words))?,
+        tokens_base: add("text.tokens", Kind::Output, tile / TILE as u64)?,
+        dims, chip, layer, head, logit_words,
+    })
+}
+
+pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) {
+    use regs::*;
+    let (d, z) = (&l.dims, Reg(0));
+    let t = Tower { d, chip: &l.chip };
+    asm.mark("text: start");
+    asm.vx_sync(0, LD);
+    asm.mm_sync(0, LD);
+    asm.copy(POS, Reg(text_args::POSITION as u32));
+    asm.copy(LEFT, Reg(text_args::ROWS as u32));
+    asm.base(A_IDS, z, l.ids_base);
+    asm.base(A_LOGITS, z, l.logits_base);
+    let layers = text.layers.len() as u32;
+    for (a, base, head_units) in [
+        (A_K, l.k_base, d.k_units()),
+        (A_V, l.v_base, d.v_units()),
+        (A_V_SCALES, l.v_scales_base, d.scw),
+    ] {
+        asm.base(a, z, base);
+        asm.stride(a, 1, z, head_units * d.kv_heads);
+        asm.stride(a, 2, z, head_units);
+        asm.stride(a, 3, z, head_units);
+    }
+    asm.base(A_WEIGHTS, z, l.layers_base);
+    asm.stride(A_WEIGHTS, 1, z, l.layer.units);
+    asm.alu_imm(ALU_ADD, COUNT, LEFT, d.tile_rows - 1);
+    asm.alu_imm(ALU_SHR, COUNT, COUNT, d.tile_rows.trailing_zeros());
+    asm.repeat(COUNT, |asm| {
+        take_tile(asm, d);
+        asm.alu(ALU_ADD, KV_LEN, POS, ROWS);
+        t.set_rows(asm);
+        load_rows(asm, &t, l);
+        asm.repeat(layers, |asm| layer(asm, &t, &text.layers[0], l));
+        head(asm, &t, text, l);
+        asm.alu(ALU_ADD, POS, POS, ROWS);
+        asm.emit(isa::Seta { agu: A_IDS, what: SETA_ADVANCE, rs: 0, imm: d.tile_rows / TILE as u32 });
+        asm.emit(isa::Fence {});
+    });
+    asm.emit(isa::Halt {});
+}
+
+/// ROWS = min(LEFT, tile); LEFT −= ROWS.
+pub(super) fn take_tile(asm: &mut Asm, d: &Dims) {
+    asm.alu_imm(ALU_MIN, regs::ROWS, regs::LEFT, d.tile_rows);
+    asm.alu(ALU_SUB, regs::LEFT, regs::LEFT, regs::ROWS);
+}
+
+/// Embeds the tile's rows and loads their rotary rows.
+fn load_rows(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout) {
+    use regs::*;
+    let d = t.d;
+    asm.mark("text: embedding");
+    asm.alu_imm(ALU_ADD, COUNT, ROWS, 15);
+    asm.alu_imm(ALU_SHR, COUNT, COUNT, 4);
+    asm.emit(isa::Ld {
+        mode: LD_SCALARS,
+        rows: Count::from(1).field(),
+        len: Count::from(COUNT).field(),
+        dst_off: t.s("ids"),
+        src_agu: A_IDS,
+        ..isa::Ld::default()
+    });
+    asm.emit(isa::Ld {
+        mode: LD_GATHER,
+        rows: Count::from(ROWS).field(),
+        len: Count::from(d.dw).field(),
+        dst_off: t.spad("x"),
+        dst_stride: d.dw,
+        src_off: l.embed_base,
+        src_stride: d.dw,
+        sidx_off: t.s("ids"),
+        ..isa::Ld::default()
+    });
+    if d.rope {
+        let row = 2 * d.half_words;
+        asm.alu_imm(ALU_MUL, TMP, POS, row);
+        asm.base(A_ROPE, TMP, l.rope_base);
+        asm.emit(isa::Ld {
+            mode: LD_ROWS,
+            rows: Count::from(ROWS).field(),
+            len: Count::from(row).field(),
+            dst_off: t.spad("rope"),
+            dst_stride: row,
+            src_agu: A_ROPE,
+            src_stride: row,
+            ..isa::Ld::default()
+        });
+    }
+    asm.ld_sync(0, VX);
+    asm.vx_sync(LD, 0);
+}
+
+fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
+    let (d, a) = (t.d, &layer.attention);
+    let norms = t.spad("norms");
+    asm.mark(format!("{} (layer loop)", layer.norm1.path));
+    t.load_norms(asm, At { agu: A_WEIGHTS, off: l.layer.norms }, d.norm_words, norms, VX);
+    asm.vx_sync(LD, 0);
+    t.norm_quantised(asm, &layer.norm1, norms, false, 0);
+    asm.mark(format!("{} (layer loop)", a.q.path));
+    let (at, qkv) = &l.layer.projections[0];
+    t.project(asm, *at, qkv, true, true);
+    if d.rope {
+        t.rotate(asm);
+    }
+    asm.mark(format!("{} (layer loop)", a.path));
+    t.store_keys_values(asm, MM);
+    asm.st_sync(0, LD);
+    asm.ld_sync(ST, 0);
+    t.attend(asm, a.scale, a.causal);
+    t.finish_layer(asm, layer, &l.layer, LD);
+}
+
+/// Final norm, logits of the wanted rows, greedy token of each.
+fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout) {
+    use regs::*;
+    let d = t.d;
+    asm.mark(&text.final_norm.path);
+    let vectors = t.spad("final_norm");
+    t.load_norms(asm, abs(l.norm_base), norm_words(&text.final_norm), vectors, 0);
+    asm.vx_sync(LD, 0);
+    t.norm_quantised(asm, &text.final_norm, vectors, false, 0);
+    asm.mark(&text.head.path);
+    // Rows with logits: all, or one on the last tile.
+    asm.alu_imm(ALU_EQ, COUNT, LEFT, 0);
+    asm.alu(ALU_MUL, TMP, ROWS, Reg(text_args::ALL_LOGITS as u32));
+    asm.alu(ALU_MAX, COUNT, COUNT, TMP);
+    asm.alu(ALU_SUB, FIRST, ROWS, COUNT);
+    let (act, scale) = (A_ROPE, A_ROPE + 1);
+    asm.alu_imm(ALU_MUL, TMP, FIRST, d.dw);
+    asm.base(act, TMP, t.abuf("x8"));
+    asm.stride(act, 1, Reg(0), d.dw);
+    asm.base(scale, FIRST, t.s("x_scale"));
+    asm.stride(scale, 1, Reg(0), 1);
+    asm.stride(A_LOGITS, 1, Reg(0), l.logit_words);
+    asm.mm_sync(VX, 0);
+    let logits = t.spad("logits");
+    asm.repeat(COUNT, |asm| {
+        let p = &l.head;
+        t.load_weights(asm, abs(l.head_base), p);
+        let out = (abs(logits), l.logit_words);
+        t.multiply(asm, 1, p, p.tiles(), (agu(act), d.dw), out, agu(scale), 0, VX);
+        let best = vx(1, text.vocab as u32).a(abs(logits), 0).red(R_ARGMAX, t.s("token"));
+        best.sync(asm, MM, ST);
+        asm.sync(
+            isa::St {
+                mode: ST_ROWS,
+                rows: Count::from(1).field(),
+                len: Count::from(l.logit_words).field(),
+                src_off: logits,
+                dst_agu: A_LOGITS,
+                ..isa::St::default()
+            },
+            VX,
+            0,
+        );
+        asm.emit(isa::St {
+            mode: ST_SCALAR,
+            rows: Count::from(1).field(),
+            len: Count::from(1).field(),
+            src_off: t.s("token"),
+            dst_off: l.tokens_base,
+            dst_stride: 1,
+            pos: Count::from(DONE).field(),
+            ..isa::St::default()
+        });
+        asm.alu_imm(ALU_ADD, DONE, DONE, 1);
+        asm.emit(isa::Fence {});
+    });
+}

@@ -1,0 +1,116 @@
+//! The graph itself and how nodes are appended to it.
+
+use super::id::{NodeId, ValueId, WeightId};
+use super::op::Op;
+use super::ty::{ImageExtents, ValueType};
+
+/// One operator application.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Hugging Face module path, for example `language_model.model.layers.3.self_attn.q_proj`.
+    pub path: String,
+    /// What is computed.
+    pub op: Op,
+    /// Operands, in the order that [`Op`] documents.
+    pub inputs: Vec<ValueId>,
+    /// The defined value; `None` for [`Op::Output`].
+    pub output: Option<ValueId>,
+}
+
+/// A weight: its name in the checkpoint and the shape in which the graph uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightDecl {
+    /// Tensor name in the checkpoint's files.
+    pub name: String,
+    /// Shape as used by the graph; the file may hold the same elements with more dimensions
+    /// (convolution weights).
+    pub shape: Vec<usize>,
+}
+
+impl WeightDecl {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// True for a weight without elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A model's computation. See the module documentation for the invariants.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Graph {
+    /// In topological order.
+    pub nodes: Vec<Node>,
+    /// Type of each value, by [`ValueId`].
+    pub values: Vec<ValueType>,
+    /// By [`WeightId`].
+    pub weights: Vec<WeightDecl>,
+    /// Extents of one image; `None` for text-only models.
+    pub image: Option<ImageExtents>,
+}
+
+impl Graph {
+    /// Appends a node that defines a value of type `ty`.
+    pub fn push(
+        &mut self,
+        path: impl Into<String>,
+        op: Op,
+        inputs: &[ValueId],
+        ty: ValueType,
+    ) -> ValueId {
+        let output = ValueId::from_index(self.values.len());
+        self.values.push(ty);
+        self.nodes.push(Node {
+            path: path.into(),
+            op,
+            inputs: inputs.to_vec(),
+            output: Some(output),
+        });
+        output
+    }
+
+    /// Appends the output node.
+    pub fn push_output(&mut self, path: impl Into<String>, value: ValueId) {
+        self.nodes.push(Node {
+            path: path.into(),
+            op: Op::Output,
+            inputs: vec![value],
+            output: None,
+        });
+    }
+
+    /// Declares a weight.
+    pub fn add_weight(&mut self, name: impl Into<String>, shape: &[usize]) -> WeightId {
+        let id = WeightId::from_index(self.weights.len());
+        self.weights.push(WeightDecl { name: name.into(), shape: shape.to_vec() });
+        id
+    }
+
+    /// Type of a value.
+    pub fn ty(&self, value: ValueId) -> ValueType {
+        self.values[value.index()]
+    }
+
+    /// A node by id.
+    pub fn node(&self, node: NodeId) -> &Node {
+        &self.nodes[node.index()]
+    }
+
+    /// Declaration of a weight.
+    pub fn weight(&self, weight: WeightId) -> &WeightDecl {
+        &self.weights[weight.index()]
+    }
+
+    /// Nodes with their ids, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.nodes.iter().enumerate().map(|(index, node)| (NodeId::from_index(index), node))
+    }
+
+    /// Number of parameters, a shared weight counted once.
+    pub fn parameter_count(&self) -> u64 {
+        self.weights.iter().map(|w| w.len() as u64).sum()
+    }
+}

@@ -1,0 +1,25 @@
+//! The tensor graph of a model: what has to be computed, module by module, in the checkpoint's own names.
+//!
+//! Invariants, checked by [`Graph::verify`]:
+//! - nodes are in topological order, each value is defined once, by one node;
+//! - every value is a row-major f32 matrix `[rows, cols]` whose rows are a symbolic extent ([`Rows`]);
+//! - weights are declared with their shapes, `Linear` weights as `[out, in]`;
+//! - the graph has one vision part at most (rows `Patches` and `Image`, one image at a time) and one text
+//!   part (rows `Prompt`), joined by a single [`Op::MergeImageRows`].
+//!
+//! The graph holds no weight data and knows no device.
+
+mod build;
+mod id;
+mod op;
+mod print;
+mod spec;
+mod ty;
+mod verify;
+
+pub use build::{Graph, Node, WeightDecl};
+pub use id::{NodeId, ValueId, WeightId};
+pub use op::{ActKind, InputKind, Op};
+pub use spec::{ModelSpec, TextSpec, VisionKind, VisionSpec};
+pub use ty::{ImageExtents, Rows, ValueType};
+pub use verify::GraphError;

@@ -1,0 +1,197 @@
+//! The operators, at module granularity. Lowering decides how the hardware computes them.
+
+use super::id::WeightId;
+
+/// What an input node delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InputKind {
+    /// `[patches, 3*p*p]`: one image, patch-major, each row in the flatten order of a Hugging Face
+    /// convolution weight (channel, y, x).
+    Pixels,
+    /// `[prompt, 1]`: token ids.
+    TokenIds,
+}
+
+/// Element-wise activation functions, by their Hugging Face definitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ActKind {
+    /// `x * Phi(x)` with erf (`gelu`).
+    Gelu,
+    /// The tanh approximation (`gelu_pytorch_tanh`, `gelu_new`).
+    GeluTanh,
+    /// `x * sigmoid(1.702 x)` (`quick_gelu`).
+    QuickGelu,
+    /// `x * sigmoid(x)` (`silu`).
+    Silu,
+    /// `max(x, 0)`.
+    Relu,
+}
+
+impl ActKind {
+    /// Spelling in the printed graph.
+    pub fn name(self) -> &'static str {
+        match self {
+            ActKind::Gelu => "gelu",
+            ActKind::GeluTanh => "gelu_tanh",
+            ActKind::QuickGelu => "quick_gelu",
+            ActKind::Silu => "silu",
+            ActKind::Relu => "relu",
+        }
+    }
+
+    /// The kind for a Hugging Face `hidden_act` name.
+    pub fn from_hf(name: &str) -> Option<Self> {
+        Some(match name {
+            "gelu" => ActKind::Gelu,
+            "gelu_pytorch_tanh" | "gelu_new" => ActKind::GeluTanh,
+            "quick_gelu" => ActKind::QuickGelu,
+            "silu" | "swish" => ActKind::Silu,
+            "relu" => ActKind::Relu,
+            _ => return None,
+        })
+    }
+
+    /// The `hidden_act` names that [`ActKind::from_hf`] knows, for messages.
+    pub const HF_NAMES: &'static str =
+        "gelu, gelu_pytorch_tanh, gelu_new, quick_gelu, silu, swish, relu";
+}
+
+/// An operator. Inputs are listed in the order in which [`super::Node::inputs`] holds them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// No inputs.
+    Input(InputKind),
+    /// `x W^T + b`: `[r, in] -> [r, out]`, weight `[out, in]`, bias `[out]`.
+    Linear {
+        /// `[out, in]`.
+        w: WeightId,
+        /// `[out]`.
+        b: Option<WeightId>,
+    },
+    /// Puts the weight row `[cols]` in front: `[patches, c] -> [patches+1, c]` (class token).
+    PrependRow {
+        /// `[cols]`.
+        w: WeightId,
+    },
+    /// Adds row `i` of the table `[rows, cols]` to row `i`.
+    AddPosition {
+        /// `[rows, cols]`.
+        w: WeightId,
+    },
+    /// Layer normalisation over each row (biased variance), then `* w + b`.
+    LayerNorm {
+        /// `[cols]`.
+        w: WeightId,
+        /// `[cols]`.
+        b: WeightId,
+        /// Added to the variance.
+        eps: f32,
+    },
+    /// `x / sqrt(mean(x^2) + eps) * w` over each row.
+    RmsNorm {
+        /// `[cols]`.
+        w: WeightId,
+        /// Added to the mean square.
+        eps: f32,
+    },
+    /// Rotary position embedding, half-split (`rotate_half`): in each head, column `i` pairs with column
+    /// `i + head_dim/2` and turns by `position * inv_freq[i]`. The position is the row's place in the
+    /// whole sequence.
+    Rope {
+        /// Heads in the input (`cols = heads * head_dim`).
+        heads: usize,
+        /// Columns of one head.
+        head_dim: usize,
+        /// `head_dim / 2` angular frequencies, scaling already applied.
+        inv_freq: Vec<f32>,
+        /// Factor on cos and sin.
+        attention_scaling: f32,
+    },
+    /// Softmax attention of q `[r, heads*head_dim]` over k, v `[r, kv_heads*head_dim]`; query head `h`
+    /// reads key/value head `h * kv_heads / heads`. A causal node owns a KV cache over calls and lets row
+    /// at position `p` see positions `0..=p`.
+    Attention {
+        /// Query heads.
+        heads: usize,
+        /// Key/value heads; divides `heads`.
+        kv_heads: usize,
+        /// Columns of one head.
+        head_dim: usize,
+        /// True in language models.
+        causal: bool,
+        /// Factor on q·k before the softmax.
+        scale: f32,
+    },
+    /// Element-wise sum of two equal shapes.
+    Add,
+    /// Element-wise product of two equal shapes.
+    Mul,
+    /// Element-wise activation.
+    Act(ActKind),
+    /// Table look-up: ids `[prompt, 1] -> [prompt, cols]`, weight `[vocab, cols]`.
+    Embedding {
+        /// `[vocab, cols]`.
+        w: WeightId,
+    },
+    /// Text rows `[prompt, c]`, image rows `[image, c]`: the k-th placeholder row of the prompt is
+    /// replaced by the k-th visual token, images one after the other.
+    MergeImageRows {
+        /// Token id that marks a visual token's place.
+        placeholder: u32,
+    },
+    /// Drops the first `count` rows of the vision tower: `[patches(+1), c] -> [image, c]`. Present even
+    /// when `count` is 0, because it turns patch rows into visual tokens.
+    SkipRows {
+        /// Rows to drop.
+        count: usize,
+    },
+    /// The graph's result (logits); defines no value.
+    Output,
+}
+
+impl Op {
+    /// Name of the operator in the printed graph.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Input(InputKind::Pixels) => "input.pixels",
+            Op::Input(InputKind::TokenIds) => "input.token_ids",
+            Op::Linear { .. } => "linear",
+            Op::PrependRow { .. } => "prepend_row",
+            Op::AddPosition { .. } => "add_position",
+            Op::LayerNorm { .. } => "layer_norm",
+            Op::RmsNorm { .. } => "rms_norm",
+            Op::Rope { .. } => "rope",
+            Op::Attention { .. } => "attention",
+            Op::Add => "add",
+            Op::Mul => "mul",
+            Op::Act(_) => "act",
+            Op::Embedding { .. } => "embedding",
+            Op::MergeImageRows { .. } => "merge_image_rows",
+            Op::SkipRows { .. } => "skip_rows",
+            Op::Output => "output",
+        }
+    }
+
+    /// The weights that the operator reads, in printing order.
+    pub fn weights(&self) -> Vec<WeightId> {
+        match self {
+            Op::Linear { w, b } => std::iter::once(*w).chain(*b).collect(),
+            Op::LayerNorm { w, b, .. } => vec![*w, *b],
+            Op::PrependRow { w }
+            | Op::AddPosition { w }
+            | Op::RmsNorm { w, .. }
+            | Op::Embedding { w } => vec![*w],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Number of value inputs.
+    pub fn input_count(&self) -> usize {
+        match self {
+            Op::Input(_) => 0,
+            Op::Attention { .. } => 3,
+            Op::Add | Op::Mul | Op::MergeImageRows { .. } => 2,
+            _ => 1,
+        }
+    }
+}

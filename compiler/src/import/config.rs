@@ -1,0 +1,153 @@
+//! `config.json` (and `generation_config.json`) as facts, with every fault collected.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::families::{supported_architectures, Layout, LLAVA, TEXT, TEXT_ONLY};
+use super::fields::{Fields, FIX_CONFIG};
+use super::text::{self, TextConfig};
+use super::vision::{self, VisionConfig};
+use super::ImportOptions;
+use crate::diag::{Diagnostic, Diagnostics};
+
+/// The whole configuration.
+pub(super) struct Config {
+    pub architecture: String,
+    pub layout: &'static Layout,
+    pub text: TextConfig,
+    pub vision: Option<VisionConfig>,
+    pub image_token_id: Option<u32>,
+    pub bos_ids: Vec<u32>,
+    pub eos_ids: Vec<u32>,
+}
+
+/// Reads the configuration of a checkpoint folder.
+pub(super) fn read(dir: &Path, options: &ImportOptions) -> Result<Config, Diagnostics> {
+    let top = read_object(&dir.join("config.json"))?;
+    let generation_path = dir.join("generation_config.json");
+    let generation = match generation_path.exists() {
+        true => read_object(&generation_path)?,
+        false => Map::new(),
+    };
+    let mut faults = Diagnostics::new();
+    let (architecture, is_llava) = architecture(&top, &mut faults);
+    let config = if is_llava {
+        llava(&top, options, &mut faults)
+    } else {
+        Config {
+            architecture,
+            layout: &TEXT_ONLY,
+            text: text::read("", &top, options.max_context, &mut faults),
+            vision: None,
+            image_token_id: None,
+            bos_ids: Vec::new(),
+            eos_ids: Vec::new(),
+        }
+    };
+    let config = special_tokens(config, &top, &generation, &mut faults);
+    faults.into_result(config)
+}
+
+fn read_object(path: &Path) -> Result<Map<String, Value>, Diagnostic> {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    std::fs::read(path)
+        .map_err(|e| e.to_string())
+        .and_then(|text| serde_json::from_slice(&text).map_err(|e| e.to_string()))
+        .map_err(|got| {
+            let help = "pass a folder that save_pretrained wrote";
+            Diagnostic::new(name, "a JSON object", got, help)
+        })
+}
+
+/// The architecture's name and whether it is of the LLaVA layout. Unknown architectures are reported
+/// and then read by resemblance, so that their unsupported parts are listed, too.
+fn architecture(top: &Map<String, Value>, faults: &mut Diagnostics) -> (String, bool) {
+    let mut fields = Fields::new("", top, faults);
+    let listed = fields.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
+    let model_type = fields.text("model_type");
+    let known: Vec<(&str, &str)> = std::iter::once((LLAVA.architecture, LLAVA.model_type))
+        .chain(TEXT.iter().map(|family| (family.architecture, family.model_type)))
+        .collect();
+    let by_name = |name: &str| known.iter().find(|row| row.0 == name);
+    let by_type = |name: &str| known.iter().find(|row| row.1 == name);
+    let row = match (listed, model_type) {
+        (Some(name), _) => by_name(name),
+        (None, Some(model_type)) => by_type(model_type),
+        (None, None) => None,
+    };
+    let resembles_llava = top.contains_key("text_config") || top.contains_key("vision_config");
+    let Some(row) = row else {
+        let got = listed.or(model_type).unwrap_or("neither architectures nor model_type");
+        let help = "this model family is not supported; further faults below are of its parts";
+        fields.fault("architectures", supported_architectures(), got, help);
+        return (got.to_string(), resembles_llava);
+    };
+    if let Some(found) = model_type.filter(|found| *found != row.1) {
+        let expected = format!("{:?}, as architectures says {}", row.1, row.0);
+        fields.fault("model_type", expected, found, FIX_CONFIG);
+    }
+    (row.0.to_string(), row.0 == LLAVA.architecture)
+}
+
+fn llava(top: &Map<String, Value>, options: &ImportOptions, faults: &mut Diagnostics) -> Config {
+    let mut fields = Fields::new("", top, faults);
+    let empty = Map::new();
+    let mut part = |key: &str| {
+        let object = fields.object(key);
+        if object.is_none() {
+            fields.fault(key, "an object with the part's configuration", "none", FIX_CONFIG);
+        }
+        object
+    };
+    let vision_map = part("vision_config").unwrap_or(&empty);
+    let text_map = part("text_config").unwrap_or(&empty);
+    let ids: Vec<(&str, u64)> = ["image_token_index", "image_token_id"]
+        .into_iter()
+        .filter_map(|key| Some((key, fields.get(key)?.as_u64()?)))
+        .collect();
+    if let [(first, a), (second, b)] = ids[..] {
+        if a != b {
+            fields.fault(second, format!("{a}, as {first}"), b.to_string(), FIX_CONFIG);
+        }
+    }
+    let id = ids.first().map_or(32_000, |(_, id)| *id);
+    let image_token_id = u32::try_from(id).unwrap_or_else(|_| {
+        fields.fault("image_token_index", "a token id", id.to_string(), FIX_CONFIG);
+        0
+    });
+    let tied = fields.flag("tie_word_embeddings", false);
+    let vision = vision::read(top, vision_map, faults);
+    let mut text = text::read("text_config", text_map, options.max_context, faults);
+    text.spec.tied_embeddings |= tied;
+    Config {
+        architecture: LLAVA.architecture.to_string(),
+        layout: &LLAVA,
+        text,
+        vision: Some(vision),
+        image_token_id: Some(image_token_id),
+        bos_ids: Vec::new(),
+        eos_ids: Vec::new(),
+    }
+}
+
+/// `generation_config.json` wins over the top level, which wins over `text_config`.
+fn special_tokens(
+    mut config: Config,
+    top: &Map<String, Value>,
+    generation: &Map<String, Value>,
+    faults: &mut Diagnostics,
+) -> Config {
+    let text = top.get("text_config").and_then(Value::as_object);
+    let sources = [Some(("generation_config", generation)), Some(("", top)), text.map(|t| ("text_config", t))];
+    let mut find = |key: &str| {
+        sources
+            .iter()
+            .flatten()
+            .find_map(|(path, map)| Fields::new(path, map, faults).token_ids(key))
+            .unwrap_or_default()
+    };
+    config.bos_ids = find("bos_token_id");
+    config.eos_ids = find("eos_token_id");
+    config
+}

@@ -1,0 +1,130 @@
+//! From a Hugging Face checkpoint folder to a [`Model`]: graph, facts and weights.
+//!
+//! Families differ by rows of a table (`families`), not by code. Nothing in the folder is trusted:
+//! every fault ends up in [`Diagnostics`], all of one kind at once, and none panics or allocates by a
+//! size that only the file claims. Tokenizer and image processor files are not read here.
+
+mod assemble;
+mod blocks;
+mod checkpoint;
+mod config;
+mod families;
+mod fields;
+mod header;
+mod rope;
+mod text;
+mod vision;
+mod weights;
+
+use std::path::Path;
+
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::graph::{Graph, ModelSpec};
+
+pub use checkpoint::{Checkpoint, TensorFile, TensorRef};
+pub use header::{Dtype, TensorEntry};
+pub use weights::WeightStore;
+pub(crate) use weights::to_f32;
+
+/// Choices of the caller.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// Work from `config.json` alone: shapes are known, values are not.
+    pub no_weights: bool,
+    /// Positions in use at most (`--max-context`); `None`: what the model supports.
+    pub max_context: Option<usize>,
+}
+
+/// An imported model.
+pub struct Model {
+    /// What to compute.
+    pub graph: Graph,
+    /// Facts that users of the graph need.
+    pub spec: ModelSpec,
+    /// The graph's weights.
+    pub weights: WeightStore,
+}
+
+/// Imports the checkpoint folder `dir`.
+pub fn import(dir: &Path, options: &ImportOptions) -> Result<Model, Diagnostics> {
+    let checkpoint = match options.no_weights {
+        true => Ok(None),
+        false => Checkpoint::open(dir).map(Some),
+    };
+    let (config, checkpoint) = match (config::read(dir, options), checkpoint) {
+        (Ok(config), Ok(checkpoint)) => (config, checkpoint),
+        (Err(mut faults), Err(more)) => {
+            faults.extend(more);
+            return Err(faults);
+        }
+        (Err(faults), _) | (_, Err(faults)) => return Err(faults),
+    };
+    let mut blocks = blocks::Blocks::new(checkpoint.as_ref());
+    assemble::model(&mut blocks, &config);
+    let graph = blocks.graph;
+    let spec = spec(&config);
+    let weights = match &checkpoint {
+        None => WeightStore::shapes_only(&graph),
+        Some(checkpoint) => {
+            let tied = spec.text.tied_embeddings;
+            check_tied_head(&graph, checkpoint, tied)?;
+            WeightStore::bind(&graph, checkpoint, &|name| is_harmless(name, &spec))?
+        }
+    };
+    let faults = graph.verify();
+    assert!(faults.is_empty(), "the importer built a bad graph: {}", faults[0]);
+    Ok(Model { graph, spec, weights })
+}
+
+fn spec(config: &config::Config) -> ModelSpec {
+    ModelSpec {
+        architecture: config.architecture.clone(),
+        vision: config.vision.as_ref().map(|vision| vision.spec.clone()),
+        text: config.text.spec.clone(),
+        image_token_id: config.image_token_id,
+        visual_tokens: config.vision.as_ref().map_or(0, |vision| vision.visual_tokens),
+        bos_ids: config.bos_ids.clone(),
+        eos_ids: config.eos_ids.clone(),
+    }
+}
+
+/// A tied model may still carry its output layer, if it equals the embedding table.
+fn check_tied_head(graph: &Graph, checkpoint: &Checkpoint, tied: bool) -> Result<(), Diagnostics> {
+    let table = graph.weights.iter().find(|decl| decl.name.ends_with("embed_tokens.weight"));
+    let table = table.and_then(|decl| checkpoint.tensors.get(&decl.name));
+    let head = checkpoint.tensors.iter().find(|(name, _)| is_head(name));
+    match (table, head) {
+        (Some(table), Some((name, head))) if tied && table.data() != head.data() => {
+            Err(Diagnostic::new(
+                name,
+                "the embedding table, as tie_word_embeddings is true",
+                "other values",
+                "set tie_word_embeddings to false in config.json if the output layer is meant to differ",
+            )
+            .into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_head(name: &str) -> bool {
+    name == "lm_head.weight" || name.ends_with(".lm_head.weight")
+}
+
+/// Tensors that checkpoints carry although the computation doesn't need them: buffers, vision layers
+/// behind the feature layer, the tower's own head.
+fn is_harmless(name: &str, spec: &ModelSpec) -> bool {
+    let buffer = name.ends_with(".position_ids") || name.ends_with("rotary_emb.inv_freq");
+    if buffer || (spec.text.tied_embeddings && is_head(name)) {
+        return true;
+    }
+    let (Some(vision), true) = (&spec.vision, name.contains("vision_tower.")) else {
+        return false;
+    };
+    let beyond = name
+        .split_once(".encoder.layers.")
+        .and_then(|(_, rest)| rest.split('.').next()?.parse::<usize>().ok())
+        .is_some_and(|layer| layer >= vision.layers_used && layer < vision.layers_total);
+    let own_head = ["vision_tower.head.", "vision_model.head."].iter().any(|part| name.contains(part));
+    beyond || own_head || name.contains(".post_layernorm.")
+}

@@ -1,0 +1,126 @@
+//! The language model's part of `config.json`.
+
+use serde_json::{Map, Value};
+
+use super::families::{join, Bias, TextFamily, Window, TEXT};
+use super::fields::{Fields, FIX_CONFIG};
+use super::rope::{self, RopeTable};
+use crate::diag::Diagnostics;
+use crate::graph::{ActKind, TextSpec};
+
+/// Everything the text builder needs.
+pub(super) struct TextConfig {
+    pub spec: TextSpec,
+    pub qkv_bias: bool,
+    pub output_bias: bool,
+    pub mlp_bias: bool,
+    pub activation: ActKind,
+    pub rope: RopeTable,
+}
+
+/// Bounds that no real model reaches; they keep damaged files from asking for absurd sizes.
+pub(super) const WIDTH_MAX: usize = 1 << 18;
+pub(super) const LAYERS_MAX: usize = 1024;
+const VOCAB_MAX: usize = 1 << 24;
+const POSITION_MAX: usize = 1 << 27;
+
+/// Reads a text configuration. `context_max` limits the positions in use (`--max-context`).
+pub(super) fn read(
+    path: &str,
+    map: &Map<String, Value>,
+    context_max: Option<usize>,
+    faults: &mut Diagnostics,
+) -> TextConfig {
+    let mut fields = Fields::new(path, map, faults);
+    let family = family(&mut fields);
+    let heads = fields.size("num_attention_heads", 32, 4096);
+    let hidden = fields.size("hidden_size", family.hidden, WIDTH_MAX);
+    let kv_default = family.kv_heads.unwrap_or(heads);
+    let kv_heads = fields.size("num_key_value_heads", kv_default, 4096);
+    let head_dim = head_dim(&mut fields, hidden, heads);
+    if !heads.is_multiple_of(kv_heads) {
+        let expected = format!("a divisor of num_attention_heads ({heads})");
+        fields.fault("num_key_value_heads", expected, kv_heads.to_string(), FIX_CONFIG);
+    }
+    let max_position = fields.size("max_position_embeddings", family.max_position, POSITION_MAX);
+    let context = context_max.map_or(max_position, |limit| limit.min(max_position));
+    window(&mut fields, family, context);
+    let bias = |fields: &mut Fields<'_, '_>, bias: Bias| match bias {
+        Bias::Never => false,
+        Bias::Always => true,
+        Bias::Key(key) => fields.flag(key, false),
+    };
+    let spec = TextSpec {
+        model_type: family.model_type.to_string(),
+        vocab: fields.size("vocab_size", family.vocab, VOCAB_MAX),
+        hidden,
+        layers: fields.size("num_hidden_layers", 32, LAYERS_MAX),
+        heads,
+        kv_heads,
+        head_dim,
+        intermediate: fields.size("intermediate_size", family.intermediate, WIDTH_MAX * 4),
+        max_position,
+        eps: fields.epsilon("rms_norm_eps", 1e-6),
+        rope_theta: 0.0,
+        tied_embeddings: fields.flag("tie_word_embeddings", false),
+    };
+    let qkv_bias = bias(&mut fields, family.qkv_bias);
+    let output_bias = bias(&mut fields, family.output_bias);
+    let mlp_bias = bias(&mut fields, family.mlp_bias);
+    let activation = activation(&mut fields, "hidden_act", "silu");
+    let rope = rope::read(path, map, head_dim, faults);
+    let spec = TextSpec { rope_theta: rope.theta, ..spec };
+    TextConfig { spec, qkv_bias, output_bias, mlp_bias, activation, rope }
+}
+
+fn family(fields: &mut Fields<'_, '_>) -> &'static TextFamily {
+    let name = fields.text("model_type").unwrap_or("llama");
+    TEXT.iter().find(|family| family.model_type == name).unwrap_or_else(|| {
+        let supported = join(TEXT, |family| family.model_type);
+        fields.fault("model_type", supported, name, "use a supported language model");
+        &TEXT[0]
+    })
+}
+
+fn head_dim(fields: &mut Fields<'_, '_>, hidden: usize, heads: usize) -> usize {
+    let explicit = fields.optional_size("head_dim", 4096);
+    if explicit.is_none() && !hidden.is_multiple_of(heads) {
+        let expected = format!("a multiple of num_attention_heads ({heads}), or an explicit head_dim");
+        fields.fault("hidden_size", expected, hidden.to_string(), FIX_CONFIG);
+    }
+    let head_dim = explicit.unwrap_or((hidden / heads).max(1));
+    if !head_dim.is_multiple_of(2) {
+        fields.fault("head_dim", "an even number", head_dim.to_string(), FIX_CONFIG);
+    }
+    head_dim
+}
+
+/// Full attention equals windowed attention while the context fits into the window.
+fn window(fields: &mut Fields<'_, '_>, family: &TextFamily, context: usize) {
+    let size = match family.window {
+        Window::Never => None,
+        Window::Default(_) if fields.is_null("sliding_window") => None,
+        Window::Default(size) => Some(fields.size("sliding_window", size, POSITION_MAX)),
+        Window::OnRequest => fields
+            .flag("use_sliding_window", false)
+            .then(|| fields.size("sliding_window", 4096, POSITION_MAX)),
+    };
+    if let Some(size) = size.filter(|size| *size < context) {
+        fields.fault(
+            "sliding_window",
+            format!("null, or at least the context of {context} positions"),
+            size.to_string(),
+            "sliding-window attention is not supported; limit the context with --max-context to \
+             the window's size",
+        );
+    }
+}
+
+/// An activation by its Hugging Face name.
+pub(super) fn activation(fields: &mut Fields<'_, '_>, key: &str, default: &'static str) -> ActKind {
+    let name = fields.text(key).unwrap_or(default);
+    ActKind::from_hf(name).unwrap_or_else(|| {
+        fields.fault(key, ActKind::HF_NAMES, name, "use a model with a supported activation");
+        ActKind::Relu
+    })
+}

@@ -1,0 +1,176 @@
+//! Weights of a graph, bound to the tensors of a checkpoint and converted on demand.
+
+use half::{bf16, f16};
+
+use super::checkpoint::{Checkpoint, TensorRef};
+use super::header::Dtype;
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::graph::{Graph, WeightDecl, WeightId};
+
+/// The tensors of a graph's weights, by [`WeightId`]. Holds mapped files, no converted copies.
+pub struct WeightStore {
+    slots: Vec<Slot>,
+    ignored: Vec<String>,
+}
+
+struct Slot {
+    decl: WeightDecl,
+    tensor: Option<TensorRef>,
+}
+
+impl WeightStore {
+    /// A store that knows shapes only (`--no-weights`).
+    pub fn shapes_only(graph: &Graph) -> Self {
+        let slots = graph.weights.iter().map(|decl| Slot { decl: decl.clone(), tensor: None });
+        Self { slots: slots.collect(), ignored: Vec::new() }
+    }
+
+    /// Binds every weight of the graph. Reports all missing tensors in one diagnostic, all unexpected
+    /// ones in another, and every shape or element type that does not fit. `harmless` says which
+    /// tensors a checkpoint may carry although the graph does not use them.
+    pub fn bind(
+        graph: &Graph,
+        checkpoint: &Checkpoint,
+        harmless: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, Diagnostics> {
+        let mut diagnostics = Diagnostics::new();
+        let mut missing = Vec::new();
+        let mut slots = Vec::new();
+        for decl in &graph.weights {
+            let tensor = checkpoint.tensors.get(&decl.name).cloned();
+            match &tensor {
+                None => missing.push(decl.name.as_str()),
+                Some(tensor) => check_tensor(decl, tensor, &mut diagnostics),
+            }
+            slots.push(Slot { decl: decl.clone(), tensor });
+        }
+        let used: std::collections::BTreeSet<&str> =
+            graph.weights.iter().map(|decl| decl.name.as_str()).collect();
+        let extra = checkpoint.tensors.keys().filter(|name| !used.contains(name.as_str()));
+        let (ignored, unexpected): (Vec<String>, Vec<String>) =
+            extra.cloned().partition(|name| harmless(name));
+        if !missing.is_empty() {
+            diagnostics.push(Diagnostic::new(
+                "checkpoint",
+                format!("{} tensors that config.json calls for", graph.weights.len()),
+                format!("{} missing: {}", missing.len(), missing.join(", ")),
+                "check that config.json and the weights are of one model, and that no shard is absent",
+            ));
+        }
+        if !unexpected.is_empty() {
+            diagnostics.push(Diagnostic::new(
+                "checkpoint",
+                "no tensors beyond what config.json calls for",
+                format!("{} unexpected: {}", unexpected.len(), unexpected.join(", ")),
+                "the weights hold parts that config.json does not describe; check that both are of \
+                 one model, or remove these tensors",
+            ));
+        }
+        diagnostics.into_result(Self { slots, ignored })
+    }
+
+    /// True when the weights' values are at hand.
+    pub fn has_data(&self) -> bool {
+        self.slots.iter().all(|slot| slot.tensor.is_some())
+    }
+
+    /// Number of weights.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// True for a store without weights.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Tensor name in the checkpoint.
+    pub fn name(&self, id: WeightId) -> &str {
+        &self.slots[id.index()].decl.name
+    }
+
+    /// Shape in which the graph uses the weight.
+    pub fn shape(&self, id: WeightId) -> &[usize] {
+        &self.slots[id.index()].decl.shape
+    }
+
+    /// Element type in the file; `None` without data.
+    pub fn dtype(&self, id: WeightId) -> Option<Dtype> {
+        self.slots[id.index()].tensor.as_ref().and_then(|tensor| tensor.entry.dtype)
+    }
+
+    /// Tensors of the checkpoint that the graph does not need.
+    pub fn ignored(&self) -> &[String] {
+        &self.ignored
+    }
+
+    /// The weight's values, row-major, as f32. Fails on NaN and infinity, and without data.
+    pub fn load_f32(&self, id: WeightId) -> Result<Vec<f32>, Diagnostic> {
+        let slot = &self.slots[id.index()];
+        let Some(tensor) = &slot.tensor else {
+            return Err(Diagnostic::new(
+                &slot.decl.name,
+                "weights",
+                "a model that was imported from config.json alone",
+                "import the checkpoint without --no-weights",
+            ));
+        };
+        let values = to_f32(tensor).expect("invariant: bind accepts float tensors only");
+        match values.iter().position(|value| !value.is_finite()) {
+            None => Ok(values),
+            Some(index) => Err(Diagnostic::new(
+                &slot.decl.name,
+                "finite values",
+                format!("{} at index {:?}", values[index], unravel(index, &tensor.entry.shape)),
+                "the checkpoint is damaged or training diverged; get or save the weights again",
+            )),
+        }
+    }
+}
+
+fn check_tensor(decl: &WeightDecl, tensor: &TensorRef, diagnostics: &mut Diagnostics) {
+    let entry = &tensor.entry;
+    if !entry.dtype.is_some_and(Dtype::is_float) {
+        diagnostics.push(Diagnostic::new(
+            &decl.name,
+            "element type F32, F16 or BF16",
+            &entry.dtype_name,
+            "save the model unquantised, in float32, float16 or bfloat16",
+        ));
+    }
+    // A convolution weight [out, c, p, p] is used as [out, c*p*p]: same elements, same order.
+    let flat: usize = entry.shape.iter().skip(1).product();
+    let folded = entry.shape.len() == 4 && decl.shape == [entry.shape[0], flat];
+    if entry.shape != decl.shape && !folded {
+        diagnostics.push(Diagnostic::new(
+            &decl.name,
+            format!("shape {:?} (from config.json)", decl.shape),
+            format!("shape {:?} (in the file)", entry.shape),
+            "check that config.json and the weights are of one model",
+        ));
+    }
+}
+
+/// Values of a float tensor as f32; `None` for other element types.
+pub(crate) fn to_f32(tensor: &TensorRef) -> Option<Vec<f32>> {
+    let data = tensor.data();
+    Some(match tensor.entry.dtype? {
+        Dtype::F32 => data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        Dtype::F16 => {
+            data.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect()
+        }
+        Dtype::Bf16 => {
+            data.as_chunks::<2>().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect()
+        }
+        Dtype::I64 | Dtype::I32 => return None,
+    })
+}
+
+fn unravel(mut index: usize, shape: &[usize]) -> Vec<usize> {
+    let mut out = vec![0; shape.len()];
+    for (slot, &dim) in out.iter_mut().zip(shape).rev() {
+        *slot = index % dim.max(1);
+        index /= dim.max(1);
+    }
+    out
+}

@@ -1,0 +1,170 @@
+//! The fused form of a model: towers of transformer layers, each a fixed sequence of fused
+//! operations. [`fuse`] finds it in the graph; code generation walks it.
+//!
+//! Fusions: norm + quantise, linear + bias, linear + residual add + the next norm's statistic,
+//! activation + product + quantise, attention as one sequence. The layers of a tower have one
+//! shape, so that the program can loop over them.
+
+mod fuse;
+mod print;
+
+pub use fuse::fuse;
+
+use crate::graph::{ActKind, WeightId};
+
+/// A linear layer: weight `[cols_out, cols_in]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Linear {
+    /// Module path.
+    pub path: String,
+    /// Weight.
+    pub w: WeightId,
+    /// Bias.
+    pub b: Option<WeightId>,
+    /// Input columns.
+    pub cols_in: usize,
+    /// Output columns.
+    pub cols_out: usize,
+}
+
+/// A normalisation with its weight.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Norm {
+    /// Module path.
+    pub path: String,
+    /// Weight.
+    pub w: WeightId,
+    /// Bias: present for LayerNorm, absent for RMSNorm.
+    pub b: Option<WeightId>,
+    /// Added to the variance or mean square.
+    pub eps: f32,
+    /// Columns.
+    pub cols: usize,
+}
+
+/// Rotary embedding.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rope {
+    /// `head_dim / 2` angular frequencies.
+    pub inv_freq: Vec<f32>,
+    /// Factor on cos and sin.
+    pub scaling: f32,
+}
+
+/// Attention with its projections.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attention {
+    /// Module path.
+    pub path: String,
+    /// Query projection.
+    pub q: Linear,
+    /// Key projection.
+    pub k: Linear,
+    /// Value projection.
+    pub v: Linear,
+    /// Output projection.
+    pub o: Linear,
+    /// Query heads.
+    pub heads: usize,
+    /// Key/value heads.
+    pub kv_heads: usize,
+    /// Columns of a head.
+    pub head_dim: usize,
+    /// Factor on the scores.
+    pub scale: f32,
+    /// Causal mask.
+    pub causal: bool,
+    /// Rotary embedding of queries and keys.
+    pub rope: Option<Rope>,
+}
+
+/// Feed-forward block.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Mlp {
+    /// down(act(gate(x)) · up(x))
+    Gated {
+        /// Gate projection.
+        gate: Linear,
+        /// Up projection.
+        up: Linear,
+        /// Down projection.
+        down: Linear,
+        /// Activation.
+        act: ActKind,
+    },
+    /// down(act(up(x)))
+    Plain {
+        /// First linear.
+        up: Linear,
+        /// Second linear.
+        down: Linear,
+        /// Activation.
+        act: ActKind,
+    },
+}
+
+/// A pre-norm transformer layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// Norm in front of attention.
+    pub norm1: Norm,
+    /// Attention.
+    pub attention: Attention,
+    /// Norm in front of the feed-forward block.
+    pub norm2: Norm,
+    /// Feed-forward block.
+    pub mlp: Mlp,
+}
+
+/// Vision tower and projector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vision {
+    /// Rows inside the tower (patches and class row).
+    pub rows: usize,
+    /// True when row 0 is the class row.
+    pub has_class: bool,
+    /// Patch embedding.
+    pub patch: Linear,
+    /// Class row.
+    pub class_row: Option<WeightId>,
+    /// Position table `[rows, cols]`.
+    pub position: Option<WeightId>,
+    /// Norm in front of the layers (CLIP).
+    pub pre_norm: Option<Norm>,
+    /// Layers.
+    pub layers: Vec<Layer>,
+    /// Norm behind the layers, where the feature layer includes it.
+    pub post_norm: Option<Norm>,
+    /// Rows dropped in front of the projector.
+    pub skip_rows: usize,
+    /// Visual tokens.
+    pub tokens: usize,
+    /// Projector: linear layers with an optional activation behind each.
+    pub projector: Vec<(Linear, Option<ActKind>)>,
+}
+
+/// Language model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Text {
+    /// Embedding table `[vocab, hidden]`.
+    pub embed: WeightId,
+    /// Rows of the table.
+    pub vocab: usize,
+    /// Residual width.
+    pub hidden: usize,
+    /// Layers.
+    pub layers: Vec<Layer>,
+    /// Final norm.
+    pub final_norm: Norm,
+    /// Output layer.
+    pub head: Linear,
+}
+
+/// A fused model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Vision part.
+    pub vision: Option<Vision>,
+    /// Text part.
+    pub text: Text,
+}

@@ -1,0 +1,66 @@
+//! One printer, deterministic.
+
+use super::{Layer, Linear, Mlp, Norm, Plan};
+use std::fmt;
+
+fn linear(l: &Linear) -> String {
+    format!("linear {}->{}{} {}", l.cols_in, l.cols_out, if l.b.is_some() { " +bias" } else { "" }, l.path)
+}
+
+fn norm(n: &Norm) -> String {
+    let kind = if n.b.is_some() { "layer_norm" } else { "rms_norm" };
+    format!("{kind} {} eps {:e} {}", n.cols, n.eps, n.path)
+}
+
+fn layer(f: &mut fmt::Formatter<'_>, l: &Layer) -> fmt::Result {
+    let a = &l.attention;
+    writeln!(f, "    norm+quant {}", norm(&l.norm1))?;
+    for p in [&a.q, &a.k, &a.v] {
+        writeln!(f, "    {}", linear(p))?;
+    }
+    writeln!(
+        f,
+        "    attention heads {} kv {} head_dim {} scale {}{}{}",
+        a.heads, a.kv_heads, a.head_dim, a.scale,
+        if a.causal { " causal" } else { "" },
+        if a.rope.is_some() { " rope" } else { "" }
+    )?;
+    writeln!(f, "    linear+residual+statistic {}", linear(&a.o))?;
+    writeln!(f, "    norm+quant {}", norm(&l.norm2))?;
+    let (ups, down, act) = match &l.mlp {
+        Mlp::Gated { gate, up, down, act } => (vec![gate, up], down, act),
+        Mlp::Plain { up, down, act } => (vec![up], down, act),
+    };
+    for u in ups {
+        writeln!(f, "    {}", linear(u))?;
+    }
+    writeln!(f, "    {}+quant", act.name())?;
+    writeln!(f, "    linear+residual {}", linear(down))
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(v) = &self.vision {
+            writeln!(f, "vision rows {} tokens {} skip {}", v.rows, v.tokens, v.skip_rows)?;
+            writeln!(f, "  patch {}", linear(&v.patch))?;
+            if let Some(n) = &v.pre_norm {
+                writeln!(f, "  {}", norm(n))?;
+            }
+            if let Some(first) = v.layers.first() {
+                writeln!(f, "  loop {} layers", v.layers.len())?;
+                layer(f, first)?;
+            }
+            for (l, act) in &v.projector {
+                writeln!(f, "  projector {} {}", linear(l), act.map_or("", |a| a.name()))?;
+            }
+        }
+        let t = &self.text;
+        writeln!(f, "text vocab {} hidden {}", t.vocab, t.hidden)?;
+        if let Some(first) = t.layers.first() {
+            writeln!(f, "  loop {} layers", t.layers.len())?;
+            layer(f, first)?;
+        }
+        writeln!(f, "  {}", norm(&t.final_norm))?;
+        writeln!(f, "  head {}", linear(&t.head))
+    }
+}

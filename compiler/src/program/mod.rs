@@ -1,0 +1,105 @@
+//! A compiled program: code, weights as the hardware streams them, and what the driver needs to
+//! know to run it. [`file`] is its form on disk.
+
+mod file;
+
+pub(crate) use file::verify;
+pub use file::{read, write, ProgramError, MAGIC, VERSION};
+
+use crate::graph::ModelSpec;
+use crate::layout::dram::DramMap;
+use flightvlm_hw::config::HwConfig;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What the driver needs for the language model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TextMeta {
+    /// pc of the entry point.
+    pub entry: u32,
+    /// Positions that the cache holds.
+    pub max_context: usize,
+    /// Rows of a tile: the most rows whose logits one launch can give.
+    pub tile_rows: usize,
+    /// Rows of the embedding table.
+    pub vocab: usize,
+    /// DRAM units of a residual row (embedding row, visual token).
+    pub row_units: u32,
+    /// DRAM units of a logits row.
+    pub logit_units: u32,
+    /// Rotary table: words of each half (cos, sin) of a row; 0 without.
+    pub rope_half_words: u32,
+    /// Angular frequencies.
+    pub rope_inv_freq: Vec<f32>,
+    /// Factor on cos and sin.
+    pub rope_scaling: f32,
+}
+
+/// What the driver needs for the vision tower.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VisionMeta {
+    /// pc of the entry point.
+    pub entry: u32,
+    /// Rows in the tower.
+    pub rows: usize,
+    /// Row 0 is the class row: the driver leaves its pixels zero.
+    pub has_class: bool,
+    /// Pixels of a patch (columns of a row).
+    pub pixel_cols: usize,
+    /// DRAM units of a pixel row.
+    pub pixel_units: u32,
+    /// Visual tokens of an image.
+    pub tokens: usize,
+    /// Image slots.
+    pub slots: usize,
+}
+
+/// Everything but code and weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Hash of ISA and configuration that the code is for.
+    pub isa_hash: u32,
+    /// Configuration that the code is for.
+    pub config: HwConfig,
+    /// Weight format.
+    pub weights: String,
+    /// Facts about the model.
+    pub model: ModelSpec,
+    /// DRAM regions.
+    pub dram: DramMap,
+    /// Instructions.
+    pub code_len: u32,
+    /// First instruction of each part of the model, for reports.
+    pub marks: Vec<(u32, String)>,
+    /// Language model.
+    pub text: TextMeta,
+    /// Vision tower.
+    pub vision: Option<VisionMeta>,
+    /// On-chip maps as text, for `inspect`.
+    pub onchip: String,
+}
+
+impl Meta {
+    /// The part of the model that the instruction at `pc` computes.
+    pub fn part(&self, pc: u32) -> &str {
+        let found = self.marks.iter().take_while(|(at, _)| *at <= pc).last();
+        found.map_or("unknown", |(_, what)| what)
+    }
+}
+
+/// A program in memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Program {
+    /// Description.
+    pub meta: Meta,
+    /// Encoded instructions, padded to a unit.
+    pub code: Vec<u8>,
+    /// Contents of the DRAM regions of kind `Content` (all but the code); empty when compiled
+    /// without weights.
+    pub contents: BTreeMap<String, Vec<u8>>,
+    /// Tokenizer, preprocessing, templates, by file name.
+    pub assets: BTreeMap<String, Vec<u8>>,
+}
+
+/// Name of the code's DRAM region.
+pub const CODE_REGION: &str = "code";

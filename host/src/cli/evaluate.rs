@@ -1,0 +1,118 @@
+//! `flightvlm evaluate`.
+
+use super::args::{DeviceArgs, GenerateArgs, ModelArgs};
+use super::output::{print, print_json, PendingFile};
+use super::progress::{bar, interrupt_flag};
+use super::score::{is_right, read_questions, Question, Score};
+use crate::device::{open, Device, RunStats};
+use crate::generate::{generate, Answer, Finish};
+use crate::image::decode_file;
+use crate::prompt::{prepare, user_turn};
+use crate::source::Source;
+use anyhow::{Context, Result};
+use serde_json::json;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Measure exact-match accuracy on questions about pictures
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// One JSON object per line: image, question, answer, kind
+    #[arg(long, value_name = "FILE")]
+    questions: PathBuf,
+    /// Ask only the first N
+    #[arg(long, value_name = "N", value_parser = super::args::positive)]
+    limit: Option<usize>,
+    /// Write every answer to this file, one JSON object per line
+    #[arg(long, value_name = "FILE")]
+    transcript: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    generate: GenerateArgs,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn main(args: Args) -> Result<()> {
+    crate::device::find(&args.device.device)?;
+    let questions = read_questions(&args.questions, args.limit)?;
+    let source = args.model.open()?;
+    let mut transcript = args.transcript.as_deref().map(PendingFile::create).transpose()?;
+    let mut device = open(&args.device.device, &source)?;
+    let progress = bar(questions.len());
+    let mut score = Score::default();
+    let mut total = RunStats::default();
+    let mut interrupted = false;
+    for question in &questions {
+        let answer = ask(device.as_mut(), &source, question, &args.generate)?;
+        interrupted = answer.finish == Finish::Interrupted;
+        if interrupted {
+            break;
+        }
+        let right = is_right(&answer.text, &question.answers);
+        score.add(&question.kind, right);
+        add(&mut total, &answer.stats);
+        if let Some(file) = &mut transcript {
+            writeln!(file.writer(), "{}", transcript_line(question, &answer, right))
+                .context("cannot write the transcript")?;
+        }
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    transcript.map(PendingFile::commit).transpose()?;
+    if interrupted {
+        eprintln!("interrupted; the result covers the questions answered so far");
+    }
+    if args.json {
+        let mut result = score.to_json();
+        result["device"] = device.name().into();
+        result["complete"] = (!interrupted).into();
+        result["phases"] = json!(total);
+        return print_json(&result);
+    }
+    print(&score.table())?;
+    Ok(())
+}
+
+/// Puts one question to the model, in a fresh context.
+fn ask(
+    device: &mut dyn Device,
+    source: &Source,
+    question: &Question,
+    args: &GenerateArgs,
+) -> Result<Answer> {
+    let mut pictures = Vec::with_capacity(question.images.len());
+    for path in &question.images {
+        pictures.push(decode_file(path).with_context(|| path.display().to_string())?);
+    }
+    let assets = source.assets();
+    let turn = user_turn(assets, pictures.len(), &question.question)?;
+    let prompt = prepare(assets, device.model(), &[turn], &pictures)?;
+    let options = args.options(&device.model().stop_ids);
+    let mut quiet = |_: &str| Ok(());
+    let tokenizer = assets.tokenizer()?;
+    Ok(generate(device, tokenizer, &prompt, &options, interrupt_flag(), &mut quiet)?)
+}
+
+fn transcript_line(question: &Question, answer: &Answer, right: bool) -> serde_json::Value {
+    json!({
+        "images": question.images,
+        "question": question.question,
+        "kind": question.kind,
+        "accepted": question.answers,
+        "answer": answer.text,
+        "right": right,
+        "finish": answer.finish,
+        "tokens": answer.tokens,
+    })
+}
+
+fn add(total: &mut RunStats, more: &RunStats) {
+    total.vision.add(&more.vision);
+    total.prefill.add(&more.prefill);
+    total.decode.add(&more.decode);
+}

@@ -1,0 +1,55 @@
+//! The command line. One file per command; what they share is beside them.
+//!
+//! Standard output carries the answer of the command, as text or JSON. Progress, notes and errors
+//! go to standard error. Exit codes: 0 done; 2 the input or the request is at fault, with one
+//! message; 101 a bug of ours (Rust's code for a panic).
+
+mod args;
+mod check;
+mod devices;
+mod evaluate;
+mod logits;
+mod output;
+mod progress;
+mod run;
+mod score;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Runs vision-language models on the FlightVLM accelerator and its simulators.
+#[derive(Parser)]
+#[command(name = "flightvlm", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Args),
+    Run(run::Args),
+    Logits(logits::Args),
+    Evaluate(evaluate::Args),
+    Devices(devices::Args),
+}
+
+/// Parses the arguments, runs the command, reports an error.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Check(args) => check::main(args),
+        Command::Run(args) => run::main(args),
+        Command::Logits(args) => logits::main(args),
+        Command::Evaluate(args) => evaluate::main(args),
+        Command::Devices(args) => devices::main(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of our output has gone, as in `flightvlm ... | head`.
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

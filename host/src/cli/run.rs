@@ -1,0 +1,133 @@
+//! `flightvlm run`.
+
+use super::args::{DeviceArgs, GenerateArgs, ModelArgs};
+use super::output::{print, print_json};
+use super::progress::{interrupt_flag, spinner};
+use crate::device::{open, Device, PhaseStats};
+use crate::generate::{generate, Answer, Finish};
+use crate::image::decode_file;
+use crate::prompt::{prepare, user_turn, Prompt};
+use anyhow::{Context, Result};
+use serde_json::{json, Value};
+use std::path::PathBuf;
+
+/// Answer one question, about pictures if there are any
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// PNG or JPEG picture; may be given several times
+    #[arg(long = "image", value_name = "FILE")]
+    images: Vec<PathBuf>,
+    /// The question
+    #[arg(long, value_name = "TEXT")]
+    prompt: String,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    generate: GenerateArgs,
+    /// Write JSON instead of streaming the answer
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn main(args: Args) -> Result<()> {
+    crate::device::find(&args.device.device)?;
+    let source = args.model.open()?;
+    let mut pictures = Vec::with_capacity(args.images.len());
+    for path in &args.images {
+        let picture = decode_file(path).with_context(|| path.display().to_string())?;
+        pictures.push(picture);
+    }
+    let info = source.info()?;
+    let turn = user_turn(source.assets(), pictures.len(), &args.prompt)?;
+    let prompt = prepare(source.assets(), &info, &[turn], &pictures)?;
+    let options = args.generate.options(&info.stop_ids);
+    let waiting = spinner("loading the model");
+    let mut device = open(&args.device.device, &source)?;
+    waiting.set_message("reading the prompt");
+    let tokenizer = source.assets().tokenizer()?;
+    let streams = !args.json;
+    let mut show = |text: &str| {
+        waiting.finish_and_clear();
+        if streams { print(text) } else { Ok(()) }
+    };
+    let flag = interrupt_flag();
+    let answer = generate(device.as_mut(), tokenizer, &prompt, &options, flag, &mut show)?;
+    waiting.finish_and_clear();
+    if args.json {
+        print_json(&report(device.as_ref(), &prompt, &answer))?;
+    } else {
+        print("\n")?;
+    }
+    for line in summary(device.as_ref(), &prompt, &answer) {
+        eprintln!("{line}");
+    }
+    Ok(())
+}
+
+/// Milliseconds per token after the first; `None` for a single token.
+fn per_token_ms(answer: &Answer) -> Option<f64> {
+    let steps = answer.stats.decode.calls;
+    (steps > 0).then(|| answer.rest.as_secs_f64() * 1e3 / steps as f64)
+}
+
+/// The `--json` result.
+fn report(device: &dyn Device, prompt: &Prompt, answer: &Answer) -> Value {
+    json!({
+        "answer": answer.text,
+        "finish": answer.finish,
+        "device": device.name(),
+        "prompt_tokens": prompt.ids.len(),
+        "image_tokens": prompt.image_tokens,
+        "new_tokens": answer.tokens.len(),
+        "tokens": answer.tokens,
+        "wall_ttft_ms": answer.first_token.as_secs_f64() * 1e3,
+        "wall_tpot_ms": per_token_ms(answer),
+        "phases": answer.stats,
+        "total": answer.stats.total(),
+    })
+}
+
+/// What ran where, for people.
+fn summary(device: &dyn Device, prompt: &Prompt, answer: &Answer) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{}: {} prompt tokens ({} for {} image(s)), {} new, first after {:.2} s{}",
+        device.name(),
+        prompt.ids.len(),
+        prompt.image_tokens,
+        prompt.images.len(),
+        answer.tokens.len(),
+        answer.first_token.as_secs_f64(),
+        per_token_ms(answer).map_or(String::new(), |ms| format!(", then {ms:.1} ms each")),
+    )];
+    let phases = [
+        ("vision", answer.stats.vision),
+        ("prefill", answer.stats.prefill),
+        ("decode", answer.stats.decode),
+    ];
+    lines.extend(phases.iter().filter(|(_, phase)| phase.calls > 0).map(describe_phase));
+    match answer.finish {
+        Finish::Interrupted => lines.push("interrupted; the answer is incomplete".into()),
+        Finish::Length => lines.push("stopped at --max-new-tokens".into()),
+        Finish::ContextFull => lines.push("stopped: the context is full".into()),
+        Finish::Stop => {}
+    }
+    lines
+}
+
+fn describe_phase((name, phase): &(&str, PhaseStats)) -> String {
+    let mut line = format!("  {name:<8} {:>6} rows, {:.3} s", phase.rows, phase.wall.as_secs_f64());
+    let counts = [
+        ("cycles", phase.cycles),
+        ("instructions", phase.instructions),
+        ("bytes read", phase.dram_bytes_read),
+        ("bytes written", phase.dram_bytes_written),
+    ];
+    for (what, count) in counts {
+        if let Some(count) = count {
+            line.push_str(&format!(", {count} {what}"));
+        }
+    }
+    line
+}

@@ -1,0 +1,85 @@
+//! The checks that every device makes before it works, with the same messages.
+
+use super::{DeviceError, ImageHandle, ModelInfo};
+
+/// A prompt for an empty context: known ids, one placeholder per image row, room for an answer.
+pub fn check_prompt(
+    model: &ModelInfo,
+    ids: &[u32],
+    images: &[ImageHandle],
+) -> Result<(), DeviceError> {
+    if ids.is_empty() {
+        return Err(DeviceError::Input("the prompt has no tokens".into()));
+    }
+    check_ids(model, ids)?;
+    let token = model.image.as_ref().map(|image| image.token_id);
+    let placeholders = ids.iter().filter(|&&id| Some(id) == token).count();
+    let rows: usize = images.iter().map(|image| image.rows).sum();
+    if placeholders != rows {
+        return Err(DeviceError::Input(format!(
+            "the prompt has {placeholders} image tokens; its {} image(s) give {rows} rows",
+            images.len()
+        )));
+    }
+    if ids.len() >= model.max_context {
+        return Err(DeviceError::PromptTooLong {
+            needed: ids.len(),
+            image: placeholders,
+            limit: model.max_context,
+        });
+    }
+    Ok(())
+}
+
+/// A decode step: a known id, a begun context of `used` positions, and a free one.
+pub fn check_step(model: &ModelInfo, token: u32, used: usize) -> Result<(), DeviceError> {
+    assert!(used > 0, "step before prefill");
+    check_ids(model, &[token])?;
+    if used >= model.max_context {
+        return Err(DeviceError::ContextFull { limit: model.max_context });
+    }
+    Ok(())
+}
+
+fn check_ids(model: &ModelInfo, ids: &[u32]) -> Result<(), DeviceError> {
+    match ids.iter().position(|&id| id as usize >= model.vocabulary) {
+        None => Ok(()),
+        Some(at) => Err(DeviceError::Input(format!(
+            "token {} at position {at} is outside the model's vocabulary of {}",
+            ids[at], model.vocabulary
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::ImageInfo;
+
+    fn model() -> ModelInfo {
+        let image = ImageInfo { side: 32, patch: 16, token_id: 9, rows: 4, rows_unpruned: 4 };
+        ModelInfo {
+            architecture: "test".into(),
+            vocabulary: 10,
+            max_context: 8,
+            stop_ids: vec![],
+            image: Some(image),
+        }
+    }
+
+    #[test]
+    fn messages_carry_the_numbers() {
+        let image = ImageHandle { index: 0, rows: 4 };
+        let say = |ids: &[u32], images: &[ImageHandle]| {
+            check_prompt(&model(), ids, images).unwrap_err().to_string()
+        };
+        assert!(say(&[], &[]).contains("no tokens"));
+        assert!(say(&[1, 10], &[]).contains("token 10 at position 1"));
+        assert!(say(&[9, 9], &[image]).contains("2 image tokens; its 1 image(s) give 4 rows"));
+        let long = say(&[9, 9, 9, 9, 1, 1, 1, 1], &[image]);
+        assert!(long.contains("8 tokens (4 of them for images); the context holds 8"), "{long}");
+        assert!(check_prompt(&model(), &[9, 9, 9, 9, 1, 1, 1], &[image]).is_ok());
+        assert!(check_step(&model(), 1, 7).is_ok());
+        assert!(check_step(&model(), 1, 8).is_err());
+    }
+}

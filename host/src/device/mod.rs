@@ -1,0 +1,128 @@
+//! What runs the model.
+//!
+//! [`Device`] is the one interface that generation, `logits`, `evaluate` and the server use; they
+//! do not know which implementation answers. [`DEVICES`] lists the implementations and [`open`]
+//! makes one. Checks that must be the same everywhere (token ids, image rows, context length) are
+//! in [`check_prompt`] and [`check_step`], which every implementation calls first.
+
+mod check;
+mod eval;
+mod info;
+mod registry;
+mod stats;
+
+pub use check::{check_prompt, check_step};
+pub use eval::EvalDevice;
+pub use info::{ImageInfo, ModelInfo};
+pub use registry::{find, open, DeviceEntry, OpenError, DEVICES};
+pub use stats::{PhaseStats, RunStats};
+
+use crate::image::PatchRows;
+
+/// Which rows of logits the caller wants back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logits {
+    /// Only the last position: enough to continue the text.
+    LastToken,
+    /// Every position of the prompt, in order.
+    AllRows,
+}
+
+/// An encoded picture that waits in the device for the prompt that shows it.
+///
+/// Valid until the next [`Device::begin`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageHandle {
+    /// Which picture since `begin`, counted from 0.
+    pub index: usize,
+    /// Image tokens it takes in the prompt.
+    pub rows: usize,
+}
+
+/// What a prefill or a decode step returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepOutput {
+    /// The device's own argmax over the last row; ties go to the lowest id.
+    pub greedy_token: u32,
+    /// [rows, vocabulary], row-major; rows as asked for with [`Logits`].
+    pub logits: Vec<f32>,
+}
+
+/// Something that runs one loaded model for one conversation at a time.
+pub trait Device {
+    /// The name it was opened by.
+    fn name(&self) -> &str;
+
+    /// The loaded model.
+    fn model(&self) -> &ModelInfo;
+
+    /// Starts an empty context: no tokens, no pictures, statistics at zero.
+    fn begin(&mut self) -> Result<(), DeviceError>;
+
+    /// Runs the vision tower and projector on one picture.
+    fn encode_image(&mut self, patches: &PatchRows) -> Result<ImageHandle, DeviceError>;
+
+    /// Runs a prompt into the empty context. The image placeholders in `ids` are filled from
+    /// `images` in order.
+    fn prefill(
+        &mut self,
+        ids: &[u32],
+        images: &[ImageHandle],
+        want: Logits,
+    ) -> Result<StepOutput, DeviceError>;
+
+    /// Appends one token and returns the logits after it (one row).
+    fn step(&mut self, token: u32) -> Result<StepOutput, DeviceError>;
+
+    /// What has happened since [`Device::begin`].
+    fn stats(&self) -> RunStats;
+}
+
+/// Why a device did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// No device has this name.
+    #[error("there is no device {name:?}; choose one of: {known}")]
+    Unknown {
+        /// What the user typed.
+        name: String,
+        /// Every name.
+        known: String,
+    },
+    /// The device exists but not here.
+    #[error("device {name} cannot be used on this machine: {reason}")]
+    Unavailable {
+        /// Device name.
+        name: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// The model cannot be loaded.
+    #[error("{0}")]
+    Load(String),
+    /// More tokens than the context holds.
+    #[error(
+        "the prompt has {needed} tokens ({image} of them for images); the context holds {limit} \
+         and one must stay free for the answer"
+    )]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        needed: usize,
+        /// Of these, image tokens.
+        image: usize,
+        /// Positions of the context.
+        limit: usize,
+    },
+    /// Generation reached the end of the context.
+    #[error("the context is full: it holds {limit} tokens")]
+    ContextFull {
+        /// Positions of the context.
+        limit: usize,
+    },
+    /// An argument does not fit the model.
+    #[error("{0}")]
+    Input(String),
+    /// The device stopped with a fault of its own.
+    #[error("device fault: {0}")]
+    Fault(String),
+}

@@ -1,0 +1,53 @@
+//! The devices by name.
+
+use super::eval::EvalDevice;
+use super::{Device, DeviceError};
+use crate::source::{Source, SourceError};
+
+/// An implementation that `--device` can name.
+pub struct DeviceEntry {
+    /// What the user types.
+    pub name: &'static str,
+    /// One line for `flightvlm devices`.
+    pub description: &'static str,
+    /// Why it cannot be used on this machine; `None` when it can.
+    pub unavailable: fn() -> Option<String>,
+    /// Loads a model onto it.
+    pub open: for<'s> fn(&'s Source) -> Result<Box<dyn Device + 's>, OpenError>,
+}
+
+/// All devices, in the order in which they are listed.
+pub const DEVICES: &[DeviceEntry] = &[DeviceEntry {
+    name: "eval",
+    description: "float32 graph reference on this computer",
+    unavailable: || None,
+    open: |source| Ok(Box::new(EvalDevice::new(source.model()?, source.info()?)?)),
+}];
+
+/// Why a device cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The model.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+/// The entry with this name, if it can be used here.
+pub fn find(name: &str) -> Result<&'static DeviceEntry, DeviceError> {
+    let Some(entry) = DEVICES.iter().find(|entry| entry.name == name) else {
+        let known: Vec<&str> = DEVICES.iter().map(|entry| entry.name).collect();
+        return Err(DeviceError::Unknown { name: name.into(), known: known.join(", ") });
+    };
+    match (entry.unavailable)() {
+        None => Ok(entry),
+        Some(reason) => Err(DeviceError::Unavailable { name: name.into(), reason }),
+    }
+}
+
+/// Loads a model onto the named device.
+pub fn open<'s>(name: &str, source: &'s Source) -> Result<Box<dyn Device + 's>, OpenError> {
+    (find(name)?.open)(source)
+}

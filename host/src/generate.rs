@@ -1,0 +1,176 @@
+//! The generation loop.
+
+use crate::bundle::BundleError;
+use crate::device::{Device, DeviceError, Logits, RunStats};
+use crate::prompt::Prompt;
+use crate::sampler::{Sampler, Sampling};
+use crate::text::{StopStrings, TextError, TokenStream, Tokenizer};
+use serde::Serialize;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// When to stop, and how tokens are chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// At most so many tokens, the stop token not counted; at least 1.
+    pub max_new_tokens: usize,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Ids that end the answer and are not shown.
+    pub stop_ids: Vec<u32>,
+    /// Texts that end the answer and are not shown.
+    pub stop_strings: Vec<String>,
+}
+
+/// Why the answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// A stop token or stop string.
+    Stop,
+    /// `max_new_tokens` reached.
+    Length,
+    /// No position left in the context.
+    ContextFull,
+    /// The user interrupted.
+    Interrupted,
+}
+
+/// A finished answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The text, as streamed, without white space in front.
+    pub text: String,
+    /// The chosen tokens; a final stop token is included.
+    pub tokens: Vec<u32>,
+    /// Why it ended.
+    pub finish: Finish,
+    /// From the start of image encoding to the first token, on this machine.
+    pub first_token: Duration,
+    /// From the first token to the end, on this machine.
+    pub rest: Duration,
+    /// What the device counted.
+    pub stats: RunStats,
+}
+
+/// Why generation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerateError {
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The tokenizer.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The caller's sink for text failed.
+    #[error("cannot write the answer: {0}")]
+    Output(#[from] std::io::Error),
+    /// Logits without a single number.
+    #[error("the model returned no finite logit for token {0}; its weights may be damaged")]
+    NoLogits(usize),
+}
+
+impl From<TextError> for GenerateError {
+    fn from(error: TextError) -> Self {
+        GenerateError::Bundle(error.into())
+    }
+}
+
+/// Encodes the pictures, runs the prompt, and continues it.
+///
+/// `show` receives text as soon as it is certain. `interrupted` is looked at between tokens.
+pub fn generate(
+    device: &mut dyn Device,
+    tokenizer: &Tokenizer,
+    prompt: &Prompt,
+    options: &Options,
+    interrupted: &AtomicBool,
+    show: &mut dyn FnMut(&str) -> std::io::Result<()>,
+) -> Result<Answer, GenerateError> {
+    assert!(options.max_new_tokens > 0, "nothing to generate");
+    let start = Instant::now();
+    device.begin()?;
+    let mut handles = Vec::with_capacity(prompt.images.len());
+    for patches in &prompt.images {
+        handles.push(device.encode_image(patches)?);
+    }
+    let mut output = device.prefill(&prompt.ids, &handles, Logits::LastToken)?;
+    let max_context = device.model().max_context;
+    let mut sampler = Sampler::new(options.sampling);
+    let mut text = Shown::new(tokenizer, options, show);
+    let mut tokens = Vec::new();
+    let mut first_token = None;
+    let finish = loop {
+        let token = sampler
+            .choose(&output.logits, output.greedy_token)
+            .ok_or(GenerateError::NoLogits(tokens.len()))?;
+        first_token.get_or_insert_with(|| start.elapsed());
+        tokens.push(token);
+        if options.stop_ids.contains(&token) {
+            break Finish::Stop;
+        }
+        text.push(token)?;
+        if text.stops.stopped() {
+            break Finish::Stop;
+        }
+        if interrupted.load(Ordering::Relaxed) {
+            break Finish::Interrupted;
+        }
+        if tokens.len() >= options.max_new_tokens {
+            break Finish::Length;
+        }
+        if prompt.ids.len() + tokens.len() > max_context {
+            break Finish::ContextFull;
+        }
+        output = device.step(token)?;
+    };
+    let text = text.finish()?;
+    let first_token = first_token.unwrap_or_default();
+    let rest = start.elapsed() - first_token;
+    Ok(Answer { text, tokens, finish, first_token, rest, stats: device.stats() })
+}
+
+/// The path from tokens to the reader.
+struct Shown<'a> {
+    stream: TokenStream<'a>,
+    stops: StopStrings,
+    text: String,
+    show: &'a mut dyn FnMut(&str) -> std::io::Result<()>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(
+        tokenizer: &'a Tokenizer,
+        options: &Options,
+        show: &'a mut dyn FnMut(&str) -> std::io::Result<()>,
+    ) -> Self {
+        let stops = StopStrings::new(options.stop_strings.iter().cloned());
+        Shown { stream: TokenStream::new(tokenizer), stops, text: String::new(), show }
+    }
+
+    fn push(&mut self, token: u32) -> Result<(), GenerateError> {
+        let piece = self.stream.push(token)?;
+        let certain = self.stops.push(&piece);
+        self.emit(&certain)
+    }
+
+    /// Shows text; white space in front of the answer is dropped.
+    fn emit(&mut self, certain: &str) -> Result<(), GenerateError> {
+        let certain = if self.text.is_empty() { certain.trim_start() } else { certain };
+        if !certain.is_empty() {
+            (self.show)(certain)?;
+            self.text.push_str(certain);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<String, GenerateError> {
+        if !self.stops.stopped() {
+            let piece = self.stream.finish()?;
+            let mut certain = self.stops.push(&piece);
+            certain.push_str(&self.stops.finish());
+            self.emit(&certain)?;
+        }
+        Ok(self.text)
+    }
+}

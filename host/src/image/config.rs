@@ -1,0 +1,284 @@
+//! The settings of an image processor, from the JSON that Hugging Face saves.
+
+use super::{Filter, ImageError};
+use serde_json::{Map, Value};
+
+/// Whose arithmetic to reproduce.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// `CLIPImageProcessor` and relatives of transformers 5: torch kernels on `uint8` tensors.
+    #[default]
+    Torchvision,
+    /// The `...ImageProcessorPil` classes: Pillow and numpy.
+    Pillow,
+}
+
+/// The target of the resize step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// Exactly this many rows and columns; the aspect ratio is not kept.
+    Exact {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+    },
+    /// The shorter side gets this length, the longer one follows (truncated).
+    ShortestEdge(usize),
+}
+
+/// An image processor's settings. Missing keys take the defaults of the processor's class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProcessorConfig {
+    /// Whose arithmetic to reproduce.
+    pub backend: Backend,
+    /// Resize to this size, if at all.
+    pub resize: Option<(Size, Filter)>,
+    /// Crop to (height, width), if at all.
+    pub crop: Option<(usize, usize)>,
+    /// Multiply by `rescale_factor`.
+    pub do_rescale: bool,
+    /// Usually 1/255.
+    pub rescale_factor: f64,
+    /// Subtract `mean`, divide by `std`.
+    pub do_normalize: bool,
+    /// Per channel, in units of rescaled pixels.
+    pub mean: [f64; 3],
+    /// Per channel, in units of rescaled pixels.
+    pub std: [f64; 3],
+}
+
+const CLIP_MEAN: [f64; 3] = [0.48145466, 0.4578275, 0.40821073];
+const CLIP_STD: [f64; 3] = [0.26862954, 0.26130258, 0.27577711];
+/// Larger targets than this are taken for a mistake in the file.
+const MAX_TARGET: u64 = 4096;
+
+impl ProcessorConfig {
+    /// Reads the settings from `processor_config.json` (where transformers 5 nests them under
+    /// `image_processor`) or from a `preprocessor_config.json`. `file` is used in messages.
+    pub fn from_json(file: &str, text: &[u8]) -> Result<Self, ImageError> {
+        let json: Value = serde_json::from_slice(text)
+            .map_err(|error| ImageError::Json { file: file.into(), message: error.to_string() })?;
+        let object = json.get("image_processor").unwrap_or(&json);
+        match object.as_object() {
+            Some(keys) => Keys { file, keys }.read(),
+            None => Err(ImageError::Config {
+                file: file.into(),
+                message: "expected a JSON object".into(),
+            }),
+        }
+    }
+}
+
+/// Typed access to the keys, with errors that name them.
+struct Keys<'a> {
+    file: &'a str,
+    keys: &'a Map<String, Value>,
+}
+
+impl Keys<'_> {
+    fn read(&self) -> Result<ProcessorConfig, ImageError> {
+        let kind = self.class()?;
+        let is_clip = kind.starts_with("CLIP");
+        self.refuse("do_pad")?;
+        let resize = if self.flag("do_resize", true)? {
+            let default = if is_clip {
+                Size::ShortestEdge(224)
+            } else {
+                Size::Exact { height: 224, width: 224 }
+            };
+            Some((self.size(default)?, self.filter()?))
+        } else {
+            None
+        };
+        let crop = if self.flag("do_center_crop", is_clip)? { Some(self.crop()?) } else { None };
+        let (mean, std) = if is_clip { (CLIP_MEAN, CLIP_STD) } else { ([0.5; 3], [0.5; 3]) };
+        let std = self.triple("image_std", std)?;
+        if std.contains(&0.0) {
+            return Err(self.error("image_std contains 0".into()));
+        }
+        let rescale_factor = self.number("rescale_factor", 1.0 / 255.0)?;
+        if rescale_factor <= 0.0 {
+            return Err(self.error(format!("rescale_factor is {rescale_factor}, not positive")));
+        }
+        let backend =
+            if kind.ends_with("Pil") { Backend::Pillow } else { Backend::Torchvision };
+        Ok(ProcessorConfig {
+            backend,
+            resize,
+            crop,
+            do_rescale: self.flag("do_rescale", true)?,
+            rescale_factor,
+            do_normalize: self.flag("do_normalize", true)?,
+            mean: self.triple("image_mean", mean)?,
+            std,
+        })
+    }
+
+    fn error(&self, message: String) -> ImageError {
+        ImageError::Config { file: self.file.into(), message }
+    }
+
+    /// The key's value, with an explicit null counted as absent.
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.keys.get(key).filter(|value| !value.is_null())
+    }
+
+    fn class(&self) -> Result<&str, ImageError> {
+        const KNOWN: [&str; 2] = ["CLIPImageProcessor", "SiglipImageProcessor"];
+        let Some(name) = self.get("image_processor_type").or(self.get("feature_extractor_type"))
+        else {
+            return Ok(KNOWN[0]);
+        };
+        let name = name.as_str().unwrap_or_default();
+        let stem = name.trim_end_matches("Fast").trim_end_matches("Pil");
+        let stem = if stem == "CLIPFeatureExtractor" { KNOWN[0] } else { stem };
+        if KNOWN.contains(&stem) {
+            return Ok(name);
+        }
+        Err(self.error(format!(
+            "image processor {name:?} is not supported; supported: {}",
+            KNOWN.join(", ")
+        )))
+    }
+
+    fn refuse(&self, key: &str) -> Result<(), ImageError> {
+        if self.flag(key, false)? {
+            return Err(self.error(format!("{key} = true is not supported")));
+        }
+        Ok(())
+    }
+
+    fn flag(&self, key: &str, default: bool) -> Result<bool, ImageError> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(other) => Err(self.error(format!("{key} is {other}, expected true or false"))),
+        }
+    }
+
+    fn number(&self, key: &str, default: f64) -> Result<f64, ImageError> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(value) => value
+                .as_f64()
+                .ok_or_else(|| self.error(format!("{key} is {value}, expected a number"))),
+        }
+    }
+
+    /// Three numbers, or one for all channels.
+    fn triple(&self, key: &str, default: [f64; 3]) -> Result<[f64; 3], ImageError> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        if let Some(number) = value.as_f64() {
+            return Ok([number; 3]);
+        }
+        let numbers: Option<Vec<f64>> =
+            value.as_array().and_then(|list| list.iter().map(Value::as_f64).collect());
+        numbers
+            .and_then(|list| <[f64; 3]>::try_from(list).ok())
+            .ok_or_else(|| self.error(format!("{key} is {value}, expected three numbers")))
+    }
+
+    /// A length in pixels inside `value`.
+    fn pixels(&self, key: &str, value: &Value) -> Result<usize, ImageError> {
+        match value.as_u64() {
+            Some(length @ 1..=MAX_TARGET) => Ok(length as usize),
+            _ => Err(self.error(format!("{key} is {value}, expected 1 to {MAX_TARGET} pixels"))),
+        }
+    }
+
+    fn size(&self, default: Size) -> Result<Size, ImageError> {
+        let Some(value) = self.get("size") else { return Ok(default) };
+        let part = |name| value.get(name).filter(|value| !value.is_null());
+        if value.is_number() {
+            return Ok(Size::ShortestEdge(self.pixels("size", value)?));
+        }
+        match (part("height"), part("width"), part("shortest_edge"), part("longest_edge")) {
+            (Some(height), Some(width), None, None) => Ok(Size::Exact {
+                height: self.pixels("size.height", height)?,
+                width: self.pixels("size.width", width)?,
+            }),
+            (None, None, Some(edge), None) => {
+                Ok(Size::ShortestEdge(self.pixels("size.shortest_edge", edge)?))
+            }
+            _ => Err(self.error(format!(
+                "size is {value}; supported: height and width, or shortest_edge"
+            ))),
+        }
+    }
+
+    fn crop(&self) -> Result<(usize, usize), ImageError> {
+        let Some(value) = self.get("crop_size") else { return Ok((224, 224)) };
+        if value.is_number() {
+            let side = self.pixels("crop_size", value)?;
+            return Ok((side, side));
+        }
+        match (value.get("height"), value.get("width")) {
+            (Some(height), Some(width)) => Ok((
+                self.pixels("crop_size.height", height)?,
+                self.pixels("crop_size.width", width)?,
+            )),
+            _ => Err(self.error(format!("crop_size is {value}; supported: height and width"))),
+        }
+    }
+
+    fn filter(&self) -> Result<Filter, ImageError> {
+        let Some(value) = self.get("resample") else { return Ok(Filter::Bicubic) };
+        value.as_u64().and_then(Filter::from_code).ok_or_else(|| {
+            self.error(format!(
+                "resample is {value}; supported: 1 (Lanczos), 2 (bilinear), 3 (bicubic)"
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<ProcessorConfig, ImageError> {
+        ProcessorConfig::from_json("preprocessor_config.json", text.as_bytes())
+    }
+
+    #[test]
+    fn class_defaults() {
+        let clip = read(r#"{"image_processor_type": "CLIPImageProcessor"}"#).unwrap();
+        assert_eq!(clip.resize, Some((Size::ShortestEdge(224), Filter::Bicubic)));
+        assert_eq!(clip.crop, Some((224, 224)));
+        assert_eq!(clip.mean, CLIP_MEAN);
+        let siglip = read(r#"{"image_processor_type": "SiglipImageProcessorFast"}"#).unwrap();
+        assert_eq!(siglip.crop, None);
+        assert_eq!(siglip.mean, [0.5; 3]);
+        assert_eq!(siglip.backend, Backend::Torchvision);
+        let pillow = read(r#"{"image_processor_type": "SiglipImageProcessorPil"}"#).unwrap();
+        assert_eq!(pillow.backend, Backend::Pillow);
+    }
+
+    #[test]
+    fn nested_settings_are_found() {
+        let text = r#"{"image_processor": {"image_processor_type": "SiglipImageProcessor",
+            "size": {"height": 96, "width": 64}, "resample": 2}, "patch_size": 16}"#;
+        let config = read(text).unwrap();
+        let size = Size::Exact { height: 96, width: 64 };
+        assert_eq!(config.resize, Some((size, Filter::Bilinear)));
+    }
+
+    #[test]
+    fn faults_name_the_key_and_the_choices() {
+        for (text, needle) in [
+            (r#"{"image_processor_type": "BitImageProcessor"}"#, "supported: CLIPImageProcessor"),
+            (r#"{"resample": 0}"#, "resample is 0"),
+            (r#"{"size": {"longest_edge": 5}}"#, "shortest_edge"),
+            (r#"{"size": {"height": 0, "width": 5}}"#, "size.height is 0"),
+            (r#"{"image_std": [1, 0, 1]}"#, "image_std"),
+            (r#"{"image_mean": [1, 2]}"#, "three numbers"),
+            (r#"{"do_resize": 1}"#, "true or false"),
+            (r#"{"do_pad": true}"#, "do_pad"),
+            ("[]", "JSON object"),
+            ("{", "not valid JSON"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(needle), "{text}: {error}");
+        }
+    }
+}

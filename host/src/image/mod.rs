@@ -1,0 +1,164 @@
+//! Picture files to the tensor a vision tower reads.
+//!
+//! The path is `decode` (file bytes to upright 8-bit RGB) -> `resize` -> `crop` -> `normalize`,
+//! driven by the JSON that a Hugging Face image processor saves ([`ImageProcessor`]). Every
+//! step works on integers until the last one, so the result does not depend on the machine.
+//!
+//! transformers 5 has two implementations of each processor, which differ by a grey level here
+//! and there: one on torchvision (what `AutoProcessor` gives when torchvision is installed) and
+//! one on Pillow. [`Backend`] names them; both are reproduced, and torchvision is the default.
+//! `tests/golden/processor/provenance.toml` says which versions were compared, and how closely.
+//!
+//! What this module does not know: models, tokens, devices.
+
+mod config;
+mod crop;
+mod decode;
+mod normalize;
+mod processor;
+mod resize;
+
+pub use config::{Backend, ProcessorConfig, Size};
+pub use decode::{decode, decode_file, MAX_PIXELS, MAX_SIDE};
+pub use processor::ImageProcessor;
+pub use resize::{resize, Filter};
+
+/// An upright 8-bit RGB picture, rows from top to bottom, three bytes per pixel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RgbPicture {
+    /// Pixels per row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// `height * width * 3` bytes.
+    pub data: Vec<u8>,
+}
+
+impl RgbPicture {
+    /// Takes ownership of interleaved pixels.
+    ///
+    /// # Panics
+    /// When the length is not `height * width * 3`.
+    pub fn new(width: usize, height: usize, data: Vec<u8>) -> Self {
+        assert_eq!(data.len(), width * height * 3, "picture buffer does not fit {width}x{height}");
+        RgbPicture { width, height, data }
+    }
+}
+
+/// One processed picture: `pixel_values` of shape [channels, height, width], row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PixelValues {
+    /// Colour planes (3 for RGB).
+    pub channels: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// `channels * height * width` values.
+    pub data: Vec<f32>,
+}
+
+impl PixelValues {
+    /// Takes ownership of planar values.
+    ///
+    /// # Panics
+    /// When the length is not `channels * height * width`.
+    pub fn new(channels: usize, height: usize, width: usize, data: Vec<f32>) -> Self {
+        assert_eq!(data.len(), channels * height * width, "pixel buffer does not fit its shape");
+        PixelValues { channels, height, width, data }
+    }
+
+    /// Cuts the picture into non-overlapping `patch` x `patch` squares, one row each.
+    ///
+    /// Row `r` is the patch at grid position (r / columns, r % columns); inside a row the order
+    /// is [channel, y, x], which is how a convolution weight [out, channel, y, x] flattens, so
+    /// patch embedding is a plain matrix product. Pixels right of or below the last whole patch
+    /// are dropped, as the convolution does.
+    pub fn patch_rows(&self, patch: usize) -> PatchRows {
+        assert!(patch > 0, "patch size must be positive");
+        let (grid_h, grid_w) = (self.height / patch, self.width / patch);
+        let columns = self.channels * patch * patch;
+        let mut data = Vec::with_capacity(grid_h * grid_w * columns);
+        for gy in 0..grid_h {
+            for gx in 0..grid_w {
+                for c in 0..self.channels {
+                    for y in 0..patch {
+                        let start = (c * self.height + gy * patch + y) * self.width + gx * patch;
+                        data.extend_from_slice(&self.data[start..start + patch]);
+                    }
+                }
+            }
+        }
+        PatchRows { rows: grid_h * grid_w, columns, data }
+    }
+}
+
+/// Flattened patches: [rows, columns] row-major, see [`PixelValues::patch_rows`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct PatchRows {
+    /// Number of patches.
+    pub rows: usize,
+    /// Values per patch: channels * patch * patch.
+    pub columns: usize,
+    /// `rows * columns` values.
+    pub data: Vec<f32>,
+}
+
+/// What can be wrong with a picture or with the processor's configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The file cannot be read.
+    #[error("cannot read the image: {0}")]
+    Read(#[from] std::io::Error),
+    /// The first bytes are neither PNG nor JPEG.
+    #[error("not a PNG or JPEG image (the file starts with {found}); convert it to PNG or JPEG")]
+    NotAnImage {
+        /// The first bytes, for the message.
+        found: String,
+    },
+    /// The header announces more pixels than we accept.
+    #[error(
+        "the image is {width} x {height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS} \
+         in all are accepted; scale it down first"
+    )]
+    TooLarge {
+        /// Columns in the header.
+        width: u32,
+        /// Rows in the header.
+        height: u32,
+    },
+    /// The decoder gave up.
+    #[error("the image is damaged: {0}")]
+    Damaged(String),
+    /// The configuration is not JSON.
+    #[error("{file} is not valid JSON: {message}")]
+    Json {
+        /// File name inside the checkpoint.
+        file: String,
+        /// The parser's message.
+        message: String,
+    },
+    /// The configuration asks for something we do not do.
+    #[error("{file}: {message}")]
+    Config {
+        /// File name inside the checkpoint.
+        file: String,
+        /// What was found and what is accepted.
+        message: String,
+    },
+    /// A very long or very flat picture whose resized form would be absurdly large.
+    #[error(
+        "resizing {width} x {height} pixels gives {new_width} x {new_height}, more than the \
+         {MAX_PIXELS} pixels accepted; crop the picture first"
+    )]
+    Stretched {
+        /// Source columns.
+        width: usize,
+        /// Source rows.
+        height: usize,
+        /// Columns after the resize.
+        new_width: usize,
+        /// Rows after the resize.
+        new_height: usize,
+    },
+}

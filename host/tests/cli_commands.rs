@@ -1,0 +1,127 @@
+//! The commands on the demo model, against what transformers answered.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn tests() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests")
+}
+
+fn flightvlm(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_flightvlm")).args(arguments).output().expect("start")
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Runs the command, which must succeed; its standard output.
+fn succeeds(arguments: &[&str]) -> String {
+    let output = flightvlm(arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {stderr}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+fn json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&succeeds(arguments)).expect("JSON on standard output")
+}
+
+fn reference() -> Value {
+    let bytes = std::fs::read(tests().join("data/emoji-vqa/transformers.json")).expect("file");
+    serde_json::from_slice(&bytes).expect("JSON")
+}
+
+#[test]
+fn evaluate_gives_the_same_tokens_as_transformers() {
+    let model = text(&tests().join("models/emoji-llava"));
+    let data = tests().join("data/emoji-vqa");
+    // Every sixth question, so that all kinds occur; pictures stay where they are.
+    let questions = std::fs::read_to_string(data.join("questions.jsonl")).expect("questions");
+    let reference = reference();
+    let answers = reference["answers"].as_array().expect("answers");
+    assert_eq!(questions.lines().count(), answers.len());
+    let folder = tempfile::tempdir().expect("folder");
+    let chosen: Vec<usize> = (0..answers.len()).step_by(6).collect();
+    let lines: Vec<&str> = questions.lines().collect();
+    let subset: String = chosen
+        .iter()
+        .map(|&at| {
+            let mut line: Value = serde_json::from_str(lines[at]).expect("line");
+            let image = line["image"].as_str().expect("one picture").to_owned();
+            line["image"] = text(&data.join(image)).into();
+            format!("{line}\n")
+        })
+        .collect();
+    let file = folder.path().join("q.jsonl");
+    std::fs::write(&file, subset).expect("write");
+    let transcript = folder.path().join("t.jsonl");
+    let (file, transcript) = (text(&file), text(&transcript));
+    let arguments =
+        ["evaluate", &model, "--questions", &file, "--transcript", &transcript, "--json"];
+    let result = json(&[&arguments[..], &["--max-new-tokens", "16"]].concat());
+    let said = std::fs::read_to_string(&transcript).expect("transcript");
+    assert_eq!(said.lines().count(), chosen.len());
+    let mut right = 0;
+    for (line, &at) in said.lines().zip(&chosen) {
+        let line: Value = serde_json::from_str(line).expect("line");
+        assert_eq!(line["tokens"], answers[at]["token_ids"], "question {at}");
+        assert_eq!(line["right"], answers[at]["correct"], "question {at}");
+        right += usize::from(answers[at]["correct"] == true);
+    }
+    assert_eq!(result["n"], chosen.len());
+    assert_eq!(result["exact_match"], right as f64 / chosen.len() as f64);
+}
+
+#[test]
+fn run_streams_only_the_answer() {
+    let model = text(&tests().join("models/emoji-llava"));
+    let reference = &reference()["answers"][0];
+    let image = tests().join("data/emoji-vqa").join(reference["image"].as_str().expect("image"));
+    let question = reference["question"].as_str().expect("question");
+    let image = text(&image);
+    let arguments = ["run", &model, "--image", &image, "--prompt", question];
+    let plain = succeeds(&arguments);
+    assert_eq!(plain, format!("{}\n", reference["answer"].as_str().expect("answer")));
+    let report = json(&[&arguments[..], &["--json"]].concat());
+    assert_eq!(report["answer"], reference["answer"]);
+    assert_eq!(report["tokens"], reference["token_ids"]);
+    assert_eq!(report["finish"], "stop");
+    assert_eq!(report["image_tokens"], 36);
+    assert_eq!(report["phases"]["vision"]["cycles"], Value::Null);
+    // Equal seeds draw equal answers.
+    let drawn = [&arguments[..], &["--json", "--temperature", "2", "--seed", "7"]].concat();
+    assert_eq!(json(&drawn)["tokens"], json(&drawn)["tokens"]);
+}
+
+#[test]
+fn check_and_devices_speak_json() {
+    let model = text(&tests().join("models/emoji-llava"));
+    let report = json(&["check", &model, "--json"]);
+    assert_eq!(report["runs"], true);
+    assert_eq!(report["visual_tokens"], 36);
+    assert!(report["operators"]["linear"].as_u64().is_some_and(|count| count > 10));
+    let devices = json(&["devices", "--json"]);
+    assert!(devices.as_array().expect("list").iter().any(|device| device["name"] == "eval"));
+}
+
+#[test]
+fn logits_have_the_documented_name_and_shape() {
+    let model = text(&tests().join("models/emoji-llava"));
+    let folder = tempfile::tempdir().expect("folder");
+    let (input, output) = (folder.path().join("in.safetensors"), folder.path().join("out"));
+    let ids: Vec<u8> = [1i64, 50, 60].iter().flat_map(|id| id.to_le_bytes()).collect();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::I64, vec![1, 3], &ids);
+    let tensors = [("input_ids", view.expect("view"))];
+    let bytes = safetensors::serialize(tensors, None).expect("serialise");
+    std::fs::write(&input, bytes).expect("write");
+    succeeds(&["logits", &model, "--inputs", &text(&input), "-o", &text(&output)]);
+    let bytes = std::fs::read(&output).expect("output");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+    let logits = file.tensor("logits").expect("logits");
+    assert_eq!(logits.dtype(), safetensors::Dtype::F32);
+    assert_eq!(logits.shape()[..2], [1, 3]);
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("folder").collect();
+    assert_eq!(left.len(), 2, "temporary files were left behind");
+}

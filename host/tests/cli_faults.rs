@@ -1,0 +1,197 @@
+//! Bad input to the command: one message, exit code 2, nothing on standard output, no file left.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn model() -> String {
+    root().join("tests/models/emoji-llava").display().to_string()
+}
+
+fn picture() -> String {
+    root().join("tests/golden/processor/rgb-96x96.png").display().to_string()
+}
+
+fn flightvlm(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_flightvlm")).args(arguments).output().expect("start")
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("folder");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("entry").file_name().to_string_lossy().into()).collect();
+    names.sort();
+    names
+}
+
+/// Runs the command, which must fail with a message that has all of `needles`.
+fn refused(arguments: &[&str], needles: &[&str]) {
+    let output = flightvlm(arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+    assert!(output.stdout.is_empty(), "{arguments:?} wrote to standard output");
+    assert_eq!(stderr.matches("error:").count(), 1, "{arguments:?}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
+    for needle in needles {
+        assert!(stderr.contains(needle), "{arguments:?}: {needle:?} is not in: {stderr}");
+    }
+}
+
+/// A temporary folder with one file; the file's path as text.
+fn folder_with(name: &str, bytes: &[u8]) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).expect("write");
+    (folder, path.display().to_string())
+}
+
+/// A PNG whose header is genuine and announces `side` x `side` pixels.
+fn png_header(side: u32) -> Vec<u8> {
+    let mut chunk = b"IHDR".to_vec();
+    chunk.extend(side.to_be_bytes());
+    chunk.extend(side.to_be_bytes());
+    chunk.extend([8, 2, 0, 0, 0]);
+    let mut png = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0d".to_vec();
+    let check = crc32(&chunk);
+    png.extend(chunk);
+    png.extend(check.to_be_bytes());
+    png.extend(b"\x00\x00\x00\x04IDAT\0\0\0\0");
+    png.extend(crc32(b"IDAT\0\0\0\0").to_be_bytes());
+    png
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = !0u32;
+    for &byte in bytes {
+        crc ^= u32::from(byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    !crc
+}
+
+fn ask_about(image: &str, needles: &[&str]) {
+    refused(&["run", &model(), "--image", image, "--prompt", "what is this?"], needles);
+}
+
+#[test]
+fn bad_pictures() {
+    let (_text, path) = folder_with("notes.png", b"just some text");
+    ask_about(&path, &["notes.png", "not a PNG or JPEG", "just som"]);
+    let (_empty, path) = folder_with("empty.png", b"");
+    ask_about(&path, &["empty.png", "it is empty"]);
+    let (_bomb, path) = folder_with("bomb.png", &png_header(30_000));
+    ask_about(&path, &["bomb.png", "30000 x 30000", "16384"]);
+    let (_cut, path) = folder_with("cut.png", &png_header(64));
+    ask_about(&path, &["cut.png", "damaged"]);
+    let (folder, _) = folder_with("x", b"");
+    ask_about(&folder.path().join("absent.png").display().to_string(), &["absent.png"]);
+    ask_about(&folder.path().display().to_string(), &["cannot read the image"]);
+}
+
+#[test]
+fn bad_prompts() {
+    let long = "apple ".repeat(2000);
+    refused(&["run", &model(), "--prompt", &long], &["tokens", "the context holds"]);
+    let arguments =
+        ["run", &model(), "--image", &picture(), "--max-context", "20", "--prompt", "hello"];
+    refused(&arguments, &["36 of them for images", "the context holds 20"]);
+    let arguments =
+        ["run", &model(), "--image", &picture(), "--prompt", "<image> and <image> and <image>"];
+    refused(&arguments, &["placeholder(s) for 1 image(s)"]);
+    refused(&["run", &model(), "--prompt", "what is <image>?"], &["for 0 image(s)"]);
+}
+
+#[test]
+fn bad_models() {
+    refused(&["run", "/absent/model", "--prompt", "x"], &["no model at /absent/model"]);
+    refused(&["check", "/absent/model"], &["no model at /absent/model"]);
+    let (folder, path) = folder_with("config.json", b"{ not json");
+    refused(&["run", &path, "--prompt", "x"], &["it is a file"]);
+    let broken = folder.path().display().to_string();
+    refused(&["check", &broken], &["config.json", "help"]);
+    let empty = tempfile::tempdir().expect("folder");
+    let path = empty.path().display().to_string();
+    refused(&["run", &path, "--prompt", "x"], &["no config.json"]);
+    let config = br#"{"architectures": ["BertModel"], "model_type": "bert"}"#;
+    let (bert, _) = folder_with("config.json", config);
+    let path = bert.path().display().to_string();
+    refused(&["check", &path, "--no-weights"], &["BertModel", "LlavaForConditionalGeneration"]);
+}
+
+#[test]
+fn bad_flags() {
+    let model = model();
+    for (flags, needle) in [
+        (["--temperature", "-1"], "from 0 to 100"),
+        (["--temperature", "hot"], "from 0 to 100"),
+        (["--top-p", "0"], "above 0"),
+        (["--max-new-tokens", "0"], "at least 1"),
+        (["--max-context", "0"], "at least 1"),
+        (["--device", "abacus"], "there is no device \"abacus\""),
+        (["--seed", "x"], "invalid"),
+        (["--colour", "red"], "--colour"),
+    ] {
+        let arguments = ["run", &model, "--prompt", "x", flags[0], flags[1]];
+        let arguments: Vec<&str> = arguments.to_vec();
+        refused_by(&arguments, needle);
+    }
+    refused_by(&["dance"], "dance");
+    refused_by(&["run", &model], "--prompt");
+}
+
+/// A weaker form for messages that the argument parser words.
+fn refused_by(arguments: &[&str], needle: &str) {
+    let output = flightvlm(arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+    assert!(output.stdout.is_empty() && stderr.contains(needle), "{arguments:?}: {stderr}");
+}
+
+#[test]
+fn bad_questions() {
+    let lines = b"{\"question\": \"a\", \"answer\": \"b\"}\nnot json\n\n{\"question\": 3}\n\
+        {\"image\": \"gone.png\", \"question\": \"a\", \"answer\": \"b\"}\n";
+    let (folder, path) = folder_with("q.jsonl", lines);
+    let transcript = folder.path().join("t.jsonl").display().to_string();
+    let arguments = ["evaluate", &model(), "--questions", &path, "--transcript", &transcript];
+    refused(&arguments, &["q.jsonl", "line 2", "line 4", "line 5", "gone.png"]);
+    assert_eq!(names(folder.path()), ["q.jsonl"]);
+    let (_empty, path) = folder_with("q.jsonl", b"\n");
+    refused(&["evaluate", &model(), "--questions", &path], &["no questions"]);
+    refused(&["evaluate", &model(), "--questions", "/absent.jsonl"], &["/absent.jsonl"]);
+    let (folder, path) = folder_with("q.jsonl", b"{\"question\": \"a\", \"answer\": \"b\"}\n");
+    let nowhere = folder.path().join("no/such/t.jsonl").display().to_string();
+    let arguments = ["evaluate", &model(), "--questions", &path, "--transcript", &nowhere];
+    refused(&arguments, &["cannot write", "t.jsonl"]);
+    assert_eq!(names(folder.path()), ["q.jsonl"]);
+}
+
+#[test]
+fn bad_logits_requests() {
+    let (folder, path) = folder_with("in.safetensors", b"\xff\xff\xff\xff\xff\xff\xff\x7f{}");
+    let output = folder.path().join("out.safetensors").display().to_string();
+    refused(&["logits", &model(), "--inputs", &path, "-o", &output], &["in.safetensors"]);
+    assert_eq!(names(folder.path()), ["in.safetensors"]);
+    let nowhere = folder.path().join("no/out.safetensors").display().to_string();
+    refused(&["logits", &model(), "--inputs", &path, "-o", &nowhere], &["cannot write"]);
+    let itself = folder.path().display().to_string();
+    refused(&["logits", &model(), "--inputs", &path, "-o", &itself], &["it is a folder"]);
+    assert_eq!(names(folder.path()), ["in.safetensors"]);
+}
+
+#[test]
+fn a_folder_without_tokenizer_says_so_when_asked_to_talk() {
+    let folder = tempfile::tempdir().expect("folder");
+    for name in ["config.json", "model.safetensors"] {
+        let from = Path::new(&model()).join(name);
+        std::fs::copy(from, folder.path().join(name)).expect("copy");
+    }
+    let path = folder.path().display().to_string();
+    refused(&["run", &path, "--prompt", "x"], &["no tokenizer.json"]);
+    assert!(flightvlm(&["check", &path]).status.success());
+}
