@@ -101,7 +101,9 @@ impl Diagnostics {
 
 impl From<Diagnostic> for Diagnostics {
     fn from(diagnostic: Diagnostic) -> Self {
-        Self { items: vec![diagnostic] }
+        Self {
+            items: vec![diagnostic],
+        }
     }
 }
 

@@ -1,25 +1,38 @@
-//! A model as the user names it: a checkpoint folder.
+//! A model as the user names it: a checkpoint folder or a compiled program.
 
 use crate::bundle::{BundleError, TextAssets};
 use crate::device::{ImageInfo, ModelInfo};
 use flightvlm_compiler::diag::Diagnostics;
 use flightvlm_compiler::graph::ModelSpec;
 use flightvlm_compiler::import::{import, ImportOptions, Model};
+use flightvlm_compiler::pipeline::{self, Compiled};
+use flightvlm_compiler::program::{Program, ProgramError};
+use flightvlm_hw::config::HwConfig;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Choices that concern loading.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LoadOptions {
     /// Positions that prompt and answer may fill together; `None`: what the model supports.
     pub max_context: Option<usize>,
+    /// Hardware to compile for.
+    pub target: HwConfig,
+    /// Compile from `config.json` alone.
+    pub no_weights: bool,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        LoadOptions { max_context: None, target: HwConfig::sim(), no_weights: false }
+    }
 }
 
 /// Why a model cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// Nothing there.
-    #[error("there is no model at {0}; give a checkpoint folder")]
+    #[error("there is no model at {0}; give a checkpoint folder or a .fvp file")]
     Missing(PathBuf),
     /// Something there, but not a checkpoint.
     #[error("{path} is not a model: {reason}")]
@@ -37,6 +50,12 @@ pub enum SourceError {
         /// Where, expected, got, help.
         faults: Diagnostics,
     },
+    /// The program file.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// Something only a checkpoint folder can give.
+    #[error("{0} is a compiled program; {1} needs the checkpoint folder")]
+    NeedsCheckpoint(PathBuf, &'static str),
     /// The files around the weights.
     #[error(transparent)]
     Bundle(#[from] BundleError),
@@ -48,24 +67,59 @@ pub struct Source {
     assets: TextAssets,
     options: LoadOptions,
     model: OnceLock<Model>,
+    program: OnceLock<Program>,
 }
 
+/// Context that a program is compiled for when the user names none and the model allows more.
+const DEFAULT_CONTEXT: usize = 512;
+
 impl Source {
-    /// Opens a checkpoint folder; reads only its small files.
+    /// Opens a checkpoint folder (reads only its small files) or a program file.
     pub fn open(path: &Path, options: LoadOptions) -> Result<Self, SourceError> {
         if !path.exists() {
             return Err(SourceError::Missing(path.to_owned()));
         }
+        let (model, program) = (OnceLock::new(), OnceLock::new());
         if !path.is_dir() {
-            let reason = "it is a file; give a checkpoint folder".to_owned();
-            return Err(SourceError::NotAModel { path: path.to_owned(), reason });
+            let read = flightvlm_compiler::program::read(path)?;
+            let assets = TextAssets::from_files(read.assets.clone());
+            let program = OnceLock::from(read);
+            return Ok(Source { path: path.to_owned(), assets, options, model, program });
         }
         let assets = TextAssets::from_dir(path)?;
         if !assets.files().contains_key("config.json") {
             let reason = "the folder has no config.json".to_owned();
             return Err(SourceError::NotAModel { path: path.to_owned(), reason });
         }
-        Ok(Source { path: path.to_owned(), assets, options, model: OnceLock::new() })
+        Ok(Source { path: path.to_owned(), assets, options, model, program })
+    }
+
+    /// The compiled program: read from the file, or compiled on first use.
+    pub fn program(&self) -> Result<&Program, SourceError> {
+        if let Some(program) = self.program.get() {
+            return Ok(program);
+        }
+        let compiled = self.compile(None)?;
+        let program = compiled.program.expect("invariant: no stage was named to stop after");
+        Ok(self.program.get_or_init(|| program))
+    }
+
+    /// Compiles the checkpoint; `stop_after` as in [`pipeline::STAGES`].
+    pub fn compile(&self, stop_after: Option<&str>) -> Result<Compiled, SourceError> {
+        let faults = |faults| SourceError::Faults { path: self.path.clone(), faults };
+        let model = self.model()?;
+        let limit = self.options.max_context.unwrap_or(DEFAULT_CONTEXT);
+        let options = pipeline::Options {
+            config: self.options.target.clone(),
+            max_context: limit.min(model.spec.text.max_position),
+            no_weights: self.options.no_weights,
+            stop_after: stop_after.map(str::to_owned),
+        };
+        let mut compiled = pipeline::compile(model, &options).map_err(faults)?;
+        if let Some(program) = &mut compiled.program {
+            program.assets = self.assets.files().clone();
+        }
+        Ok(compiled)
     }
 
     /// Where it was opened.
@@ -83,15 +137,27 @@ impl Source {
         if let Some(model) = self.model.get() {
             return Ok(model);
         }
-        let options = ImportOptions { max_context: self.options.max_context, no_weights: false };
+        if !self.path.is_dir() {
+            return Err(SourceError::NeedsCheckpoint(self.path.clone(), "the float reference"));
+        }
+        let no_weights = self.options.no_weights;
+        let options = ImportOptions { max_context: self.options.max_context, no_weights };
         let model = import(&self.path, &options)
             .map_err(|faults| SourceError::Faults { path: self.path.clone(), faults })?;
         Ok(self.model.get_or_init(|| model))
     }
 
+    /// Facts about the model, from the program or the checkpoint.
+    pub fn spec(&self) -> Result<&ModelSpec, SourceError> {
+        match self.program.get() {
+            Some(program) => Ok(&program.meta.model),
+            None => Ok(&self.model()?.spec),
+        }
+    }
+
     /// The facts that devices report, before any visual token is pruned.
     pub fn info(&self) -> Result<ModelInfo, SourceError> {
-        let spec = &self.model()?.spec;
+        let spec = self.spec()?;
         let mut info = model_info(spec);
         if let Some(limit) = self.options.max_context {
             info.max_context = info.max_context.min(limit);

@@ -111,7 +111,7 @@ fn bad_models() {
     refused(&["run", "/absent/model", "--prompt", "x"], &["no model at /absent/model"]);
     refused(&["check", "/absent/model"], &["no model at /absent/model"]);
     let (folder, path) = folder_with("config.json", b"{ not json");
-    refused(&["run", &path, "--prompt", "x"], &["it is a file"]);
+    refused(&["run", &path, "--prompt", "x"], &["config.json", "is not a"]);
     let broken = folder.path().display().to_string();
     refused(&["check", &broken], &["config.json", "help"]);
     let empty = tempfile::tempdir().expect("folder");

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use rayon::prelude::*;
+
 use super::inputs::Inputs;
 use super::kernels::{self, AttentionShape};
 use super::matmul::matmul;
@@ -40,10 +42,23 @@ struct Feed<'a> {
 impl<'m> Session<'m> {
     /// Loads all weights. Fails on a model without weights and on values that are not finite.
     pub fn new(model: &'m Model) -> Result<Self, Diagnostic> {
-        let graph = &model.graph;
-        let weights = (0..graph.weights.len())
+        let weights = (0..model.graph.weights.len())
+            .into_par_iter()
             .map(|index| model.weights.load_f32(WeightId::from_index(index)))
             .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self::with_weights(model, weights))
+    }
+
+    /// As [`Session::new`], with other values (by [`WeightId`], shapes as declared): what a model
+    /// becomes under quantised weights.
+    pub fn with_weights(model: &'m Model, weights: Vec<Vec<f32>>) -> Self {
+        let graph = &model.graph;
+        let fits = graph
+            .weights
+            .iter()
+            .map(|decl| decl.len())
+            .eq(weights.iter().map(Vec::len));
+        assert!(fits, "one value per element of every weight");
         let mut last_use = vec![None; graph.values.len()];
         let mut image_value = None;
         for (id, node) in graph.iter() {
@@ -54,7 +69,7 @@ impl<'m> Session<'m> {
                 image_value = Some(node.inputs[1]);
             }
         }
-        Ok(Self {
+        Self {
             graph,
             spec: &model.spec,
             weights,
@@ -62,7 +77,7 @@ impl<'m> Session<'m> {
             image_value,
             caches: HashMap::new(),
             position: 0,
-        })
+        }
     }
 
     /// Positions in the KV cache.
@@ -95,7 +110,14 @@ impl<'m> Session<'m> {
                 "resize the picture to the model's image_size before patchify",
             ));
         }
-        Ok(self.run(&Feed { pixels, ids: &[], images: &[] }, Some(target)))
+        Ok(self.run(
+            &Feed {
+                pixels,
+                ids: &[],
+                images: &[],
+            },
+            Some(target),
+        ))
     }
 
     /// Starts a new sequence. `images` are results of [`Session::encode_image`] in the order of their
@@ -135,7 +157,12 @@ impl<'m> Session<'m> {
 
     fn check_prompt(&self, ids: &[u32], images: &[Vec<f32>]) -> Result<(), Diagnostic> {
         if ids.is_empty() {
-            return Err(Diagnostic::new("input_ids", "at least one token", "none", "give a prompt"));
+            return Err(Diagnostic::new(
+                "input_ids",
+                "at least one token",
+                "none",
+                "give a prompt",
+            ));
         }
         self.spec.check_placeholders(ids, images.len())?;
         let expected = self.spec.visual_tokens * self.spec.text.hidden;
@@ -161,7 +188,14 @@ impl<'m> Session<'m> {
                 "shorten the prompt or ask for fewer new tokens",
             ));
         }
-        let logits = self.run(&Feed { pixels: &[], ids, images }, None);
+        let logits = self.run(
+            &Feed {
+                pixels: &[],
+                ids,
+                images,
+            },
+            None,
+        );
         self.position = total;
         Ok(logits)
     }
@@ -175,7 +209,9 @@ impl<'m> Session<'m> {
         }
         for (id, node) in graph.iter() {
             let Some(output) = node.output else {
-                return values[node.inputs[0].index()].take().expect("invariant: logits are computed");
+                return values[node.inputs[0].index()]
+                    .take()
+                    .expect("invariant: logits are computed");
             };
             let is_text = graph.ty(output).rows == Rows::Prompt;
             if is_text == image_target.is_some() {
@@ -202,10 +238,25 @@ impl<'m> Session<'m> {
         values: &mut [Option<Vec<f32>>],
         feed: &Feed<'_>,
     ) -> Vec<f32> {
-        if let Op::Attention { heads, kv_heads, head_dim, causal, scale } = node.op {
-            let shape = AttentionShape { heads, kv_heads, head_dim, causal, scale };
+        if let Op::Attention {
+            heads,
+            kv_heads,
+            head_dim,
+            causal,
+            scale,
+        } = node.op
+        {
+            let shape = AttentionShape {
+                heads,
+                kv_heads,
+                head_dim,
+                causal,
+                scale,
+            };
             let [q, k, v] = [0, 1, 2].map(|index| {
-                values[node.inputs[index].index()].as_deref().expect("invariant: operands come first")
+                values[node.inputs[index].index()]
+                    .as_deref()
+                    .expect("invariant: operands come first")
             });
             if !causal {
                 return kernels::attention(&shape, q, k, v);
@@ -220,7 +271,10 @@ impl<'m> Session<'m> {
             return self.linear(node, x.expect("invariant: operands come first"), *w, *b);
         }
         let mut x = self.first_operand(id, node, values);
-        let second = node.inputs.get(1).and_then(|input| values[input.index()].as_deref());
+        let second = node
+            .inputs
+            .get(1)
+            .and_then(|input| values[input.index()].as_deref());
         let second = second.unwrap_or(&[]);
         let weight = |id: WeightId| self.weights[id.index()].as_slice();
         match &node.op {
@@ -228,9 +282,16 @@ impl<'m> Session<'m> {
             Op::Input(InputKind::TokenIds) => return Vec::new(),
             Op::PrependRow { w } => return [weight(*w), x.as_slice()].concat(),
             Op::AddPosition { w } => add_row(&mut x, weight(*w)),
-            Op::LayerNorm { w, b, eps } => kernels::layer_norm(&mut x, weight(*w), weight(*b), *eps),
+            Op::LayerNorm { w, b, eps } => {
+                kernels::layer_norm(&mut x, weight(*w), weight(*b), *eps)
+            }
             Op::RmsNorm { w, eps } => kernels::rms_norm(&mut x, weight(*w), *eps),
-            Op::Rope { heads, inv_freq, attention_scaling, .. } => {
+            Op::Rope {
+                heads,
+                inv_freq,
+                attention_scaling,
+                ..
+            } => {
                 kernels::rope(&mut x, *heads, inv_freq, *attention_scaling, self.position);
             }
             Op::Add => x.iter_mut().zip(second).for_each(|(x, y)| *x += y),
@@ -247,18 +308,15 @@ impl<'m> Session<'m> {
             Op::SkipRows { count } => {
                 x.drain(..count * self.out_cols(node));
             }
-            Op::Linear { .. } | Op::Attention { .. } | Op::Output => unreachable!("handled elsewhere"),
+            Op::Linear { .. } | Op::Attention { .. } | Op::Output => {
+                unreachable!("handled elsewhere")
+            }
         }
         x
     }
 
     /// The first operand, without a copy when this node is its last reader.
-    fn first_operand(
-        &self,
-        id: NodeId,
-        node: &Node,
-        values: &mut [Option<Vec<f32>>],
-    ) -> Vec<f32> {
+    fn first_operand(&self, id: NodeId, node: &Node, values: &mut [Option<Vec<f32>>]) -> Vec<f32> {
         let Some((first, others)) = node.inputs.split_first() else {
             return Vec::new();
         };
@@ -301,10 +359,16 @@ fn embed(table: &[f32], cols: usize, ids: &[u32], placeholder: Option<u32>) -> V
 }
 
 fn merge(x: &mut [f32], images: &[f32], cols: usize, ids: &[u32], placeholder: u32) {
-    let rows = x.chunks_exact_mut(cols).zip(ids).filter(|(_, id)| **id == placeholder);
+    let rows = x
+        .chunks_exact_mut(cols)
+        .zip(ids)
+        .filter(|(_, id)| **id == placeholder);
     let mut images = images.chunks_exact(cols);
     for (row, _) in rows {
         row.copy_from_slice(images.next().expect("invariant: placeholders were counted"));
     }
-    assert!(images.next().is_none(), "every visual token has a placeholder");
+    assert!(
+        images.next().is_none(),
+        "every visual token has a placeholder"
+    );
 }

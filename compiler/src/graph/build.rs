@@ -85,7 +85,10 @@ impl Graph {
     /// Declares a weight.
     pub fn add_weight(&mut self, name: impl Into<String>, shape: &[usize]) -> WeightId {
         let id = WeightId::from_index(self.weights.len());
-        self.weights.push(WeightDecl { name: name.into(), shape: shape.to_vec() });
+        self.weights.push(WeightDecl {
+            name: name.into(),
+            shape: shape.to_vec(),
+        });
         id
     }
 
@@ -106,7 +109,10 @@ impl Graph {
 
     /// Nodes with their ids, in order.
     pub fn iter(&self) -> impl Iterator<Item = (NodeId, &Node)> {
-        self.nodes.iter().enumerate().map(|(index, node)| (NodeId::from_index(index), node))
+        self.nodes
+            .iter()
+            .enumerate()
+            .map(|(index, node)| (NodeId::from_index(index), node))
     }
 
     /// Number of parameters, a shared weight counted once.

@@ -63,7 +63,7 @@ pub struct TextSpec {
     pub head_dim: usize,
     /// Width of the gated feed-forward block.
     pub intermediate: usize,
-    /// Positions that the model supports.
+    /// Positions that the model supports, or the lower limit that the import was given.
     pub max_position: usize,
     /// Epsilon of the RMS norms.
     pub eps: f32,
@@ -111,7 +111,8 @@ impl ModelSpec {
     pub fn check_placeholders(&self, ids: &[u32], image_count: usize) -> Result<(), Diagnostic> {
         let is_placeholder = |id: &&u32| Some(**id) == self.image_token_id;
         let found = ids.iter().filter(is_placeholder).count();
-        if found == image_count * self.visual_tokens && (image_count == 0 || self.vision.is_some()) {
+        if found == image_count * self.visual_tokens && (image_count == 0 || self.vision.is_some())
+        {
             return Ok(());
         }
         Err(Diagnostic::new(
@@ -119,7 +120,8 @@ impl ModelSpec {
             format!(
                 "{} image placeholders (id {}): {image_count} pictures of {} visual tokens",
                 image_count * self.visual_tokens,
-                self.image_token_id.map_or("none".to_string(), |id| id.to_string()),
+                self.image_token_id
+                    .map_or("none".to_string(), |id| id.to_string()),
                 self.visual_tokens
             ),
             format!("{found} placeholders"),

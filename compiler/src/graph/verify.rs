@@ -33,8 +33,11 @@ impl fmt::Display for GraphError {
 impl Graph {
     /// All violations of the graph's invariants; empty for a good graph.
     pub fn verify(&self) -> Vec<GraphError> {
-        let mut verifier =
-            Verifier { graph: self, defined: vec![false; self.values.len()], errors: Vec::new() };
+        let mut verifier = Verifier {
+            graph: self,
+            defined: vec![false; self.values.len()],
+            errors: Vec::new(),
+        };
         for (id, node) in self.iter() {
             verifier.node(id, node);
         }
@@ -65,11 +68,12 @@ impl Verifier<'_> {
                 Some(slot) => *slot = true,
             },
         }
-        self.errors.extend(faults.into_iter().map(|message| GraphError {
-            node: Some(id),
-            path: node.path.clone(),
-            message,
-        }));
+        self.errors
+            .extend(faults.into_iter().map(|message| GraphError {
+                node: Some(id),
+                path: node.path.clone(),
+                message,
+            }));
     }
 
     /// Operand types, or `None` when they can't be trusted.
@@ -95,18 +99,22 @@ impl Verifier<'_> {
                 faults.push(format!("{weight} does not exist"));
             }
         }
-        if node.output.is_some_and(|v| v.index() >= self.graph.values.len()) {
+        if node
+            .output
+            .is_some_and(|v| v.index() >= self.graph.values.len())
+        {
             return None;
         }
-        (faults.len() == before)
-            .then(|| node.inputs.iter().map(|v: &ValueId| self.graph.ty(*v)).collect())
+        (faults.len() == before).then(|| {
+            node.inputs
+                .iter()
+                .map(|v: &ValueId| self.graph.ty(*v))
+                .collect()
+        })
     }
 
     fn shapes(&self, node: &Node, inputs: &[ValueType], faults: &mut Vec<String>) {
         let Some(output) = node.output.map(|v| self.graph.ty(v)) else {
-            if matches!(node.op, Op::Output) {
-                return;
-            }
             return;
         };
         let first = inputs.first().copied().unwrap_or(output);
@@ -155,7 +163,12 @@ impl Verifier<'_> {
                 self.weight(*w, &[first.cols], faults);
                 epsilon(*eps, faults);
             }
-            Op::Rope { heads, head_dim, inv_freq, attention_scaling } => {
+            Op::Rope {
+                heads,
+                head_dim,
+                inv_freq,
+                attention_scaling,
+            } => {
                 expect("input", ValueType::new(first.rows, heads * head_dim), first);
                 expect("output", first, output);
                 if head_dim % 2 != 0 || inv_freq.len() != head_dim / 2 {
@@ -169,7 +182,13 @@ impl Verifier<'_> {
                     faults.push("rotary constants must be finite".into());
                 }
             }
-            Op::Attention { heads, kv_heads, head_dim, scale, .. } => {
+            Op::Attention {
+                heads,
+                kv_heads,
+                head_dim,
+                scale,
+                ..
+            } => {
                 let query = ValueType::new(first.rows, heads * head_dim);
                 let key = ValueType::new(first.rows, kv_heads * head_dim);
                 expect("query", query, inputs[0]);
@@ -237,19 +256,25 @@ impl Verifier<'_> {
         }
         for (index, defined) in self.defined.iter().enumerate() {
             if !defined {
-                faults.push(format!("{} has no defining node", ValueId::from_index(index)));
+                faults.push(format!(
+                    "{} has no defining node",
+                    ValueId::from_index(index)
+                ));
             }
         }
-        self.errors.extend(
-            faults
-                .into_iter()
-                .map(|message| GraphError { node: None, path: String::new(), message }),
-        );
+        self.errors
+            .extend(faults.into_iter().map(|message| GraphError {
+                node: None,
+                path: String::new(),
+                message,
+            }));
     }
 }
 
 fn epsilon(eps: f32, faults: &mut Vec<String>) {
     if !(eps.is_finite() && eps >= 0.0) {
-        faults.push(format!("epsilon must be finite and not negative, got {eps}"));
+        faults.push(format!(
+            "epsilon must be finite and not negative, got {eps}"
+        ));
     }
 }

@@ -26,11 +26,14 @@ pub(super) fn model(blocks: &mut Blocks<'_>, config: &Config) {
 /// `[patches, 3*p*p] -> [image, hidden]`.
 fn vision_tower(blocks: &mut Blocks<'_>, config: &Config, vision: &VisionConfig) -> ValueId {
     let spec = &vision.spec;
-    let root =
-        blocks.spelling(config.layout.vision, "embeddings.patch_embedding.weight").to_string();
+    let root = blocks
+        .spelling(config.layout.vision, "embeddings.patch_embedding.weight")
+        .to_string();
     let patches = Rows::Patches { with_class: false };
     let pixels_ty = ValueType::new(patches, 3 * spec.patch * spec.patch);
-    let pixels = blocks.graph.push("pixel_values", Op::Input(InputKind::Pixels), &[], pixels_ty);
+    let pixels = blocks
+        .graph
+        .push("pixel_values", Op::Input(InputKind::Pixels), &[], pixels_ty);
     let embeddings = format!("{root}embeddings");
     let path = format!("{embeddings}.patch_embedding");
     let mut x = blocks.linear(&path, pixels, spec.hidden, vision.family.conv_bias);
@@ -50,16 +53,13 @@ fn vision_tower(blocks: &mut Blocks<'_>, config: &Config, vision: &VisionConfig)
         x = vision_layer(blocks, &format!("{root}encoder.layers.{layer}"), vision, x);
     }
     let ty = ValueType::new(Rows::Image, spec.hidden);
-    let op = Op::SkipRows { count: vision.skip_rows };
+    let op = Op::SkipRows {
+        count: vision.skip_rows,
+    };
     blocks.graph.push("vision_feature_select", op, &[x], ty)
 }
 
-fn vision_layer(
-    blocks: &mut Blocks<'_>,
-    path: &str,
-    vision: &VisionConfig,
-    x: ValueId,
-) -> ValueId {
+fn vision_layer(blocks: &mut Blocks<'_>, path: &str, vision: &VisionConfig, x: ValueId) -> ValueId {
     let spec = &vision.spec;
     let h = blocks.layer_norm(&format!("{path}.layer_norm1"), x, spec.eps);
     let attn = format!("{path}.self_attn");
@@ -104,11 +104,15 @@ fn language_model(blocks: &mut Blocks<'_>, config: &Config, merge: Option<(Value
     let spec = &text.spec;
     let root = blocks.spelling(config.layout.text, "embed_tokens.weight");
     let ids_ty = ValueType::new(Rows::Prompt, 1);
-    let ids = blocks.graph.push("input_ids", Op::Input(InputKind::TokenIds), &[], ids_ty);
+    let ids = blocks
+        .graph
+        .push("input_ids", Op::Input(InputKind::TokenIds), &[], ids_ty);
     let path = format!("{root}embed_tokens");
     let table = blocks.weight(format!("{path}.weight"), &[spec.vocab, spec.hidden]);
     let ty = ValueType::new(Rows::Prompt, spec.hidden);
-    let mut x = blocks.graph.push(path, Op::Embedding { w: table }, &[ids], ty);
+    let mut x = blocks
+        .graph
+        .push(path, Op::Embedding { w: table }, &[ids], ty);
     if let Some((image, placeholder)) = merge {
         let op = Op::MergeImageRows { placeholder };
         x = blocks.same("merge_image_features", op, &[x, image]);
@@ -121,7 +125,9 @@ fn language_model(blocks: &mut Blocks<'_>, config: &Config, merge: Option<(Value
     let logits = if spec.tied_embeddings {
         let ty = ValueType::new(Rows::Prompt, spec.vocab);
         let path = head.trim_end_matches('.');
-        blocks.graph.push(path, Op::Linear { w: table, b: None }, &[x], ty)
+        blocks
+            .graph
+            .push(path, Op::Linear { w: table, b: None }, &[x], ty)
     } else {
         blocks.linear(head.trim_end_matches('.'), x, spec.vocab, false)
     };
@@ -155,9 +161,19 @@ fn decoder_layer(blocks: &mut Blocks<'_>, path: &str, text: &TextConfig, x: Valu
     let x = blocks.add(&attn, x, h);
     let h = blocks.rms_norm(&format!("{path}.post_attention_layernorm"), x, spec.eps);
     let mlp = format!("{path}.mlp");
-    let gate = blocks.linear(&format!("{mlp}.gate_proj"), h, spec.intermediate, text.mlp_bias);
+    let gate = blocks.linear(
+        &format!("{mlp}.gate_proj"),
+        h,
+        spec.intermediate,
+        text.mlp_bias,
+    );
     let gate = blocks.act(&format!("{mlp}.act_fn"), text.activation, gate);
-    let up = blocks.linear(&format!("{mlp}.up_proj"), h, spec.intermediate, text.mlp_bias);
+    let up = blocks.linear(
+        &format!("{mlp}.up_proj"),
+        h,
+        spec.intermediate,
+        text.mlp_bias,
+    );
     let h = blocks.same(&mlp, Op::Mul, &[gate, up]);
     let h = blocks.linear(&format!("{mlp}.down_proj"), h, spec.hidden, text.mlp_bias);
     blocks.add(&mlp, x, h)

@@ -32,6 +32,7 @@ pub(super) fn read(dir: &Path, options: &ImportOptions) -> Result<Config, Diagno
     };
     let mut faults = Diagnostics::new();
     let (architecture, is_llava) = architecture(&top, &mut faults);
+    unsupported_keys(&top, &mut faults);
     let config = if is_llava {
         llava(&top, options, &mut faults)
     } else {
@@ -50,7 +51,10 @@ pub(super) fn read(dir: &Path, options: &ImportOptions) -> Result<Config, Diagno
 }
 
 fn read_object(path: &Path) -> Result<Map<String, Value>, Diagnostic> {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
     std::fs::read(path)
         .map_err(|e| e.to_string())
         .and_then(|text| serde_json::from_slice(&text).map_err(|e| e.to_string()))
@@ -64,10 +68,16 @@ fn read_object(path: &Path) -> Result<Map<String, Value>, Diagnostic> {
 /// and then read by resemblance, so that their unsupported parts are listed, too.
 fn architecture(top: &Map<String, Value>, faults: &mut Diagnostics) -> (String, bool) {
     let mut fields = Fields::new("", top, faults);
-    let listed = fields.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
+    let listed = fields
+        .get("architectures")
+        .and_then(|list| list.get(0))
+        .and_then(Value::as_str);
     let model_type = fields.text("model_type");
     let known: Vec<(&str, &str)> = std::iter::once((LLAVA.architecture, LLAVA.model_type))
-        .chain(TEXT.iter().map(|family| (family.architecture, family.model_type)))
+        .chain(
+            TEXT.iter()
+                .map(|family| (family.architecture, family.model_type)),
+        )
         .collect();
     let by_name = |name: &str| known.iter().find(|row| row.0 == name);
     let by_type = |name: &str| known.iter().find(|row| row.1 == name);
@@ -78,7 +88,9 @@ fn architecture(top: &Map<String, Value>, faults: &mut Diagnostics) -> (String, 
     };
     let resembles_llava = top.contains_key("text_config") || top.contains_key("vision_config");
     let Some(row) = row else {
-        let got = listed.or(model_type).unwrap_or("neither architectures nor model_type");
+        let got = listed
+            .or(model_type)
+            .unwrap_or("neither architectures nor model_type");
         let help = "this model family is not supported; further faults below are of its parts";
         fields.fault("architectures", supported_architectures(), got, help);
         return (got.to_string(), resembles_llava);
@@ -96,26 +108,18 @@ fn llava(top: &Map<String, Value>, options: &ImportOptions, faults: &mut Diagnos
     let mut part = |key: &str| {
         let object = fields.object(key);
         if object.is_none() {
-            fields.fault(key, "an object with the part's configuration", "none", FIX_CONFIG);
+            fields.fault(
+                key,
+                "an object with the part's configuration",
+                "none",
+                FIX_CONFIG,
+            );
         }
         object
     };
     let vision_map = part("vision_config").unwrap_or(&empty);
     let text_map = part("text_config").unwrap_or(&empty);
-    let ids: Vec<(&str, u64)> = ["image_token_index", "image_token_id"]
-        .into_iter()
-        .filter_map(|key| Some((key, fields.get(key)?.as_u64()?)))
-        .collect();
-    if let [(first, a), (second, b)] = ids[..] {
-        if a != b {
-            fields.fault(second, format!("{a}, as {first}"), b.to_string(), FIX_CONFIG);
-        }
-    }
-    let id = ids.first().map_or(32_000, |(_, id)| *id);
-    let image_token_id = u32::try_from(id).unwrap_or_else(|_| {
-        fields.fault("image_token_index", "a token id", id.to_string(), FIX_CONFIG);
-        0
-    });
+    let image_token_id = image_token(&mut fields);
     let tied = fields.flag("tie_word_embeddings", false);
     let vision = vision::read(top, vision_map, faults);
     let mut text = text::read("text_config", text_map, options.max_context, faults);
@@ -131,6 +135,42 @@ fn llava(top: &Map<String, Value>, options: &ImportOptions, faults: &mut Diagnos
     }
 }
 
+/// The placeholder's id, under either of its names.
+fn image_token(fields: &mut Fields<'_, '_>) -> u32 {
+    let mut found: Vec<(&str, u32)> = Vec::new();
+    for key in ["image_token_index", "image_token_id"] {
+        match fields.token_ids(key).as_deref() {
+            None => {}
+            Some([id]) => found.push((key, *id)),
+            Some(_) => fields.fault(key, "one token id", "a list", FIX_CONFIG),
+        }
+    }
+    if let [(first, a), (second, b)] = found[..] {
+        if a != b {
+            fields.fault(
+                second,
+                format!("{a}, as {first}"),
+                b.to_string(),
+                FIX_CONFIG,
+            );
+        }
+    }
+    found.first().map_or(32_000, |(_, id)| *id)
+}
+
+/// Things that make stored weights or the computation something else than the architecture says.
+fn unsupported_keys(top: &Map<String, Value>, faults: &mut Diagnostics) {
+    let mut fields = Fields::new("", top, faults);
+    if let Some(quantization) = fields.get("quantization_config") {
+        let method = quantization
+            .get("quant_method")
+            .and_then(Value::as_str)
+            .unwrap_or("present");
+        let help = "use the unquantised checkpoint; the compiler quantises it (--weights)";
+        fields.fault("quantization_config", "no such key", method, help);
+    }
+}
+
 /// `generation_config.json` wins over the top level, which wins over `text_config`.
 fn special_tokens(
     mut config: Config,
@@ -139,7 +179,12 @@ fn special_tokens(
     faults: &mut Diagnostics,
 ) -> Config {
     let text = top.get("text_config").and_then(Value::as_object);
-    let sources = [Some(("generation_config", generation)), Some(("", top)), text.map(|t| ("text_config", t))];
+    let text = text.map(|text| ("text_config", text));
+    let sources = [
+        Some(("generation_config", generation)),
+        Some(("", top)),
+        text,
+    ];
     let mut find = |key: &str| {
         sources
             .iter()

@@ -141,7 +141,11 @@ pub(super) struct Layout {
 pub(super) const LLAVA: Layout = Layout {
     architecture: "LlavaForConditionalGeneration",
     model_type: "llava",
-    text: &["language_model.model.", "model.language_model.", "language_model."],
+    text: &[
+        "language_model.model.",
+        "model.language_model.",
+        "language_model.",
+    ],
     head: &["language_model.lm_head.", "lm_head."],
     vision: &[
         "vision_tower.vision_model.",

@@ -63,7 +63,12 @@ impl<'m, 'f> Fields<'m, 'f> {
         if let Some(size) = size.filter(|size| (1..=max).contains(size)) {
             return Some(size);
         }
-        self.fault(key, format!("a whole number from 1 to {max}"), value.to_string(), FIX_CONFIG);
+        self.fault(
+            key,
+            format!("a whole number from 1 to {max}"),
+            value.to_string(),
+            FIX_CONFIG,
+        );
         None
     }
 
@@ -89,7 +94,9 @@ impl<'m, 'f> Fields<'m, 'f> {
 
     /// A truth value.
     pub(super) fn flag(&mut self, key: &str, default: bool) -> bool {
-        let Some(value) = self.get(key) else { return default };
+        let Some(value) = self.get(key) else {
+            return default;
+        };
         if let Some(flag) = value.as_bool() {
             return flag;
         }
@@ -126,7 +133,12 @@ impl<'m, 'f> Fields<'m, 'f> {
             one => id(one).map(|id| vec![id]),
         };
         if ids.is_none() {
-            self.fault(key, "a token id or a list of them", value.to_string(), FIX_CONFIG);
+            self.fault(
+                key,
+                "a token id or a list of them",
+                value.to_string(),
+                FIX_CONFIG,
+            );
         }
         ids
     }

@@ -121,7 +121,10 @@ impl<'de> Deserialize<'de> for RawHeader {
 /// Parses and validates the header of a whole file. The error is one sentence without the file name.
 pub fn parse(file: &[u8]) -> Result<Vec<TensorEntry>, String> {
     let Some((length, rest)) = file.split_first_chunk::<8>() else {
-        return Err(format!("the file has {} bytes, too few for a header", file.len()));
+        return Err(format!(
+            "the file has {} bytes, too few for a header",
+            file.len()
+        ));
     };
     let length = u64::from_le_bytes(*length);
     if length > HEADER_BYTES_MAX || length > rest.len() as u64 {
@@ -156,9 +159,16 @@ fn check_entry(
              the file is truncated or damaged"
         ));
     }
-    let size = element_size(&raw.dtype)
-        .ok_or_else(|| format!("tensor {name:?} has the unknown element type {:?}", raw.dtype))?;
-    let bytes = raw.shape.iter().try_fold(size, |bytes, &dim| bytes.checked_mul(dim));
+    let size = element_size(&raw.dtype).ok_or_else(|| {
+        format!(
+            "tensor {name:?} has the unknown element type {:?}",
+            raw.dtype
+        )
+    })?;
+    let bytes = raw
+        .shape
+        .iter()
+        .try_fold(size, |bytes, &dim| bytes.checked_mul(dim));
     if bytes != Some(end - begin) {
         return Err(format!(
             "tensor {name:?} of shape {:?} and type {} does not fill its {} bytes",
@@ -167,7 +177,11 @@ fn check_entry(
             end - begin
         ));
     }
-    let shape = raw.shape.iter().map(|&dim| usize::try_from(dim)).collect::<Result<Vec<_>, _>>();
+    let shape = raw
+        .shape
+        .iter()
+        .map(|&dim| usize::try_from(dim))
+        .collect::<Result<Vec<_>, _>>();
     let shape = shape.map_err(|_| format!("tensor {name:?} is too large for this machine"))?;
     Ok(TensorEntry {
         dtype: Dtype::parse(&raw.dtype),
@@ -185,13 +199,24 @@ fn check_tiling(entries: &[TensorEntry], base: usize, file_bytes: usize) -> Resu
     let mut next = base;
     for entry in order {
         if entry.begin != next {
-            let what = if entry.begin < next { "overlaps another tensor" } else { "leaves a gap" };
-            return Err(format!("tensor {:?} {what} at data byte {}", entry.name, entry.begin - base));
+            let what = if entry.begin < next {
+                "overlaps another tensor"
+            } else {
+                "leaves a gap"
+            };
+            return Err(format!(
+                "tensor {:?} {what} at data byte {}",
+                entry.name,
+                entry.begin - base
+            ));
         }
         next = entry.end;
     }
     if next != file_bytes {
-        return Err(format!("{} bytes at the end belong to no tensor", file_bytes - next));
+        return Err(format!(
+            "{} bytes at the end belong to no tensor",
+            file_bytes - next
+        ));
     }
     Ok(())
 }

@@ -5,23 +5,42 @@ use crate::sampler::Sampling;
 use crate::source::{LoadOptions, Source};
 use anyhow::Result;
 use clap::Args;
+use flightvlm_hw::config::HwConfig;
 use std::path::PathBuf;
 
 /// Which model, and how it is loaded.
 #[derive(Args)]
 pub(super) struct ModelArgs {
-    /// Checkpoint folder
+    /// Checkpoint folder or compiled program (.fvp)
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
     /// Positions that prompt and answer may fill together [default: what the model supports]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(super) max_context: Option<usize>,
+    /// Hardware to compile for, a named configuration
+    #[arg(long, default_value = "sim", value_name = "NAME", value_parser = target)]
+    target: HwConfig,
+    /// Weight format: w8
+    #[arg(long, default_value = "w8", value_name = "FORMAT", value_parser = ["w8"])]
+    weights: String,
+    /// Compile from config.json alone: code, memory map and sizes
+    #[arg(long)]
+    no_weights: bool,
+}
+
+/// A named configuration. The array, the memories and the RTL of others come with their build.
+fn target(name: &str) -> Result<HwConfig, String> {
+    HwConfig::named(name).ok_or_else(|| "no such target in this build; there is: sim".to_owned())
 }
 
 impl ModelArgs {
     /// Opens the model's small files.
     pub(super) fn open(&self) -> Result<Source> {
-        Ok(Source::open(&self.model, LoadOptions { max_context: self.max_context })?)
+        Ok(Source::open(&self.model, LoadOptions {
+            max_context: self.max_context,
+            target: self.target.clone(),
+            no_weights: self.no_weights,
+        })?)
     }
 }
 
@@ -40,16 +59,16 @@ pub(super) struct GenerateArgs {
     #[arg(long, default_value_t = 128, value_name = "N", value_parser = positive)]
     pub(super) max_new_tokens: usize,
     /// Draw tokens with this temperature; 0 takes the most likely one
-    #[arg(long, value_name = "T", value_parser = temperature)]
+    #[arg(long, value_name = "T", value_parser = temperature, allow_hyphen_values = true)]
     temperature: Option<f64>,
     /// Draw from the most likely tokens that reach this probability together
-    #[arg(long, value_name = "P", value_parser = probability)]
+    #[arg(long, value_name = "P", value_parser = probability, allow_hyphen_values = true)]
     top_p: Option<f64>,
     /// Makes drawn answers repeatable
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
     /// End the answer before this text; may be given several times
-    #[arg(long = "stop", value_name = "TEXT")]
+    #[arg(long = "stop", value_name = "TEXT", allow_hyphen_values = true)]
     stop_strings: Vec<String>,
 }
 

@@ -28,7 +28,7 @@ pub(super) fn main(args: Args) -> Result<()> {
     crate::device::find(&args.device.device)?;
     let source = args.model.open()?;
     let output = PendingFile::create(&args.output)?;
-    let spec = &source.model()?.spec;
+    let spec = source.spec()?;
     let inputs = Inputs::read(&args.inputs, spec).map_err(|error| anyhow!("{error}"))?;
     let info = source.info()?;
     let waiting = spinner("running");

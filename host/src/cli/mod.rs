@@ -6,8 +6,11 @@
 
 mod args;
 mod check;
+mod compile;
 mod devices;
 mod evaluate;
+mod inspect;
+mod isa;
 mod logits;
 mod output;
 mod progress;
@@ -28,16 +31,22 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Args),
+    Compile(compile::Args),
     Run(run::Args),
     Logits(logits::Args),
     Evaluate(evaluate::Args),
+    Inspect(inspect::Args),
     Devices(devices::Args),
+    Isa(isa::Args),
 }
 
 /// Parses the arguments, runs the command, reports an error.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(args) => check::main(args),
+        Command::Compile(args) => compile::main(args),
+        Command::Inspect(args) => inspect::main(args),
+        Command::Isa(args) => isa::main(args),
         Command::Run(args) => run::main(args),
         Command::Logits(args) => logits::main(args),
         Command::Evaluate(args) => evaluate::main(args),

@@ -20,7 +20,7 @@ pub(super) struct Args {
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
     /// The question
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     prompt: String,
     #[command(flatten)]
     device: DeviceArgs,
@@ -39,12 +39,11 @@ pub(super) fn main(args: Args) -> Result<()> {
         let picture = decode_file(path).with_context(|| path.display().to_string())?;
         pictures.push(picture);
     }
-    let info = source.info()?;
     let turn = user_turn(source.assets(), pictures.len(), &args.prompt)?;
-    let prompt = prepare(source.assets(), &info, &[turn], &pictures)?;
-    let options = args.generate.options(&info.stop_ids);
     let waiting = spinner("loading the model");
     let mut device = open(&args.device.device, &source)?;
+    let prompt = prepare(source.assets(), device.model(), &[turn], &pictures)?;
+    let options = args.generate.options(&device.model().stop_ids);
     waiting.set_message("reading the prompt");
     let tokenizer = source.assets().tokenizer()?;
     let streams = !args.json;

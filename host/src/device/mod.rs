@@ -8,12 +8,14 @@
 mod check;
 mod eval;
 mod info;
+mod program;
 mod registry;
 mod stats;
 
 pub use check::{check_prompt, check_step};
 pub use eval::EvalDevice;
 pub use info::{ImageInfo, ModelInfo};
+pub use program::ProgramDevice;
 pub use registry::{find, open, DeviceEntry, OpenError, DEVICES};
 pub use stats::{PhaseStats, RunStats};
 

@@ -1,8 +1,10 @@
 //! The devices by name.
 
 use super::eval::EvalDevice;
+use super::program::ProgramDevice;
 use super::{Device, DeviceError};
 use crate::source::{Source, SourceError};
+use flightvlm_iss::Iss;
 
 /// An implementation that `--device` can name.
 pub struct DeviceEntry {
@@ -17,12 +19,24 @@ pub struct DeviceEntry {
 }
 
 /// All devices, in the order in which they are listed.
-pub const DEVICES: &[DeviceEntry] = &[DeviceEntry {
-    name: "eval",
-    description: "float32 graph reference on this computer",
-    unavailable: || None,
-    open: |source| Ok(Box::new(EvalDevice::new(source.model()?, source.info()?)?)),
-}];
+pub const DEVICES: &[DeviceEntry] = &[
+    DeviceEntry {
+        name: "eval",
+        description: "float32 graph reference on this computer",
+        unavailable: || None,
+        open: |source| Ok(Box::new(EvalDevice::new(source.model()?, source.info()?)?)),
+    },
+    DeviceEntry {
+        name: "iss",
+        description: "instruction-level simulator, same bits as the hardware, predicted cycles",
+        unavailable: || None,
+        open: |source| {
+            let program = source.program()?;
+            let machine = Box::new(Iss::new(program.meta.config.clone()));
+            Ok(Box::new(ProgramDevice::new("iss", program, machine, source.info()?)?))
+        },
+    },
+];
 
 /// Why a device cannot be opened.
 #[derive(Debug, thiserror::Error)]

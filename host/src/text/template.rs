@@ -136,8 +136,9 @@ fn without_generation_marks(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     let mut rest = source;
     while let Some(start) = rest.find("{%") {
-        let Some(length) = rest[start..].find("%}") else { break };
-        let tag = &rest[start..start + length + 2];
+        let Some(inside) = rest[start + 2..].find("%}") else { break };
+        let length = 2 + inside + 2;
+        let tag = &rest[start..start + length];
         let word = tag[2..tag.len() - 2].trim_matches(['-', '+']).trim();
         out.push_str(&rest[..start]);
         if matches!(word, "generation" | "endgeneration") {
@@ -146,7 +147,7 @@ fn without_generation_marks(source: &str) -> String {
         } else {
             out.push_str(tag);
         }
-        rest = &rest[start + length + 2..];
+        rest = &rest[start + length..];
     }
     out + rest
 }

@@ -11,7 +11,7 @@ module ld_unit
     input  logic                   rst_ni,
 
     input  logic                   start_i,
-    input  fvlm_isa_pkg::ld_cmd_t  cmd_i,
+    input  fvlm_isa_pkg::ld_cmd_t  cmd_i,  // stable from start_i to done_o or fault_o
     output logic                   busy_o,
     output logic                   done_o,
     output logic                   fault_o,
@@ -56,14 +56,13 @@ module ld_unit
   typedef enum logic [1:0] {BeatBias, BeatScale, BeatWord} beat_e;
 
   state_e state_q;
-  fvlm_isa_pkg::ld_cmd_t cmd_q;
 
   logic is_spad, is_gather, is_scalars, is_weight, empty;
-  assign is_gather  = cmd_q.mode == fvlm_isa_pkg::LD_MODE_GATHER;
-  assign is_scalars = cmd_q.mode == fvlm_isa_pkg::LD_MODE_SCALARS;
-  assign is_weight  = cmd_q.mode == fvlm_isa_pkg::LD_MODE_WEIGHT;
+  assign is_gather  = cmd_i.mode == fvlm_isa_pkg::LD_MODE_GATHER;
+  assign is_scalars = cmd_i.mode == fvlm_isa_pkg::LD_MODE_SCALARS;
+  assign is_weight  = cmd_i.mode == fvlm_isa_pkg::LD_MODE_WEIGHT;
   assign is_spad    = !is_scalars && !is_weight;
-  assign empty      = (cmd_q.rows == '0) || (!is_weight && cmd_q.len == '0);
+  assign empty      = (cmd_i.rows == '0) || (!is_weight && cmd_i.len == '0);
 
   // ---- Setup: groups = ceil(kb / kbg) by restoring division, then the address checks.
   logic [9:0]  num_q;
@@ -73,7 +72,7 @@ module ld_unit
   logic [9:0]  rem_shift;
   logic        div_bit;
   assign rem_shift = {rem_q, num_q[9]};
-  assign div_bit   = rem_shift >= {2'd0, cmd_q.kbg};
+  assign div_bit   = rem_shift >= {2'd0, cmd_i.kbg};
 
   logic [15:0] rows_less;
   logic [17:0] row_units;
@@ -84,19 +83,19 @@ module ld_unit
   logic [32:0] sidx_end_q;
   logic [10:0] scales;
   logic [19:0] dst_last;
-  assign rows_less = cmd_q.rows - 16'd1;
-  assign scales    = cmd_q.wscale[0] ? {1'b0, groups_q} : '0;
-  assign row_units = is_weight ? {cmd_q.len, 2'b00} + 18'(scales) + 18'(cmd_q.bias)
-                               : {2'b00, cmd_q.len};
-  assign dst_last  = is_scalars ? {cmd_q.len, 4'd0} : {4'd0, cmd_q.len};
+  assign rows_less = cmd_i.rows - 16'd1;
+  assign scales    = cmd_i.wscale[0] ? {1'b0, groups_q} : '0;
+  assign row_units = is_weight ? {cmd_i.len, 2'b00} + 18'(scales) + 18'(cmd_i.bias)
+                               : {2'b00, cmd_i.len};
+  assign dst_last  = is_scalars ? {cmd_i.len, 4'd0} : {4'd0, cmd_i.len};
 
   logic       check_bad;
   logic [3:0] check_code;
   always_comb begin
     check_bad  = 1'b1;
     check_code = fvlm_isa_pkg::FAULT_DRAM;
-    if (is_weight && (cmd_q.len == '0 || cmd_q.len > 16'(fvlm_isa_pkg::WfifoWords) ||
-                      scales + 11'(cmd_q.bias) > 11'(fvlm_isa_pkg::SfifoWords))) begin
+    if (is_weight && (cmd_i.len == '0 || cmd_i.len > 16'(fvlm_isa_pkg::WfifoWords) ||
+                      scales + 11'(cmd_i.bias) > 11'(fvlm_isa_pkg::SfifoWords))) begin
       check_code = fvlm_isa_pkg::FAULT_WFIFO;
     end else if (is_spad && dst_end_q > 34'(fvlm_isa_pkg::SpadWords)) begin
       check_code = fvlm_isa_pkg::FAULT_SPAD;
@@ -108,6 +107,9 @@ module ld_unit
     end
   end
 
+  logic [15:0] unused_pc;
+  assign unused_pc = cmd_i.pc;
+
   // ---- Request side.
   logic [15:0] req_row_q;
   logic [31:0] req_unit_q;
@@ -117,8 +119,8 @@ module ld_unit
   logic [64:0] gather_unit_q;
   logic        rows_left, gather_bad, req_fire;
 
-  assign rows_left   = req_row_q != cmd_q.rows;
-  assign gather_bad  = gather_unit_q + 65'(cmd_q.len) > {33'd0, mem_units_i};
+  assign rows_left   = req_row_q != cmd_i.rows;
+  assign gather_bad  = gather_unit_q + 65'(cmd_i.len) > {33'd0, mem_units_i};
   assign req_valid_o = state_q == StRun && rows_left && !stop_i &&
                        (!is_gather || (gather_q == GatherRequest && !gather_bad));
   assign req_unit_o  = is_gather ? gather_unit_q[31:0] : req_unit_q;
@@ -178,8 +180,8 @@ module ld_unit
   assign last_of_beat = !is_scalars || lane_q == 4'd15;
   assign beat_ready_o = state_q == StRun && (beat_error_i || (write_ok && last_of_beat));
   assign beat_fire    = beat_good && beat_ready_o;
-  assign last_of_row  = is_weight ? (kind_q == BeatWord && lane_q[1:0] == 2'd3 && w_q + 16'd1 == cmd_q.len)
-                                  : (w_q + 16'd1 == cmd_q.len);
+  assign last_of_row  = is_weight ? (kind_q == BeatWord && lane_q[1:0] == 2'd3 && w_q + 16'd1 == cmd_i.len)
+                                  : (w_q + 16'd1 == cmd_i.len);
   assign finish       = beat_fire && last_of_row && row_q == rows_less;
 
   logic axi_bad, row_bad;
@@ -229,7 +231,6 @@ module ld_unit
 
   always_ff @(posedge clk_i) begin
     if (state_q == StIdle && start_i) begin
-      cmd_q    <= cmd_i;
       num_q    <= cmd_i.len[9:0] + {2'd0, cmd_i.kbg} - 10'd1;
       rem_q    <= '0;
       groups_q <= {9'd0, cmd_i.kbg == '0};
@@ -239,30 +240,30 @@ module ld_unit
       div_q    <= div_q + 4'd1;
       num_q    <= {num_q[8:0], 1'b0};
       groups_q <= {groups_q[8:0], div_bit};
-      rem_q    <= div_bit ? 9'(rem_shift - {2'd0, cmd_q.kbg}) : rem_shift[8:0];
+      rem_q    <= div_bit ? 9'(rem_shift - {2'd0, cmd_i.kbg}) : rem_shift[8:0];
     end
     if (state_q == StMultiply) begin
-      dst_prod_q <= 28'(rows_less) * 28'(cmd_q.dst_stride);
-      src_prod_q <= 48'(rows_less) * 48'(cmd_q.src_stride);
+      dst_prod_q <= 28'(rows_less) * 28'(cmd_i.dst_stride);
+      src_prod_q <= 48'(rows_less) * 48'(cmd_i.src_stride);
     end
     if (state_q == StAdd) begin
-      dst_end_q  <= 34'(dst_prod_q) + 34'(cmd_q.dst_addr) + 34'(dst_last);
-      src_end_q  <= 50'(src_prod_q) + 50'(cmd_q.src_addr) + 50'(row_units);
-      sidx_end_q <= 33'(cmd_q.sidx_addr) + 33'(cmd_q.rows);
+      dst_end_q  <= 34'(dst_prod_q) + 34'(cmd_i.dst_addr) + 34'(dst_last);
+      src_end_q  <= 50'(src_prod_q) + 50'(cmd_i.src_addr) + 50'(row_units);
+      sidx_end_q <= 33'(cmd_i.sidx_addr) + 33'(cmd_i.rows);
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (state_q == StCheck) begin
       req_row_q  <= '0;
-      req_unit_q <= cmd_q.src_addr;
-      sidx_q     <= cmd_q.sidx_addr;
+      req_unit_q <= cmd_i.src_addr;
+      sidx_q     <= cmd_i.sidx_addr;
       gather_q   <= GatherRead;
     end
     if (state_q == StRun) begin
       if (req_fire) begin
         req_row_q  <= req_row_q + 16'd1;
-        req_unit_q <= req_unit_q + cmd_q.src_stride;
+        req_unit_q <= req_unit_q + cmd_i.src_stride;
         sidx_q     <= sidx_q + 32'd1;
       end
       if (is_gather && rows_left) begin
@@ -272,8 +273,8 @@ module ld_unit
           GatherAdd: gather_q <= GatherRequest;
           default: if (req_fire) gather_q <= GatherRead;
         endcase
-        if (gather_q == GatherMultiply) gather_prod_q <= 64'(s_rdata_i) * 64'(cmd_q.src_stride);
-        if (gather_q == GatherAdd) gather_unit_q <= 65'(gather_prod_q) + 65'(cmd_q.src_addr);
+        if (gather_q == GatherMultiply) gather_prod_q <= 64'(s_rdata_i) * 64'(cmd_i.src_stride);
+        if (gather_q == GatherAdd) gather_unit_q <= 65'(gather_prod_q) + 65'(cmd_i.src_addr);
       end
     end
   end
@@ -283,11 +284,11 @@ module ld_unit
   logic [15:0] full_group, words_after, next_group;
   always_comb begin
     tile_kind = BeatWord;
-    if (cmd_q.wscale[0]) tile_kind = BeatScale;
-    if (cmd_q.bias[0]) tile_kind = BeatBias;
+    if (cmd_i.wscale[0]) tile_kind = BeatScale;
+    if (cmd_i.bias[0]) tile_kind = BeatBias;
   end
-  assign full_group  = (cmd_q.kbg == '0) ? cmd_q.len : 16'(cmd_q.kbg);
-  assign words_after = cmd_q.len - w_q;
+  assign full_group  = (cmd_i.kbg == '0) ? cmd_i.len : 16'(cmd_i.kbg);
+  assign words_after = cmd_i.len - w_q;
   assign next_group  = (full_group < words_after) ? full_group : words_after;
 
   always_ff @(posedge clk_i) begin
@@ -295,8 +296,8 @@ module ld_unit
       row_q        <= '0;
       w_q          <= '0;
       lane_q       <= '0;
-      row_addr_q   <= cmd_q.dst_addr;
-      addr_q       <= cmd_q.dst_addr;
+      row_addr_q   <= cmd_i.dst_addr;
+      addr_q       <= cmd_i.dst_addr;
       kind_q       <= tile_kind;
       group_left_q <= '0;
     end
@@ -309,15 +310,15 @@ module ld_unit
       if (last_of_row) begin
         row_q      <= row_q + 16'd1;
         w_q        <= '0;
-        row_addr_q <= row_addr_q + 32'(cmd_q.dst_stride);
-        addr_q     <= row_addr_q + 32'(cmd_q.dst_stride);
+        row_addr_q <= row_addr_q + 32'(cmd_i.dst_stride);
+        addr_q     <= row_addr_q + 32'(cmd_i.dst_stride);
       end else if (!is_weight) begin
         w_q    <= w_q + 16'd1;
         addr_q <= addr_q + 32'd1;
       end
       if (is_weight) begin
         case (kind_q)
-          BeatBias: kind_q <= cmd_q.wscale[0] ? BeatScale : BeatWord;
+          BeatBias: kind_q <= cmd_i.wscale[0] ? BeatScale : BeatWord;
           BeatScale: begin
             kind_q       <= BeatWord;
             group_left_q <= next_group;
@@ -329,7 +330,7 @@ module ld_unit
               if (last_of_row) kind_q <= tile_kind;
               else begin
                 w_q <= w_q + 16'd1;
-                if (cmd_q.wscale[0] && group_left_q == 16'd1) kind_q <= BeatScale;
+                if (cmd_i.wscale[0] && group_left_q == 16'd1) kind_q <= BeatScale;
               end
             end
           end

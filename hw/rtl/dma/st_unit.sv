@@ -12,7 +12,7 @@ module st_unit
     input  logic                   rst_ni,
 
     input  logic                   start_i,
-    input  fvlm_isa_pkg::st_cmd_t  cmd_i,
+    input  fvlm_isa_pkg::st_cmd_t  cmd_i,  // stable from start_i to done_o or fault_o
     output logic                   busy_o,
     output logic                   done_o,
     output logic                   fault_o,
@@ -44,44 +44,41 @@ module st_unit
   typedef enum logic [2:0] {StIdle, StMultiply, StAdd, StCheck, StRun, StFault} state_e;
 
   state_e state_q;
-  fvlm_isa_pkg::st_cmd_t cmd_q;
 
   logic is_rows, is_k, is_v, is_scalar, empty;
-  assign is_rows   = cmd_q.mode == fvlm_isa_pkg::ST_MODE_ROWS;
-  assign is_k      = cmd_q.mode == fvlm_isa_pkg::ST_MODE_KV_K;
-  assign is_v      = cmd_q.mode == fvlm_isa_pkg::ST_MODE_KV_V;
-  assign is_scalar = cmd_q.mode == fvlm_isa_pkg::ST_MODE_SCALAR;
+  assign is_rows   = cmd_i.mode == fvlm_isa_pkg::ST_MODE_ROWS;
+  assign is_k      = cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_K;
+  assign is_v      = cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_V;
+  assign is_scalar = cmd_i.mode == fvlm_isa_pkg::ST_MODE_SCALAR;
 
   logic [15:0] len;
-  assign len   = is_scalar ? 16'd1 : cmd_q.len;
-  assign empty = (cmd_q.rows == '0) || (len == '0);
+  assign len   = is_scalar ? 16'd1 : cmd_i.len;
+  assign empty = (cmd_i.rows == '0) || (len == '0);
 
-  // ---- Setup. Positions pos..pos+rows-1 lie in blocks of 16; `last` is the furthest unit any of
-  // them touches: in the last block, or at the end of the block before when blocks overlap.
+  // ---- Setup. Positions pos..pos+rows-1 lie in blocks of 16. A chunk of a block is four units,
+  // all of which must exist even when the command touches fewer.
   logic [15:0] rows_less, len_less;
   logic [16:0] pos_last;
-  logic [1:0]  sub_last;
-  logic        blocks_overlap;
   logic [27:0] src_prod_q;
   logic [47:0] dst_prod_q;
-  logic [43:0] first_prod_q;
+  logic [31:0] first_prod_q;
   logic [39:0] chunk_prod_q;
   logic [34:0] src_end_q;
   logic [50:0] dst_end_q;
   logic [31:0] first_unit_q;
   logic [15:0] units_after;
 
-  assign rows_less      = cmd_q.rows - 16'd1;
-  assign len_less       = len - 16'd1;
-  assign pos_last       = 17'(cmd_q.pos) + 17'(rows_less);
-  assign sub_last       = is_v ? 2'd3 : is_k ? pos_last[3:2] : 2'd0;
-  assign blocks_overlap = is_k && pos_last[16:4] != {1'b0, cmd_q.pos[15:4]} &&
-                          (cmd_q.dst_stride + 32'(sub_last)) < 32'd3 && cmd_q.dst_stride < 32'd3;
+  assign rows_less = cmd_i.rows - 16'd1;
+  assign len_less  = len - 16'd1;
+  assign pos_last  = 17'(cmd_i.pos) + 17'(rows_less);
   always_comb begin
-    units_after = 16'd1 + 16'(sub_last);
-    if (blocks_overlap) units_after = 16'd4 - 16'(cmd_q.dst_stride[1:0]);
+    units_after = 16'd4;
     if (is_rows) units_after = len;
+    if (is_scalar) units_after = 16'd1;
   end
+
+  logic [19:0] unused;
+  assign unused = {cmd_i.pc, pos_last[3:0]};
 
   logic       check_bad;
   logic [3:0] check_code;
@@ -102,7 +99,7 @@ module st_unit
   logic [3:0]  req_pos_q;
   logic        req_left, req_fire, req_last_chunk;
 
-  assign req_left       = req_row_q != cmd_q.rows;
+  assign req_left       = req_row_q != cmd_i.rows;
   assign req_valid_o    = state_q == StRun && req_left && !stop_i;
   assign req_fire       = req_valid_o && req_ready_i;
   assign req_last_chunk = is_rows || is_scalar || req_chunk_q == len_less;
@@ -122,7 +119,7 @@ module st_unit
   logic        pending_q, src_left, src_fire, src_last_part;
   logic [2:0]  fifo_count;
 
-  assign src_left      = state_q != StIdle && src_row_q != cmd_q.rows;
+  assign src_left      = state_q != StIdle && src_row_q != cmd_i.rows;
   assign src_fire      = (state_q == StRun || state_q == StFault) && src_left &&
                          (fifo_count + 3'(pending_q) < 3'd4);
   assign src_last_part = !is_v || src_part_q == 2'd3;
@@ -206,18 +203,17 @@ module st_unit
   end
 
   always_ff @(posedge clk_i) begin
-    if (state_q == StIdle && start_i) cmd_q <= cmd_i;
     if (state_q == StMultiply) begin
-      src_prod_q   <= 28'(rows_less) * 28'(cmd_q.src_stride);
-      dst_prod_q   <= (is_rows ? 48'(rows_less) : 48'(pos_last[16:4])) * 48'(cmd_q.dst_stride);
-      first_prod_q <= 44'(cmd_q.pos[15:4]) * 44'(cmd_q.dst_stride);
-      chunk_prod_q <= (is_k || is_v) ? 40'(len_less) * 40'(cmd_q.chunk_stride) : '0;
+      src_prod_q   <= 28'(rows_less) * 28'(cmd_i.src_stride);
+      dst_prod_q   <= (is_rows ? 48'(rows_less) : 48'(pos_last[16:4])) * 48'(cmd_i.dst_stride);
+      first_prod_q <= 32'(cmd_i.pos[15:4]) * cmd_i.dst_stride;
+      chunk_prod_q <= (is_k || is_v) ? 40'(len_less) * 40'(cmd_i.chunk_stride) : '0;
     end
     if (state_q == StAdd) begin
-      src_end_q    <= 35'(src_prod_q) + 35'(cmd_q.src_addr) + 35'(len);
-      dst_end_q    <= 51'(dst_prod_q) + 51'(cmd_q.dst_addr) + 51'(chunk_prod_q) +
+      src_end_q    <= 35'(src_prod_q) + 35'(cmd_i.src_addr) + 35'(len);
+      dst_end_q    <= 51'(dst_prod_q) + 51'(cmd_i.dst_addr) + 51'(chunk_prod_q) +
                       51'(units_after);
-      first_unit_q <= cmd_q.dst_addr + (is_rows ? 32'd0 : first_prod_q[31:0]);
+      first_unit_q <= cmd_i.dst_addr + (is_rows ? 32'd0 : first_prod_q);
     end
   end
 
@@ -225,7 +221,7 @@ module st_unit
     if (state_q == StCheck) begin
       req_row_q        <= '0;
       req_chunk_q      <= '0;
-      req_pos_q        <= cmd_q.pos[3:0];
+      req_pos_q        <= cmd_i.pos[3:0];
       req_block_q      <= first_unit_q;
       req_chunk_unit_q <= first_unit_q;
     end
@@ -235,12 +231,12 @@ module st_unit
         req_chunk_q <= '0;
         req_pos_q   <= req_pos_q + 4'd1;
         if (is_rows || req_pos_q == 4'd15) begin
-          req_block_q      <= req_block_q + cmd_q.dst_stride;
-          req_chunk_unit_q <= req_block_q + cmd_q.dst_stride;
+          req_block_q      <= req_block_q + cmd_i.dst_stride;
+          req_chunk_unit_q <= req_block_q + cmd_i.dst_stride;
         end else req_chunk_unit_q <= req_block_q;
       end else begin
         req_chunk_q      <= req_chunk_q + 16'd1;
-        req_chunk_unit_q <= req_chunk_unit_q + 32'(cmd_q.chunk_stride);
+        req_chunk_unit_q <= req_chunk_unit_q + 32'(cmd_i.chunk_stride);
       end
     end
   end
@@ -250,9 +246,9 @@ module st_unit
       src_row_q      <= '0;
       src_word_q     <= '0;
       src_part_q     <= '0;
-      src_pos_q      <= cmd_q.pos[3:0];
-      src_row_addr_q <= cmd_q.src_addr;
-      src_addr_q     <= cmd_q.src_addr;
+      src_pos_q      <= cmd_i.pos[3:0];
+      src_row_addr_q <= cmd_i.src_addr;
+      src_addr_q     <= cmd_i.src_addr;
     end
     if (src_fire) begin
       part_q <= src_part_q;
@@ -263,8 +259,8 @@ module st_unit
           src_row_q      <= src_row_q + 16'd1;
           src_word_q     <= '0;
           src_pos_q      <= src_pos_q + 4'd1;
-          src_row_addr_q <= src_row_addr_q + 32'(cmd_q.src_stride);
-          src_addr_q     <= src_row_addr_q + 32'(cmd_q.src_stride);
+          src_row_addr_q <= src_row_addr_q + 32'(cmd_i.src_stride);
+          src_addr_q     <= src_row_addr_q + 32'(cmd_i.src_stride);
         end else begin
           src_word_q <= src_word_q + 16'd1;
           src_addr_q <= src_addr_q + 32'd1;

@@ -1,6 +1,7 @@
 // f32 adder on canonical operands, nearest even, four register stages, one result a cycle.
 // ce_i[i] loads stage i, so the owner shares one valid pipeline between many adders and idle
-// stages cost nothing. Only 3 bits below the aligned significand are kept: guard, round, sticky.
+// stages cost nothing (also in simulation: the logic of a stage sits behind its enable).
+// Only 3 bits below the aligned significand are kept: guard, round, sticky.
 `default_nettype none
 
 module fp_add (
@@ -12,61 +13,53 @@ module fp_add (
 );
   /*verilator no_inline_module*/
 
-  // Stage 0: order by magnitude.
-  logic        swap;
-  logic [31:0] big, small;
-  logic [7:0]  dist;
-  logic        sign0_q, sub0_q;
-  logic [7:0]  exp0_q;
-  logic [23:0] big0_q, small0_q;
-  logic [4:0]  dist0_q;
-  assign swap  = b_i[30:0] > a_i[30:0];
-  assign big   = swap ? b_i : a_i;
-  assign small = swap ? a_i : b_i;
-  assign dist  = big[30:23] - small[30:23];
+  logic        sign0_q, sub0_q, sign1_q, sub1_q, sign2_q;
+  logic [7:0]  exp0_q, exp1_q, exp2_q;
+  logic [23:0] larger0_q, lesser0_q, larger1_q;
+  logic [4:0]  gap0_q, lz2_q;
+  logic [26:0] lesser1_q;
+  logic [27:0] sum2_q;
 
+  // Stage 0: order by magnitude.
   always_ff @(posedge clk_i) begin
-    if (ce_i[0]) begin
-      sign0_q  <= big[31];
-      sub0_q   <= big[31] ^ small[31];
-      exp0_q   <= big[30:23];
-      big0_q   <= {big[30:23] != 8'd0, big[22:0]};
-      small0_q <= {small[30:23] != 8'd0, small[22:0]};
-      dist0_q  <= (dist > 8'd27) ? 5'd27 : dist[4:0];
+    if (ce_i[0]) begin : order
+      logic        swap;
+      logic [31:0] larger, lesser;
+      logic [7:0]  gap;
+      swap   = b_i[30:0] > a_i[30:0];
+      larger = swap ? b_i : a_i;
+      lesser = swap ? a_i : b_i;
+      gap    = larger[30:23] - lesser[30:23];
+      sign0_q   <= larger[31];
+      sub0_q    <= larger[31] ^ lesser[31];
+      exp0_q    <= larger[30:23];
+      larger0_q <= {larger[30:23] != 8'd0, larger[22:0]};
+      lesser0_q <= {lesser[30:23] != 8'd0, lesser[22:0]};
+      gap0_q    <= (gap > 8'd27) ? 5'd27 : gap[4:0];
     end
   end
 
-  // Stage 1: align the smaller one, keep a sticky bit.
-  logic [26:0] small_ext, aligned, lost_mask;
-  logic        sign1_q, sub1_q;
-  logic [7:0]  exp1_q;
-  logic [23:0] big1_q;
-  logic [26:0] small1_q;
-  assign small_ext = {small0_q, 3'b000};
-  assign lost_mask = ~(27'h7ff_ffff << dist0_q);
-  assign aligned   = small_ext >> dist0_q;
-
+  // Stage 1: align the lesser one, keep a sticky bit.
   always_ff @(posedge clk_i) begin
-    if (ce_i[1]) begin
-      sign1_q  <= sign0_q;
-      sub1_q   <= sub0_q;
-      exp1_q   <= exp0_q;
-      big1_q   <= big0_q;
-      small1_q <= {aligned[26:1], aligned[0] | ((small_ext & lost_mask) != 27'd0)};
+    if (ce_i[1]) begin : align
+      logic [26:0] extended, aligned, lost;
+      extended = {lesser0_q, 3'b000};
+      aligned  = extended >> gap0_q;
+      lost     = extended & ~(27'h7ff_ffff << gap0_q);
+      sign1_q   <= sign0_q;
+      sub1_q    <= sub0_q;
+      exp1_q    <= exp0_q;
+      larger1_q <= larger0_q;
+      lesser1_q <= {aligned[26:1], aligned[0] | (lost != 27'd0)};
     end
   end
 
   // Stage 2: add or subtract, find the leading one.
-  logic [27:0] sum;
-  logic        sign2_q;
-  logic [7:0]  exp2_q;
-  logic [27:0] sum2_q;
-  logic [4:0]  lz2_q;
-  assign sum = sub1_q ? {1'b0, big1_q, 3'b000} - {1'b0, small1_q}
-                      : {1'b0, big1_q, 3'b000} + {1'b0, small1_q};
-
   always_ff @(posedge clk_i) begin
-    if (ce_i[2]) begin
+    if (ce_i[2]) begin : combine
+      logic [27:0] sum;
+      sum = sub1_q ? {1'b0, larger1_q, 3'b000} - {1'b0, lesser1_q}
+                   : {1'b0, larger1_q, 3'b000} + {1'b0, lesser1_q};
       sign2_q <= sign1_q;
       exp2_q  <= exp1_q;
       sum2_q  <= sum;
@@ -75,15 +68,14 @@ module fp_add (
   end
 
   // Stage 3: normalise, round.
-  logic [27:0] norm;
-  logic [9:0]  exp_norm;
-  assign norm     = sum2_q << lz2_q;
-  assign exp_norm = {2'b00, exp2_q} + 10'd1 - {5'd0, lz2_q};
-
   always_ff @(posedge clk_i) begin
-    if (ce_i[3]) begin
+    if (ce_i[3]) begin : round
+      logic [27:0] norm;
+      logic [9:0]  expo;
+      norm = sum2_q << lz2_q;
+      expo = {2'b00, exp2_q} + 10'd1 - {5'd0, lz2_q};
       y_o <= (sum2_q == 28'd0) ? 32'd0
-           : fp_pkg::round_pack(sign2_q, exp_norm, norm[27:4], norm[3], norm[2:0] != 3'd0);
+           : fp_pkg::round_pack(sign2_q, expo, norm[27:4], norm[3], norm[2:0] != 3'd0);
     end
   end
 endmodule

@@ -20,12 +20,12 @@ module fp_from_int (
   end
 
   logic        sign1_q;
-  logic [4:0]  lz;
   logic [4:0]  lz1_q;
   logic [31:0] norm1_q;
-  assign lz = fp_pkg::lzc32(mag0_q);
   always_ff @(posedge clk_i) begin
-    if (ce_i[1]) begin
+    if (ce_i[1]) begin : normalise
+      logic [4:0] lz;
+      lz = fp_pkg::lzc32(mag0_q);
       sign1_q <= sign0_q;
       lz1_q   <= lz;
       norm1_q <= mag0_q << lz;

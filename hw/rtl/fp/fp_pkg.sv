@@ -5,8 +5,10 @@
 
 package fp_pkg;
   localparam logic [30:0] MaxMag = 31'h7f7f_ffff;
+  /* verilator lint_off UNUSEDPARAM */  // not every user of the package needs all constants
   localparam logic [31:0] MaxPos = 32'h7f7f_ffff;
   localparam logic [31:0] MaxNeg = 32'hff7f_ffff;
+  /* verilator lint_on UNUSEDPARAM */
 
   // Canonical form of any 32 bits.
   function automatic logic [31:0] canon(input logic [31:0] x);

@@ -11,15 +11,14 @@ module fp_to_int8 (
   /*verilator no_inline_module*/
 
   // Stage 0: fixed point with 24 fraction bits for magnitudes in [0.5, 128).
-  logic [31:0] fixed;
-  logic [2:0]  shift;
   logic        sign0_q, huge0_q, tiny0_q, guard0_q, sticky0_q;
   logic [7:0]  int0_q;
-  assign shift = x_i[25:23] + 3'd2;  // exponent field - 126, for fields 126..133
-  assign fixed = {8'd0, 1'b1, x_i[22:0]} << shift;
-
   always_ff @(posedge clk_i) begin
-    if (ce_i[0]) begin
+    if (ce_i[0]) begin : to_fixed
+      logic [2:0]  shift;
+      logic [31:0] fixed;
+      shift = x_i[25:23] + 3'd2;  // exponent field - 126, for fields 126..133
+      fixed = {8'd0, 1'b1, x_i[22:0]} << shift;
       sign0_q   <= x_i[31];
       huge0_q   <= x_i[30:23] >= 8'd134;
       tiny0_q   <= x_i[30:23] < 8'd126;
@@ -30,12 +29,13 @@ module fp_to_int8 (
   end
 
   // Stage 1: round, clamp, sign.
-  logic [7:0] rounded, mag;
-  assign rounded = int0_q + {7'd0, guard0_q & (sticky0_q | int0_q[0])};
-  assign mag     = tiny0_q ? 8'd0 : (huge0_q || rounded[7]) ? 8'd127 : rounded;
-
   always_ff @(posedge clk_i) begin
-    if (ce_i[1]) y_o <= sign0_q ? -mag : mag;
+    if (ce_i[1]) begin : round
+      logic [7:0] rounded, mag;
+      rounded = int0_q + {7'd0, guard0_q & (sticky0_q | int0_q[0])};
+      mag     = tiny0_q ? 8'd0 : (huge0_q || rounded[7]) ? 8'd127 : rounded;
+      y_o <= sign0_q ? -mag : mag;
+    end
   end
 endmodule
 

@@ -20,7 +20,8 @@ module peek_fifo #(
     input  logic                       rd_en_i,
     input  logic [AddrW-1:0]           rd_off_i,
     output logic [BankWidth*Banks-1:0] rd_data_o,
-    input  logic                       pop_i
+    input  logic                       pop_i,
+    input  logic [AddrW:0]             pop_num_i  // words to drop, at least 1
 );
   localparam int unsigned BankW = (Banks > 1) ? $clog2(Banks) : 1;
 
@@ -62,9 +63,10 @@ module peek_fifo #(
     end else begin
       if (push_i) bank_q <= (bank_q == BankW'(Banks - 1)) ? '0 : bank_q + 1'b1;
       if (word_done) tail_q <= tail_q + 1'b1;
-      if (pop_i) head_q <= head_q + 1'b1;
-      if (word_done && !pop_i) count_q <= count_q + 1'b1;
-      if (!word_done && pop_i) count_q <= count_q - 1'b1;
+      if (pop_i) head_q <= head_q + pop_num_i[AddrW-1:0];
+      if (word_done || pop_i) begin
+        count_q <= count_q + (AddrW + 1)'(word_done) - (pop_i ? pop_num_i : '0);
+      end
     end
   end
 endmodule

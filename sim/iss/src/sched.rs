@@ -124,13 +124,14 @@ pub(crate) fn run(
         Err(code) => return (Report { fault: Some(fault(code)), ..Report::default() }, [0; 32]),
     };
     let fetch_beats = u64::from(launch.code_len.div_ceil(2));
-    let mut stream = ReadStream::new(0, u64::from(config.read_latency_cycles));
-    let fetched = stream.run(u64::from(launch.code_base_units), fetch_beats);
+    let latency = u64::from(config.read_latency_cycles);
+    let mut stream = ReadStream::new(timing::FETCH_START_CYCLES, latency);
+    stream.whole_row(u64::from(launch.code_base_units), fetch_beats, 0, 1);
     let mut run = Run {
         config,
         memory,
         front: Front::new(code, launch.entry, &launch.args),
-        front_at: fetched + timing::LAUNCH_CYCLES,
+        front_at: stream.last_beat() + timing::FETCH_END_CYCLES,
         queues: Default::default(),
         tokens: Default::default(),
         load: None,
@@ -217,7 +218,7 @@ impl Run<'_> {
                             q.waiting.push_back((c, at));
                         }
                         Some(Step::Halt) => {
-                            self.counters.cycles = at;
+                            self.counters.cycles = at + timing::HALT_CYCLES;
                             return (None, false);
                         }
                         _ => {}
@@ -315,32 +316,25 @@ impl Run<'_> {
             }
             Work::Ld(w) => {
                 ld::check_ld(&w, self.memory, self.config).map_err(fault)?;
-                let latency = u64::from(self.config.read_latency_cycles);
-                let mut stream = ReadStream::new(at, latency);
                 if w.mode == LD_WEIGHT && w.rows > 0 {
-                    self.sources.push_back(TileSource { work: w, taken: 0, copy: None });
-                    let (tile, words, scales) = (0, 0, 0);
-                    self.load = Some(LoadRun { command, work: w, stream, start: at, tile, words, scales });
+                    self.begin_load(command, w, at);
                     return Ok(());
                 }
                 if w.rows == 0 || w.len == 0 {
-                    at + timing::DMA_END_CYCLES
+                    at + timing::LD_EMPTY_CYCLES
                 } else {
-                    for r in 0..w.rows {
-                        let from = ld::row_source(&w, self.memory, r);
-                        stream.run(from, u64::from(w.len));
-                    }
+                    let end = self.ld_end(&w, at);
                     ld::run(&w, self.memory).map_err(fault)?;
-                    self.counters.read_beats += u64::from(w.rows) * u64::from(w.len);
-                    stream.last_beat() + timing::DMA_END_CYCLES
+                    end
                 }
             }
             Work::Mm(w) => {
                 mm::check_mm(&w, self.memory, self.config).map_err(fault)?;
                 if w.rows == 0 || w.tiles == 0 {
-                    at + 2
+                    at + timing::EMPTY_CYCLES
                 } else {
-                    self.matrix = Some(MatrixRun { command, work: w, start: at, tile: 0, at: at + 2 });
+                    let first = at + timing::MM_START_CYCLES;
+                    self.matrix = Some(MatrixRun { command, work: w, start: at, tile: 0, at: first });
                     return Ok(());
                 }
             }
@@ -351,7 +345,7 @@ impl Run<'_> {
     /// Books a completion: counters, trace, tokens.
     fn complete(&mut self, u: usize, command: &Command, start: u64, end: u64) -> Result<(), Fault> {
         self.queues[u].free_at = end;
-        self.counters.busy_cycles[u] += end - start;
+        self.counters.busy_cycles[u] += end - start + 1;
         self.counters.retired[u] += 1;
         if self.record {
             self.retired[u].push(Retire { pc: command.pc, cycle: end });
@@ -389,8 +383,15 @@ impl Run<'_> {
             let wants_scale = run.scales < scales_due.min(w.sfifo_words());
             let fifo = if wants_scale { &mut self.scales } else { &mut self.words };
             let Some(slot) = fifo.slot() else { break };
+            if run.words + run.scales == 0 {
+                let from = u64::from(w.src) + u64::from(run.tile) * u64::from(w.src_stride);
+                run.stream.row(from, w.tile_units(), 0);
+            }
             let units = if wants_scale { 1 } else { WORD_UNITS as u64 };
-            let at = run.stream.burst(units, slot);
+            let mut at = 0;
+            for _ in 0..units {
+                at = run.stream.beat(slot);
+            }
             fifo.push(at);
             self.counters.read_beats += units;
             moved = true;
@@ -404,7 +405,7 @@ impl Run<'_> {
             }
         }
         if run.tile == w.rows {
-            let end = run.stream.last_beat() + timing::DMA_END_CYCLES;
+            let end = run.stream.last_beat() + timing::LD_END_CYCLES;
             self.complete(0, &run.command, run.start, end)?;
         } else {
             self.load = Some(run);
@@ -415,14 +416,14 @@ impl Run<'_> {
     fn pump_matrix(&mut self) -> Result<bool, Fault> {
         let Some(mut run) = self.matrix.take() else { return Ok(false) };
         let w = run.work;
-        let group = u64::from(if w.kbg == 0 { w.kb } else { w.kbg });
-        let groups = u64::from(w.kb).div_ceil(group);
+        let group = if w.kbg == 0 { w.kb } else { w.kbg };
+        let groups = w.kb.div_ceil(group);
         let least = if groups == 1 { timing::MM_PAIR_CYCLES } else { timing::MM_PAIR_GROUP_CYCLES };
-        let scales = u32::from(w.bias) + if w.wscale { groups as u32 } else { 0 };
+        let scales = u32::from(w.bias) + if w.wscale { groups } else { 0 };
+        // Idle issue cycles in front of each group's words.
+        let idle = |g: u32| least.saturating_sub(u64::from(group.min(w.kb - g * group)));
+        let pair_cycles = u64::from(w.kb) + (0..groups).map(idle).sum::<u64>();
         let pairs = u64::from(w.rows.div_ceil(2));
-        let pair_cycles = (0..groups)
-            .map(|g| group.min(u64::from(w.kb) - g * group).max(least))
-            .sum::<u64>();
         let mut moved = false;
         while run.tile < w.tiles {
             let there = self.words.push_at.len() >= w.kb as usize
@@ -432,17 +433,39 @@ impl Run<'_> {
             }
             moved = true;
             let begin = run.at;
-            for b in 0..w.kb as usize {
-                run.at = (run.at + 1).max(self.words.push_at[b] + timing::MM_WORD_CYCLES);
+            let mut issued = Vec::with_capacity(w.kb as usize);
+            for b in 0..w.kb {
+                let g = b / group;
+                if b % group == 0 {
+                    run.at += idle(g);
+                }
+                let mut ready = self.words.push_at[b as usize];
+                let scale = u32::from(w.bias) + if w.wscale { g + 1 } else { 0 };
+                if scale > 0 {
+                    ready = ready.max(self.scales.push_at[scale as usize - 1]);
+                }
+                run.at = run.at.max(ready + timing::MM_WORD_CYCLES);
+                issued.push(run.at);
+                run.at += 1;
             }
-            let streamed = run.at - begin;
-            self.counters.starved_cycles += streamed.saturating_sub(u64::from(w.kb));
-            run.at = run.at.max(begin + pair_cycles) + (pairs - 1) * pair_cycles;
-            for b in 0..u64::from(w.kb) {
-                self.words.pop(run.at - (u64::from(w.kb) - 1 - b));
+            self.counters.starved_cycles += run.at - begin - pair_cycles;
+            // The last pair pops the words; with one pair that is the pass above.
+            let mut shift = (pairs - 1) * pair_cycles;
+            run.at += shift;
+            let mut at = run.at;
+            for b in (0..w.kb).rev().filter(|_| pairs > 1) {
+                at -= 1;
+                issued[b as usize] = at;
+                shift = 0;
+                if b % group == 0 {
+                    at -= idle(b / group);
+                }
+            }
+            for t in &issued {
+                self.words.pop(t + shift);
             }
             for _ in 0..scales {
-                self.scales.pop(run.at);
+                self.scales.pop(run.at - 1 + timing::MM_DROP_CYCLES);
             }
             self.counters.mac_beats += u64::from(w.rows) * u64::from(w.kb);
             run.tile += 1;
@@ -452,9 +475,35 @@ impl Run<'_> {
             return Ok(moved);
         }
         self.multiply(&w);
-        let end = run.at + timing::MM_DEPTH_CYCLES;
+        let end = run.at - 1 + timing::MM_END_CYCLES;
         self.complete(2, &run.command, run.start, end)?;
         Ok(true)
+    }
+
+    fn begin_load(&mut self, command: Command, work: LdWork, at: u64) {
+        let several = work.wscale && work.kbg != 0;
+        let extra = if several { timing::LD_GROUPS_CYCLES } else { 0 };
+        let latency = u64::from(self.config.read_latency_cycles);
+        let stream = ReadStream::new(at + timing::LD_START_CYCLES + extra, latency);
+        self.sources.push_back(TileSource { work, taken: 0, copy: None });
+        let (tile, words, scales) = (0, 0, 0);
+        self.load = Some(LoadRun { command, work, stream, start: at, tile, words, scales });
+    }
+
+    /// Completion of a load that does not go to the FIFO.
+    fn ld_end(&mut self, w: &LdWork, start: u64) -> u64 {
+        let latency = u64::from(self.config.read_latency_cycles);
+        let mut stream = ReadStream::new(start + timing::LD_START_CYCLES, latency);
+        let spacing = if w.mode == LD_SCALARS { timing::LD_SCALARS_CYCLES } else { 1 };
+        let (first, step) = timing::LD_GATHER_CYCLES;
+        for r in 0..w.rows {
+            let from = ld::row_source(w, self.memory, r);
+            let gather = start + first + step * u64::from(r);
+            let not_before = if w.mode == LD_GATHER { gather } else { 0 };
+            stream.whole_row(from, u64::from(w.len), not_before, spacing);
+        }
+        self.counters.read_beats += u64::from(w.rows) * u64::from(w.len);
+        stream.last_beat() + timing::LD_END_CYCLES
     }
 
     /// The functional side of a matrix command: takes its tiles from the sources in order.
@@ -500,7 +549,7 @@ impl Run<'_> {
 
     fn st_cycles(&mut self, w: &crate::front::StWork) -> u64 {
         if st::touched(w).is_none() {
-            return timing::DMA_END_CYCLES;
+            return timing::ST_EMPTY_CYCLES;
         }
         let (rows, len) = (u64::from(w.rows), u64::from(w.len));
         let beats = match w.mode {
@@ -510,7 +559,11 @@ impl Run<'_> {
         };
         self.counters.write_beats += beats;
         let latency = u64::from(self.config.write_latency_cycles);
-        timing::DMA_START_CYCLES + beats + latency + timing::DMA_END_CYCLES
+        // Single-beat bursts wait for responses.
+        let single = matches!(w.mode, ST_KV_K | ST_SCALAR);
+        let window = timing::ST_OUTSTANDING;
+        let waits = if single { (beats - 1) / window * (latency + 2).saturating_sub(window) } else { 0 };
+        timing::ST_START_CYCLES + beats + waits + latency + timing::ST_END_CYCLES
     }
 
     fn deadlock(&self) -> Fault {
@@ -531,11 +584,13 @@ impl Run<'_> {
 }
 
 fn vx_cycles(w: &crate::front::VxWork) -> u64 {
+    let divides = w.b.row == ROW_DIV || w.c.row == ROW_DIV;
+    let extra = if divides { timing::VX_DIVIDE_CYCLES } else { 0 };
     if w.rows == 0 || w.len == 0 {
-        return 2;
+        return extra + timing::EMPTY_CYCLES;
     }
-    let reduce = if w.red == R_NONE { 0 } else { timing::VX_REDUCE_CYCLES };
-    u64::from(w.rows) * u64::from(w.len.div_ceil(16)) + timing::VX_DEPTH_CYCLES + reduce
+    let depth = if w.red == R_NONE { timing::VX_CYCLES } else { timing::VX_REDUCE_CYCLES };
+    extra + u64::from(w.rows) * u64::from(w.len.div_ceil(16)) + depth
 }
 
 /// Words and scale units of tile `t`.

@@ -1,0 +1,103 @@
+//! `flightvlm compile`.
+
+use super::args::ModelArgs;
+use super::output::{print, print_json, PendingFile};
+use super::progress::spinner;
+use anyhow::{bail, Context, Result};
+use flightvlm_compiler::pipeline::{Compiled, STAGES};
+use flightvlm_compiler::program::write;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Compile a checkpoint into a program
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Program file to write
+    #[arg(short, long, value_name = "FILE.fvp")]
+    output: Option<PathBuf>,
+    /// Stages to write as text, separated by commas: graph, plan, map, asm, stats
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = stage)]
+    emit: Vec<String>,
+    /// Where to write them [default: standard output]
+    #[arg(long, value_name = "DIR")]
+    emit_dir: Option<PathBuf>,
+    /// Stop behind this stage; no program is written
+    #[arg(long, value_name = "STAGE", value_parser = stage)]
+    stop_after: Option<String>,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A stage's name.
+pub(super) fn stage(text: &str) -> Result<String, String> {
+    let names: Vec<&str> = STAGES.iter().map(|(name, _)| *name).collect();
+    if names.contains(&text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("no such stage; choose from {}", names.join(", ")))
+    }
+}
+
+pub(super) fn main(args: Args) -> Result<()> {
+    let output = match (&args.output, &args.stop_after) {
+        (None, None) => bail!("name the program file with -o FILE.fvp (or stop early with --stop-after)"),
+        (Some(path), None) => Some(PendingFile::create(path)?),
+        _ => None,
+    };
+    if !args.model.model.is_dir() {
+        bail!("there is no checkpoint folder at {}", args.model.model.display());
+    }
+    let source = args.model.open()?;
+    let waiting = spinner("compiling");
+    let compiled = source.compile(args.stop_after.as_deref())?;
+    waiting.finish_and_clear();
+    emit(&compiled, &args.emit, args.emit_dir.as_deref())?;
+    let Some((program, output)) = compiled.program.as_ref().zip(output) else {
+        let last = compiled.stages.last().expect("invariant: one stage always runs").0;
+        eprintln!("stopped after {last}; no program written");
+        return Ok(());
+    };
+    write(program, output.temporary_path())?;
+    output.commit()?;
+    let m = &program.meta;
+    let path = args.output.as_deref().unwrap_or(Path::new("")).display().to_string();
+    let weights: usize = program.contents.values().map(Vec::len).sum();
+    let code_bytes = m.code_len as usize * flightvlm_hw::isa::INSN_BYTES;
+    if args.json {
+        return print_json(&json!({
+            "program": path,
+            "target": m.config.name,
+            "isa_hash": format!("{:#010x}", m.isa_hash),
+            "weights": m.weights,
+            "program_instructions": m.code_len,
+            "program_bytes": code_bytes,
+            "weight_bytes": weights,
+            "dram_bytes": u64::from(m.dram.end()) * 64,
+            "max_context": m.text.max_context,
+        }));
+    }
+    eprintln!(
+        "{path}: {} instructions ({code_bytes} bytes) for every length up to {}, {weights} bytes \
+         of weights ({}), target {}",
+        m.code_len, m.text.max_context, m.weights, m.config.name
+    );
+    Ok(())
+}
+
+fn emit(compiled: &Compiled, list: &[String], dir: Option<&Path>) -> Result<()> {
+    for (name, text) in compiled.stages.iter().filter(|(name, _)| list.iter().any(|l| l == name)) {
+        match dir {
+            None => print(text)?,
+            Some(dir) => {
+                let path = dir.join(format!("{name}.txt"));
+                std::fs::create_dir_all(dir)
+                    .and_then(|()| std::fs::write(&path, text))
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! `flightvlm inspect`.
+
+use super::args::ModelArgs;
+use super::compile::stage;
+use super::output::{print, print_json};
+use anyhow::{bail, Result};
+use flightvlm_compiler::program::Program;
+use flightvlm_hw::isa::{disassemble, Insn, Word};
+use serde_json::json;
+use std::fmt::Write as _;
+
+/// Show what is inside a program, or any stage of compiling a checkpoint
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// What to show: graph, plan (checkpoint folders only), map, asm, stats
+    #[arg(long, default_value = "map,stats", value_delimiter = ',', value_parser = stage)]
+    show: Vec<String>,
+    /// Write JSON: sizes, regions, parts of the code
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn main(args: Args) -> Result<()> {
+    let source = args.model.open()?;
+    if args.json {
+        return print_json(&report(source.program()?));
+    }
+    if args.model.model.is_dir() {
+        let compiled = source.compile(None)?;
+        for (name, text) in &compiled.stages {
+            if args.show.iter().any(|s| s == name) {
+                print(text)?;
+            }
+        }
+        return Ok(());
+    }
+    let program = source.program()?;
+    for what in &args.show {
+        match what.as_str() {
+            "map" => print(&format!("{}\n{}", program.meta.dram, program.meta.onchip))?,
+            "asm" => print(&listing(program))?,
+            "stats" => print(&format!("{}\n", serde_json::to_string_pretty(&report(program))?))?,
+            other => bail!("a program file does not hold the {other}; inspect the checkpoint folder"),
+        }
+    }
+    Ok(())
+}
+
+fn report(p: &Program) -> serde_json::Value {
+    let m = &p.meta;
+    json!({
+        "architecture": m.model.architecture,
+        "target": m.config.name,
+        "isa_hash": format!("{:#010x}", m.isa_hash),
+        "weights": m.weights,
+        "program_instructions": m.code_len,
+        "program_bytes": m.code_len as usize * flightvlm_hw::isa::INSN_BYTES,
+        "weight_bytes": p.contents.values().map(Vec::len).sum::<usize>(),
+        "max_context": m.text.max_context,
+        "tile_rows": m.text.tile_rows,
+        "dram_regions": m.dram.regions,
+        "files": p.assets.keys().collect::<Vec<_>>(),
+    })
+}
+
+/// Disassembly with the part of the model that each stretch computes.
+fn listing(p: &Program) -> String {
+    let mut out = String::new();
+    let mut marks = p.meta.marks.iter().peekable();
+    for (pc, bytes) in p.code.chunks_exact(32).take(p.meta.code_len as usize).enumerate() {
+        while let Some((_, what)) = marks.next_if(|(at, _)| *at as usize == pc) {
+            let _ = writeln!(out, "; {what}");
+        }
+        let word = Word::from_bytes(bytes.try_into().expect("invariant: chunks of 32"));
+        let text = Insn::decode(&word).map_or_else(|e| format!("; {e}"), |i| disassemble(&i));
+        let _ = writeln!(out, "{pc:>5}  {text}");
+    }
+    out
+}

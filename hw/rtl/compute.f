@@ -1,0 +1,22 @@
+// Sources of the vector and matrix units, without the array core (fast.f or structural.f).
+fp/fp_pkg.sv
+fp/fp_add.sv
+fp/fp_from_int.sv
+fp/fp_mul.sv
+fp/fp_to_int8.sv
+mm/mm_bias_ring.sv
+mm/mm_dequant.sv
+mm/mm_issue.sv
+mm/mm_lane.sv
+mm/mm_unit.sv
+sfu/sfu_lane.sv
+sfu/sfu_rom.sv
+vx/cmd_range.sv
+vx/vx_check.sv
+vx/vx_divide.sv
+vx/vx_lane.sv
+vx/vx_op.sv
+vx/vx_red_lane.sv
+vx/vx_reduce.sv
+vx/vx_unit.sv
+vx/vx_walk.sv

@@ -1,0 +1,341 @@
+// Dispatcher: two cycles an instruction. Read: the instruction is at the IMEM output; registers
+// and address generators are read and the operands resolved into numbers. Execute: SYS-class
+// instructions take effect, the others are pushed in their unit's queue (waits while it is full);
+// the next pc goes to IMEM. Order of checks: PC, ILLEGAL, OPERAND, LOOP.
+`default_nettype none
+
+module dispatch
+(
+    input  logic                  clk_i,
+    input  logic                  rst_ni,
+    input  logic                  launch_i,     // load arguments, clear loops and generators
+    input  logic                  run_i,        // start at entry_i
+    input  logic                  stop_i,
+    input  logic [31:0]           entry_i,
+    input  logic [31:0]           code_len_i,
+    input  logic [479:0]          args_i,
+    input  logic                  idle_i,       // all queues empty, all units idle
+
+    output logic                  imem_re_o,
+    output logic [31:0]           imem_pc_o,
+    input  logic [255:0]          insn_i,
+
+    input  logic [3:0]            full_i,
+    output logic [3:0]            push_o,
+    output logic [3:0]            wait_o,
+    output logic [3:0]            release_o,
+    output fvlm_isa_pkg::ld_cmd_t ld_cmd_o,
+    output fvlm_isa_pkg::st_cmd_t st_cmd_o,
+    output fvlm_isa_pkg::mm_cmd_t mm_cmd_o,
+    output fvlm_isa_pkg::vx_cmd_t vx_cmd_o,
+
+    output logic                  dispatched_o,  // an instruction completes
+    output logic                  halt_o,        // ... and it is HALT
+    output logic                  fault_o,
+    output logic [3:0]            fault_code_o,
+    output logic [31:0]           pc_o
+);
+  typedef enum logic [1:0] {StIdle, StRead, StExecute} state_e;
+  state_e      state_q;
+  logic [31:0] pc_q;
+
+  assign pc_o = pc_q;
+
+  // ---- What the instruction is.
+  logic [7:0] opcode;
+  logic is_nop, is_halt, is_fence, is_loop, is_alu, is_seta, is_ld, is_st, is_mm, is_vx;
+  logic [3:0] is_unit;
+  assign opcode   = insn_i[7:0];
+  assign is_nop   = opcode == fvlm_isa_pkg::OP_NOP;
+  assign is_halt  = opcode == fvlm_isa_pkg::OP_HALT;
+  assign is_fence = opcode == fvlm_isa_pkg::OP_FENCE;
+  assign is_loop  = opcode == fvlm_isa_pkg::OP_LOOP;
+  assign is_alu   = opcode == fvlm_isa_pkg::OP_ALU;
+  assign is_seta  = opcode == fvlm_isa_pkg::OP_SETA;
+  assign is_ld    = opcode == fvlm_isa_pkg::OP_LD;
+  assign is_st    = opcode == fvlm_isa_pkg::OP_ST;
+  assign is_mm    = opcode == fvlm_isa_pkg::OP_MM;
+  assign is_vx    = opcode == fvlm_isa_pkg::OP_VX;
+  assign is_unit  = {is_vx, is_mm, is_st, is_ld};
+
+  // ---- Read stage.
+  logic [31:0]  cnt0_q, cnt1_q, cnt2_q, opa_q, opb_q, value_q;
+  logic [15:0]  vbase_q, rmod_q;
+  logic [159:0] addr_q;
+  logic         illegal_q, operand_bad_q;
+
+  logic [159:0] r_data;
+  logic [31:0]  r_vbase, r_rmod;
+  logic [15:0]  cnt0_field, cnt1_field, cnt2_field;
+  logic [4:0]   alu_rs, alu_rt;
+  logic         alu_we;
+  logic [31:0]  alu_result;
+
+  assign cnt0_field = (is_mm || is_vx || is_loop) ? insn_i[fvlm_isa_pkg::MmRowsLsb+:16]
+                                                  : insn_i[fvlm_isa_pkg::LdRowsLsb+:16];
+  assign cnt1_field = (is_mm || is_vx) ? insn_i[fvlm_isa_pkg::MmTilesLsb+:16]
+                                       : insn_i[fvlm_isa_pkg::LdLenLsb+:16];
+  assign cnt2_field = is_mm ? insn_i[fvlm_isa_pkg::MmKbLsb+:16]
+                            : insn_i[fvlm_isa_pkg::StPosLsb+:16];
+  assign alu_rs = is_alu ? insn_i[fvlm_isa_pkg::AluRsLsb+:5] : insn_i[fvlm_isa_pkg::SetaRsLsb+:5];
+  assign alu_rt = insn_i[fvlm_isa_pkg::AluRtLsb+:5];
+
+  scalar_file u_scalars (
+      .clk_i,
+      .launch_i,
+      .args_i,
+      .wr_en_i  (alu_we),
+      .wr_addr_i(insn_i[fvlm_isa_pkg::AluRdLsb+:5]),
+      .wr_data_i(alu_result),
+      .rd_addr_i({cnt2_field[4:0], cnt1_field[4:0], cnt0_field[4:0], alu_rt, alu_rs}),
+      .rd_data_o(r_data),
+      .vbase_o  (r_vbase),
+      .rmod_o   (r_rmod)
+  );
+
+  logic [31:0] cnt0, cnt1, cnt2;
+  logic        bad0, bad1, bad2, bad_mask, mask_used;
+  assign cnt0     = cnt0_field[15] ? r_data[95:64] : {16'd0, cnt0_field};
+  assign cnt1     = cnt1_field[15] ? r_data[127:96] : {16'd0, cnt1_field};
+  assign cnt2     = cnt2_field[15] ? r_data[159:128] : {16'd0, cnt2_field};
+  assign bad0     = cnt0[31:16] != '0;
+  assign bad1     = cnt1[31:16] != '0;
+  assign bad2     = cnt2[31:16] != '0;
+  // R30 and R31 matter to a VX command with a causal mask or another row order for b or c.
+  assign mask_used = insn_i[fvlm_isa_pkg::VxCausalLsb] ||
+                     insn_i[fvlm_isa_pkg::VxBRowLsb+:2] != '0 ||
+                     insn_i[fvlm_isa_pkg::VxCRowLsb+:2] != '0;
+  assign bad_mask = r_vbase[31:16] != '0 || r_rmod[31:16] != '0;
+
+  // Five address ports: LD dst, src, sidx; ST src, dst; MM act, out, sa; VX a, b, c, d, sred.
+  logic [19:0]  agu;
+  logic [27:0]  off0, off1, off2;
+  logic [159:0] agu_sum;
+  logic         b_imm, c_imm;
+  assign b_imm = insn_i[fvlm_isa_pkg::VxBKindLsb+:2] == fvlm_isa_pkg::VX_B_KIND_IMM;
+  assign c_imm = insn_i[fvlm_isa_pkg::VxCKindLsb+:2] == fvlm_isa_pkg::VX_C_KIND_IMM;
+  always_comb begin
+    agu[3:0] = insn_i[fvlm_isa_pkg::LdDstAguLsb+:4];
+    agu[7:4] = insn_i[fvlm_isa_pkg::LdSrcAguLsb+:4];
+    agu[11:8] = insn_i[fvlm_isa_pkg::LdSidxAguLsb+:4];
+    agu[15:12] = insn_i[fvlm_isa_pkg::VxDAguLsb+:4];
+    agu[19:16] = insn_i[fvlm_isa_pkg::VxSredAguLsb+:4];
+    off0 = {10'd0, insn_i[fvlm_isa_pkg::LdDstOffLsb+:18]};
+    off1 = insn_i[fvlm_isa_pkg::LdSrcOffLsb+:28];
+    off2 = {10'd0, insn_i[fvlm_isa_pkg::LdSidxOffLsb+:18]};
+    if (is_st) begin
+      agu[3:0] = insn_i[fvlm_isa_pkg::StSrcAguLsb+:4];
+      agu[7:4] = insn_i[fvlm_isa_pkg::StDstAguLsb+:4];
+      off0 = {10'd0, insn_i[fvlm_isa_pkg::StSrcOffLsb+:18]};
+      off1 = insn_i[fvlm_isa_pkg::StDstOffLsb+:28];
+    end
+    if (is_mm) begin
+      agu[3:0] = insn_i[fvlm_isa_pkg::MmActAguLsb+:4];
+      agu[7:4] = insn_i[fvlm_isa_pkg::MmOutAguLsb+:4];
+      agu[11:8] = insn_i[fvlm_isa_pkg::MmSaAguLsb+:4];
+      off0 = {10'd0, insn_i[fvlm_isa_pkg::MmActOffLsb+:18]};
+      off1 = {10'd0, insn_i[fvlm_isa_pkg::MmOutOffLsb+:18]};
+      off2 = {10'd0, insn_i[fvlm_isa_pkg::MmSaOffLsb+:18]};
+    end
+    if (is_vx) begin
+      agu[3:0] = insn_i[fvlm_isa_pkg::VxAAguLsb+:4];
+      agu[7:4] = insn_i[fvlm_isa_pkg::VxBLsb+28+:4];
+      agu[11:8] = insn_i[fvlm_isa_pkg::VxCLsb+28+:4];
+      off0 = {10'd0, insn_i[fvlm_isa_pkg::VxAOffLsb+:18]};
+      off1 = {10'd0, insn_i[fvlm_isa_pkg::VxBLsb+:18]};
+      off2 = {10'd0, insn_i[fvlm_isa_pkg::VxCLsb+:18]};
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (state_q == StRead) begin
+      cnt0_q  <= cnt0;
+      cnt1_q  <= cnt1;
+      cnt2_q  <= cnt2;
+      vbase_q <= mask_used ? r_vbase[15:0] : '0;
+      rmod_q  <= mask_used ? r_rmod[15:0] : '0;
+      opa_q   <= r_data[31:0];
+      opb_q   <= insn_i[fvlm_isa_pkg::AluUseImmLsb] ? insn_i[fvlm_isa_pkg::AluImmLsb+:32]
+                                                    : r_data[63:32];
+      value_q <= r_data[31:0] + insn_i[fvlm_isa_pkg::SetaImmLsb+:32];
+      addr_q[31:0] <= agu_sum[31:0] + {4'd0, off0};
+      addr_q[63:32] <= (is_vx && b_imm) ? insn_i[fvlm_isa_pkg::VxBLsb+:32]
+                                        : agu_sum[63:32] + {4'd0, off1};
+      addr_q[95:64] <= (is_vx && c_imm) ? insn_i[fvlm_isa_pkg::VxCLsb+:32]
+                                        : agu_sum[95:64] + {4'd0, off2};
+      addr_q[127:96] <= agu_sum[127:96] + {14'd0, insn_i[fvlm_isa_pkg::VxDOffLsb+:18]};
+      addr_q[159:128] <= agu_sum[159:128] + {18'd0, insn_i[fvlm_isa_pkg::VxSredOffLsb+:14]};
+      illegal_q <= fvlm_isa_pkg::is_illegal(insn_i);
+      operand_bad_q <= ((|is_unit) && (bad0 || bad1)) || ((is_st || is_mm) && bad2) ||
+                       (is_vx && mask_used && bad_mask);
+    end
+  end
+
+  // ---- Execute stage.
+  logic        pc_bad, loop_bad, complete, execute;
+  logic        loop_step, loop_exit;
+  logic [1:0]  loop_level;
+  logic [31:0] next_pc;
+
+  assign pc_bad  = pc_q >= code_len_i;
+  assign execute = state_q == StExecute && !stop_i;
+  assign fault_o = execute &&
+                   (pc_bad || illegal_q || operand_bad_q || (is_loop && loop_bad));
+  always_comb begin
+    fault_code_o = fvlm_isa_pkg::FAULT_LOOP;
+    if (operand_bad_q) fault_code_o = fvlm_isa_pkg::FAULT_OPERAND;
+    if (illegal_q) fault_code_o = fvlm_isa_pkg::FAULT_ILLEGAL;
+    if (pc_bad) fault_code_o = fvlm_isa_pkg::FAULT_PC;
+  end
+
+  always_comb begin
+    complete = execute && !fault_o;
+    if ((is_unit & full_i) != '0) complete = 1'b0;
+    if ((is_halt || is_fence) && !idle_i) complete = 1'b0;
+  end
+  assign dispatched_o = complete;
+  assign halt_o       = complete && is_halt;
+  assign push_o       = complete ? is_unit : '0;
+  assign wait_o       = insn_i[11:8];
+  assign release_o    = insn_i[15:12];
+  assign alu_we       = complete && is_alu;
+
+  always_comb begin
+    alu_result = opa_q + opb_q;
+    case (insn_i[fvlm_isa_pkg::AluFuncLsb+:4])
+      fvlm_isa_pkg::ALU_FUNC_SUB: alu_result = opa_q - opb_q;
+      fvlm_isa_pkg::ALU_FUNC_MUL: alu_result = opa_q * opb_q;
+      fvlm_isa_pkg::ALU_FUNC_MIN: alu_result = (opa_q < opb_q) ? opa_q : opb_q;
+      fvlm_isa_pkg::ALU_FUNC_MAX: alu_result = (opa_q < opb_q) ? opb_q : opa_q;
+      fvlm_isa_pkg::ALU_FUNC_SHL: alu_result = opa_q << opb_q[4:0];
+      fvlm_isa_pkg::ALU_FUNC_SHR: alu_result = opa_q >> opb_q[4:0];
+      fvlm_isa_pkg::ALU_FUNC_LT: alu_result = {31'd0, opa_q < opb_q};
+      fvlm_isa_pkg::ALU_FUNC_EQ: alu_result = {31'd0, opa_q == opb_q};
+      default: alu_result = opa_q + opb_q;
+    endcase
+  end
+
+  loop_stack u_loops (
+      .clk_i,
+      .clear_i   (launch_i),
+      .pc_i      (pc_q),
+      .advance_i (complete),
+      .enter_i   (is_loop && cnt0_q != '0),
+      .skip_i    (is_loop && cnt0_q == '0),
+      .len_i     (insn_i[fvlm_isa_pkg::LoopLenLsb+:12]),
+      .count_i   (cnt0_q),
+      .code_len_i,
+      .next_pc_o (next_pc),
+      .bad_o     (loop_bad),
+      .step_o    (loop_step),
+      .exit_o    (loop_exit),
+      .level_o   (loop_level)
+  );
+
+  agu_file u_agu (
+      .clk_i,
+      .clear_i    (launch_i),
+      .set_i      (complete && is_seta),
+      .set_agu_i  (insn_i[fvlm_isa_pkg::SetaAguLsb+:4]),
+      .set_what_i (insn_i[fvlm_isa_pkg::SetaWhatLsb+:3]),
+      .set_value_i(value_q),
+      .step_i     (loop_step),
+      .exit_i     (loop_exit),
+      .level_i    (loop_level),
+      .rd_agu_i   (agu),
+      .rd_sum_o   (agu_sum)
+  );
+
+  assign imem_re_o = run_i || (complete && !is_halt);
+  assign imem_pc_o = run_i ? entry_i : next_pc;
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || launch_i) state_q <= StIdle;
+    else begin
+      case (state_q)
+        StIdle: if (run_i) state_q <= StRead;
+        StRead: state_q <= StExecute;
+        StExecute: begin
+          if (halt_o || stop_i || fault_o) state_q <= StIdle;
+          else if (complete) state_q <= StRead;
+        end
+        default: state_q <= StIdle;
+      endcase
+    end
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (imem_re_o) pc_q <= imem_pc_o;
+  end
+
+  // ---- Resolved commands.
+  always_comb begin
+    ld_cmd_o.mode = insn_i[fvlm_isa_pkg::LdModeLsb+:3];
+    ld_cmd_o.rows = cnt0_q[15:0];
+    ld_cmd_o.len = cnt1_q[15:0];
+    ld_cmd_o.dst_addr = addr_q[31:0];
+    ld_cmd_o.dst_stride = insn_i[fvlm_isa_pkg::LdDstStrideLsb+:12];
+    ld_cmd_o.src_addr = addr_q[63:32];
+    ld_cmd_o.src_stride = insn_i[fvlm_isa_pkg::LdSrcStrideLsb+:32];
+    ld_cmd_o.sidx_addr = addr_q[95:64];
+    ld_cmd_o.kbg = insn_i[fvlm_isa_pkg::LdKbgLsb+:8];
+    ld_cmd_o.wscale = insn_i[fvlm_isa_pkg::LdWscaleLsb+:1];
+    ld_cmd_o.bias = insn_i[fvlm_isa_pkg::LdBiasLsb+:1];
+    ld_cmd_o.pc = pc_q[15:0];
+
+    st_cmd_o.mode = insn_i[fvlm_isa_pkg::StModeLsb+:3];
+    st_cmd_o.rows = cnt0_q[15:0];
+    st_cmd_o.len = cnt1_q[15:0];
+    st_cmd_o.src_addr = addr_q[31:0];
+    st_cmd_o.src_stride = insn_i[fvlm_isa_pkg::StSrcStrideLsb+:12];
+    st_cmd_o.dst_addr = addr_q[63:32];
+    st_cmd_o.dst_stride = insn_i[fvlm_isa_pkg::StDstStrideLsb+:32];
+    st_cmd_o.chunk_stride = insn_i[fvlm_isa_pkg::StChunkStrideLsb+:24];
+    st_cmd_o.pos = cnt2_q[15:0];
+    st_cmd_o.pc = pc_q[15:0];
+
+    mm_cmd_o.rows = cnt0_q[15:0];
+    mm_cmd_o.tiles = cnt1_q[15:0];
+    mm_cmd_o.kb = cnt2_q[15:0];
+    mm_cmd_o.kbg = insn_i[fvlm_isa_pkg::MmKbgLsb+:8];
+    mm_cmd_o.act_addr = addr_q[31:0];
+    mm_cmd_o.act_stride = insn_i[fvlm_isa_pkg::MmActStrideLsb+:12];
+    mm_cmd_o.out_addr = addr_q[63:32];
+    mm_cmd_o.out_stride = insn_i[fvlm_isa_pkg::MmOutStrideLsb+:12];
+    mm_cmd_o.sa_addr = addr_q[95:64];
+    mm_cmd_o.wscale = insn_i[fvlm_isa_pkg::MmWscaleLsb+:1];
+    mm_cmd_o.bias = insn_i[fvlm_isa_pkg::MmBiasLsb+:1];
+    mm_cmd_o.pc = pc_q[15:0];
+
+    vx_cmd_o.rows = cnt0_q[15:0];
+    vx_cmd_o.len = cnt1_q[15:0];
+    vx_cmd_o.a_kind = insn_i[fvlm_isa_pkg::VxAKindLsb+:1];
+    vx_cmd_o.a_addr = addr_q[31:0];
+    vx_cmd_o.a_stride = insn_i[fvlm_isa_pkg::VxAStrideLsb+:12];
+    vx_cmd_o.b_kind = insn_i[fvlm_isa_pkg::VxBKindLsb+:2];
+    vx_cmd_o.b_val = addr_q[63:32];
+    vx_cmd_o.b_stride = insn_i[fvlm_isa_pkg::VxBStrideLsb+:12];
+    vx_cmd_o.c_kind = insn_i[fvlm_isa_pkg::VxCKindLsb+:2];
+    vx_cmd_o.c_val = addr_q[95:64];
+    vx_cmd_o.c_stride = insn_i[fvlm_isa_pkg::VxCStrideLsb+:12];
+    vx_cmd_o.op1 = insn_i[fvlm_isa_pkg::VxOp1Lsb+:3];
+    vx_cmd_o.op2 = insn_i[fvlm_isa_pkg::VxOp2Lsb+:3];
+    vx_cmd_o.func = insn_i[fvlm_isa_pkg::VxFuncLsb+:4];
+    vx_cmd_o.red = insn_i[fvlm_isa_pkg::VxRedLsb+:3];
+    vx_cmd_o.d_kind = insn_i[fvlm_isa_pkg::VxDKindLsb+:2];
+    vx_cmd_o.d_addr = addr_q[127:96];
+    vx_cmd_o.d_stride = insn_i[fvlm_isa_pkg::VxDStrideLsb+:12];
+    vx_cmd_o.sred_addr = addr_q[159:128];
+    vx_cmd_o.causal = insn_i[fvlm_isa_pkg::VxCausalLsb+:1];
+    vx_cmd_o.b_row = insn_i[fvlm_isa_pkg::VxBRowLsb+:2];
+    vx_cmd_o.c_row = insn_i[fvlm_isa_pkg::VxCRowLsb+:2];
+    vx_cmd_o.vbase = vbase_q;
+    vx_cmd_o.rmod = rmod_q;
+    vx_cmd_o.pc = pc_q[15:0];
+  end
+
+  logic unused;
+  assign unused = ^{is_nop, cnt1_q[31:16], cnt2_q[31:16]};
+endmodule
+
+`default_nettype wire

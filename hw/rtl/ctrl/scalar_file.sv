@@ -1,0 +1,34 @@
+// Scalar registers R0..R31: five read ports (two ALU operands, three counts) and the two registers
+// of the causal mask, one write port, and a load of all registers at launch. R0 stays zero.
+`default_nettype none
+
+module scalar_file (
+    input  logic         clk_i,
+    input  logic         launch_i,
+    input  logic [479:0] args_i,     // R1..R15
+    input  logic         wr_en_i,
+    input  logic [4:0]   wr_addr_i,
+    input  logic [31:0]  wr_data_i,
+    input  logic [24:0]  rd_addr_i,  // five ports
+    output logic [159:0] rd_data_o,
+    output logic [31:0]  vbase_o,
+    output logic [31:0]  rmod_o
+);
+  logic [31:0] r_q [0:31];
+
+  for (genvar i = 0; i < 5; i++) begin : gen_read
+    assign rd_data_o[i*32+:32] = r_q[rd_addr_i[i*5+:5]];
+  end
+  assign vbase_o = r_q[fvlm_isa_pkg::RegVbase];
+  assign rmod_o  = r_q[fvlm_isa_pkg::RegRmod];
+
+  always_ff @(posedge clk_i) begin
+    if (launch_i) begin
+      r_q[0] <= '0;
+      for (int i = 1; i < 16; i++) r_q[i] <= args_i[(i-1)*32+:32];
+      for (int i = 16; i < 32; i++) r_q[i] <= '0;
+    end else if (wr_en_i && wr_addr_i != '0) r_q[wr_addr_i] <= wr_data_i;
+  end
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,2 @@
+// The matrix array as behavioural dot products: the fast choice in simulation.
+mpe/fast/mpe_core.sv

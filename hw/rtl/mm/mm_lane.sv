@@ -1,0 +1,76 @@
+// Dequantiser of one output: int32 sums of the groups of a row to f32, in the order of
+// hw/doc/microarchitecture.md, section 5. Rows alternate (lane 0, lane 1 of the array).
+//
+// Stage numbers as in mm_dequant; ce_i[k] moves a word from stage k to k+1:
+//   0..2 int to float   3..5 * weight scale   6..9 + sum of the groups before
+//   10..12 * row scale  13..16 + bias         17 result
+// Steps a command does not have are delays, with the same values as multiplying by 1, adding 0.
+`default_nettype none
+
+module mm_lane (
+  input  wire         clk_i,
+  input  wire  [9:0]  ce_i,        // every group
+  input  wire  [16:10] ce_last_i,  // last groups only
+  input  wire         wscale_i,
+  input  wire         bias_en_i,
+  input  wire  [9:6]  first_i,     // first group of its row, at the stage
+  input  wire         first10_i,
+  input  wire         odd6_i,      // lane 1 row, at the stage
+  input  wire         odd10_i,
+  input  wire         keep10_i,    // more groups follow
+  input  wire  [31:0] acc_i,       // stage 0
+  input  wire  [31:0] scale_i,     // stage 3
+  input  wire  [31:0] row_scale_i, // stage 10
+  input  wire  [31:0] bias_i,      // stage 13
+  output logic [31:0] y_o          // stage 17
+);
+  /*verilator no_inline_module*/
+
+  logic [31:0] x3, scaled, p6;
+  fp_from_int u_int (.clk_i, .ce_i(ce_i[2:0]), .x_i(acc_i), .y_o(x3));
+  fp_mul u_scale (
+    .clk_i, .ce_i(wscale_i ? ce_i[5:3] : 3'd0), .a_i(x3), .b_i(scale_i), .y_o(scaled)
+  );
+  logic [31:0] d3_q, d4_q, d5_q;
+  always_ff @(posedge clk_i) begin
+    if (ce_i[3] && !wscale_i) d3_q <= x3;
+    if (ce_i[4] && !wscale_i) d4_q <= d3_q;
+    if (ce_i[5] && !wscale_i) d5_q <= d4_q;
+  end
+  assign p6 = wscale_i ? scaled : d5_q;
+
+  // Sum over groups.
+  logic [31:0] row0_q, row1_q, sum, p10;
+  logic [31:0] d6_q, d7_q, d8_q, d9_q;
+  fp_add u_group (
+    .clk_i, .ce_i(ce_i[9:6] & ~first_i), .a_i(odd6_i ? row1_q : row0_q), .b_i(p6), .y_o(sum)
+  );
+  always_ff @(posedge clk_i) begin
+    if (ce_i[6] && first_i[6]) d6_q <= p6;
+    if (ce_i[7] && first_i[7]) d7_q <= d6_q;
+    if (ce_i[8] && first_i[8]) d8_q <= d7_q;
+    if (ce_i[9] && first_i[9]) d9_q <= d8_q;
+  end
+  assign p10 = first10_i ? d9_q : sum;
+  always_ff @(posedge clk_i) begin
+    if (keep10_i && !odd10_i) row0_q <= p10;
+    if (keep10_i && odd10_i) row1_q <= p10;
+  end
+
+  // Row scale, bias.
+  logic [31:0] y13, biased;
+  fp_mul u_row (.clk_i, .ce_i(ce_last_i[12:10]), .a_i(p10), .b_i(row_scale_i), .y_o(y13));
+  fp_add u_bias (
+    .clk_i, .ce_i(bias_en_i ? ce_last_i[16:13] : 4'd0), .a_i(y13), .b_i(bias_i), .y_o(biased)
+  );
+  logic [31:0] d13_q, d14_q, d15_q, d16_q;
+  always_ff @(posedge clk_i) begin
+    if (ce_last_i[13] && !bias_en_i) d13_q <= y13;
+    if (ce_last_i[14] && !bias_en_i) d14_q <= d13_q;
+    if (ce_last_i[15] && !bias_en_i) d15_q <= d14_q;
+    if (ce_last_i[16] && !bias_en_i) d16_q <= d15_q;
+  end
+  assign y_o = bias_en_i ? biased : d16_q;
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,293 @@
+#!/usr/bin/env python3
+"""Golden vectors: tiny checkpoints and what Hugging Face transformers (float32, CPU) makes of them.
+
+  export_goldens.py [--only CASE ...]                   writes tests/golden/<case>/ for the table below
+  export_goldens.py --model DIR --questions FILE [...]  goldens of an existing model, weights not copied
+
+A case folder holds config.json, model.safetensors (or shards and index), inputs.safetensors,
+outputs.safetensors and provenance.toml. Outputs: `logits` f32 [1, T, vocab] of all rows, `greedy` int64,
+the greedy continuation: 8 tokens for tiny models, as far as the end-of-sequence token for real ones.
+
+Weights are random from a fixed seed, with standard deviations that keep logits apart: a case whose top
+two logits are close anywhere in the continuation gets another seed, because token equality would be luck.
+"""
+
+import argparse
+import hashlib
+import json
+import pathlib
+import platform
+import shutil
+import sys
+import warnings
+import zlib
+
+import numpy
+import safetensors
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+GREEDY_TOKENS = 8
+GAP_MIN = 1e-3  # of the logit range
+
+IMAGE = 7  # placeholder id of the tiny models
+
+CLIP = dict(model_type="clip_vision_model", hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+            num_attention_heads=4, image_size=16, patch_size=8, projection_dim=16)
+SIGLIP = dict(model_type="siglip_vision_model", hidden_size=32, intermediate_size=48,
+              num_hidden_layers=2, num_attention_heads=4, image_size=18, patch_size=6,
+              vision_use_head=False)
+TEXT = dict(hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=2, vocab_size=128, max_position_embeddings=128)
+LLAMA = dict(TEXT, model_type="llama")
+MISTRAL = dict(TEXT, model_type="mistral", sliding_window=None)
+QWEN2 = dict(TEXT, model_type="qwen2")
+
+# name -> vision, text, llava keys, prompt (negative: -k means "the k-th picture"), options
+CASES = {
+    "clip-llama": dict(vision=dict(CLIP, num_hidden_layers=3), text=LLAMA, prompt=[1, 20, -1, 33, 64, 90]),
+    "clip-mistral": dict(vision=dict(CLIP, hidden_act="gelu"), text=MISTRAL,
+                         llava=dict(vision_feature_layer=1, multimodal_projector_bias=False),
+                         prompt=[1, -1, 33, 64, 2, 90, 101]),
+    "clip-qwen2": dict(vision=CLIP, text=QWEN2, llava=dict(vision_feature_layer=-1),
+                       prompt=[1, 20, -1, 33, 64]),
+    "siglip-llama": dict(vision=SIGLIP, text=LLAMA,
+                         llava=dict(vision_feature_layer=-1, vision_feature_select_strategy="full"),
+                         prompt=[1, -1, 5, 6]),
+    "siglip-qwen2-tied": dict(vision=SIGLIP, text=dict(QWEN2, tie_word_embeddings=True),
+                              llava=dict(vision_feature_layer=-2, vision_feature_select_strategy="full",
+                                         tie_word_embeddings=True),
+                              prompt=[1, 9, -1, 5, 6, 100]),
+    "siglip-llama-default": dict(vision=dict(SIGLIP, vision_use_head=True), text=LLAMA, prompt=[1, -1, 5, 6]),
+    "clip-llama-full": dict(vision=CLIP, text=LLAMA, llava=dict(vision_feature_select_strategy="full"),
+                            prompt=[1, -1, 5, 6]),
+    "llama-all-biases": dict(text=dict(LLAMA, attention_bias=True, mlp_bias=True),
+                             prompt=[1, 40, 41, 42, 77]),
+    "odd-sizes": dict(vision=dict(CLIP, hidden_size=40, num_attention_heads=5, intermediate_size=52,
+                                  image_size=30, patch_size=10),
+                      text=dict(LLAMA, hidden_size=40, head_dim=20, num_attention_heads=5,
+                                num_key_value_heads=1, intermediate_size=52, vocab_size=131,
+                                rope_parameters=dict(rope_type="default", rope_theta=500.0)),
+                      prompt=[1, 130, -1, 11]),
+    "two-images": dict(vision=CLIP, text=LLAMA, prompt=[1, -1, 33, -2, 64, 90]),
+    "llava-text-prompt": dict(vision=CLIP, text=LLAMA, prompt=[1, 33, 64, 90, 91, 92],
+                              dtype="bfloat16"),
+    "llama": dict(text=LLAMA, prompt=[1, 40, 41, 42, 77, 3]),
+    "llama-rope-llama3": dict(text=dict(LLAMA, rope_parameters=dict(
+        rope_type="llama3", rope_theta=10000.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
+        original_max_position_embeddings=32)), prompt=list(range(20, 60))),
+    "mistral": dict(text=MISTRAL, prompt=[1, 40, 41, 42, 77, 3]),
+    "qwen2-tied": dict(text=dict(QWEN2, tie_word_embeddings=True), prompt=[1, 40, 41, 42]),
+    "clip-llama-sharded": dict(vision=CLIP, text=LLAMA, prompt=[1, 20, -1, 33, 64, 90],
+                               shard="100KB"),
+    "clip-llama-f16": dict(vision=CLIP, text=LLAMA, prompt=[1, 20, -1, 33, 64, 90], dtype="float16"),
+    "clip-llama-bf16": dict(vision=CLIP, text=LLAMA, prompt=[1, 20, -1, 33, 64, 90], dtype="bfloat16"),
+}
+
+
+def sub_config(values):
+    values = dict(values)
+    return transformers.AutoConfig.for_model(values.pop("model_type"), **values)
+
+
+def build(case):
+    """The untouched model of a case."""
+    text = sub_config(case["text"])
+    if "vision" not in case:
+        return transformers.AutoModelForCausalLM.from_config(text, dtype=torch.float32)
+    config = transformers.LlavaConfig(
+        vision_config=sub_config(case["vision"]), text_config=text, image_token_index=IMAGE,
+        **case.get("llava", {}))
+    return transformers.LlavaForConditionalGeneration(config)
+
+
+def randomise(model, seed):
+    """Norm weights about 1, everything else about 0, with spreads that keep the logits varied."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in sorted(model.named_parameters()):
+            noise = torch.randn(parameter.shape, generator=generator)
+            is_norm = "norm" in name or "layrnorm" in name
+            if is_norm and name.endswith("weight"):
+                parameter.copy_(1.0 + 0.2 * noise)
+            elif name.endswith("bias"):
+                parameter.copy_(0.2 * noise)
+            elif "embed" in name:
+                parameter.copy_(0.3 * noise)
+            else:
+                parameter.copy_(noise * min(0.3, 1.5 / parameter[0].numel() ** 0.5))
+
+
+def round_parameters(model, dtype):
+    """Rounds the parameters only: buffers such as the rotary frequencies stay float32, as on loading."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.to(dtype).float())
+
+
+def visual_tokens(model):
+    """Visual tokens of one picture, counted by running one."""
+    size = model.config.vision_config.image_size
+    with torch.no_grad():
+        features = model.model.get_image_features(torch.zeros(1, 3, size, size))
+    features = getattr(features, "pooler_output", features)
+    return features[0].shape[0]
+
+
+def make_inputs(model, prompt, seed):
+    """Expands pictures into placeholders and draws their pixels."""
+    ids, pictures = [], []
+    generator = torch.Generator().manual_seed(seed + 1)
+    for item in prompt:
+        if item >= 0:
+            ids.append(item)
+            continue
+        size = model.config.vision_config.image_size
+        ids.extend([IMAGE] * visual_tokens(model))
+        pictures.append(torch.randn(3, size, size, generator=generator))
+    inputs = {"input_ids": torch.tensor([ids])}
+    if pictures:
+        inputs["pixel_values"] = torch.stack(pictures)
+    return inputs
+
+
+def reference(model, inputs, stop=()):
+    """Logits of all rows and the greedy continuation, without a KV cache, so that it is independent.
+
+    The continuation ends after a token of `stop`, and before a near tie."""
+    pixels = {key: value for key, value in inputs.items() if key == "pixel_values"}
+    placeholder = getattr(model.config, "image_token_id", None)
+    ids, greedy = inputs["input_ids"], []
+    with torch.no_grad():
+        logits = model(input_ids=ids, use_cache=False, **pixels).logits.float()
+        spread = float(logits.max() - logits.min())
+        row = logits[0, -1].clone()
+        while len(greedy) < GREEDY_TOKENS and not (greedy and greedy[-1] in stop):
+            if placeholder is not None and placeholder < row.numel():
+                row[placeholder] = -float("inf")
+            top = torch.topk(row, 2).values
+            if float(top[0] - top[1]) < GAP_MIN * spread:
+                break
+            greedy.append(int(row.argmax()))
+            ids = torch.cat([ids, torch.tensor([[greedy[-1]]])], dim=1)
+            row = model(input_ids=ids, use_cache=False, **pixels).logits[0, -1].float()
+    return {"logits": logits.contiguous(), "greedy": torch.tensor(greedy, dtype=torch.int64)}
+
+
+def provenance(path, command, **extra):
+    fields = dict(
+        command=command, transformers=transformers.__version__, torch=torch.__version__,
+        safetensors=safetensors.__version__, numpy=numpy.__version__, python=platform.python_version(),
+        reference="float32, CPU, eager attention, no KV cache", **extra)
+    lines = [f"{key} = {json.dumps(value)}" for key, value in fields.items()]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def export_case(name, case):
+    folder = GOLDEN / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    model = build(case).eval()
+    first = zlib.crc32(name.encode()) % 100_000
+    for seed in range(first, first + 20):
+        randomise(model, seed)
+        if "dtype" in case:
+            round_parameters(model, getattr(torch, case["dtype"]))
+        model.set_attn_implementation("eager")
+        inputs = make_inputs(model, case["prompt"], seed)
+        outputs = reference(model, inputs)
+        if len(outputs["greedy"]) == GREEDY_TOKENS:
+            break
+    else:
+        raise SystemExit(f"{name}: near ties with every seed")
+    stored = model.to(getattr(torch, case["dtype"])) if "dtype" in case else model
+    stored.save_pretrained(folder, **({"max_shard_size": case["shard"]} if "shard" in case else {}))
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    save_file(inputs, folder / "inputs.safetensors")
+    save_file(outputs, folder / "outputs.safetensors")
+    provenance(folder / "provenance.toml", f"scripts/export_goldens.py --only {name}", seed=seed)
+    spread = float(outputs["logits"].max() - outputs["logits"].min())
+    size = sum(f.stat().st_size for f in folder.iterdir())
+    print(f"{name:22} T={inputs['input_ids'].shape[1]:3} range={spread:7.2f} "
+          f"greedy={outputs['greedy'].tolist()} {size // 1024} KB")
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def chosen_questions(path):
+    """Three picture questions of different kinds, spread over the file, and one text-only question."""
+    rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    pictures = [row for row in rows if row.get("image")]
+    by_kind = {}
+    for row in pictures:
+        by_kind.setdefault(row.get("kind", ""), row)
+    chosen = list(by_kind.values())[:3]
+    chosen += [row for row in pictures if row not in chosen][:3 - len(chosen)]
+    text = [row for row in rows if not row.get("image")][:1]
+    return chosen + (text or [{"image": None, "question": "What is this?"}])
+
+
+def export_model(model_dir, questions, out):
+    """Goldens of a real checkpoint: the processor's own inputs, the weights left where they are."""
+    from PIL import Image
+
+    processor = transformers.AutoProcessor.from_pretrained(model_dir)
+    model = transformers.AutoModelForImageTextToText.from_pretrained(
+        model_dir, dtype=torch.float32, attn_implementation="eager").eval()
+    stop = model.generation_config.eos_token_id
+    stop = [stop] if isinstance(stop, int) else stop or []
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    asked = []
+    for index, row in enumerate(chosen_questions(questions)):
+        images = row["image"] if isinstance(row["image"], list) else [row["image"]] if row["image"] else []
+        content = [{"type": "image"} for _ in images] + [{"type": "text", "text": row["question"]}]
+        prompt = processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True)
+        pictures = [Image.open(questions.parent / image).convert("RGB") for image in images]
+        encoded = processor(text=prompt, images=pictures or None, return_tensors="pt")
+        inputs = {key: encoded[key].contiguous() for key in ("input_ids", "pixel_values")
+                  if key in encoded}
+        if "pixel_values" in inputs:
+            inputs["pixel_values"] = inputs["pixel_values"].float()
+        save_file(inputs, out / f"{index}.inputs.safetensors")
+        outputs = reference(model, inputs, stop)
+        save_file(outputs, out / f"{index}.outputs.safetensors")
+        said = processor.tokenizer.decode(outputs["greedy"], skip_special_tokens=True)
+        asked.append({"image": row["image"], "question": row["question"], "prompt": prompt,
+                      "answer": row.get("answer"), "said": said})
+    (out / "questions.json").write_text(json.dumps(asked, indent=1, ensure_ascii=False) + "\n")
+    relative = lambda path: str(path.resolve().relative_to(ROOT))
+    provenance(out / "provenance.toml",
+               f"scripts/export_goldens.py --model {relative(model_dir)} --questions {relative(questions)}",
+               model=relative(model_dir), model_sha256=sha256(model_dir / "model.safetensors"))
+    print(f"{out.name}: {len(asked)} questions")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=sorted(CASES), metavar="CASE")
+    parser.add_argument("--model", type=pathlib.Path, help="folder of an existing checkpoint")
+    parser.add_argument("--questions", type=pathlib.Path, help="JSON lines with image and question")
+    parser.add_argument("--out", type=pathlib.Path, help="folder to write (with --model)")
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    torch.set_num_threads(1)
+    if arguments.model:
+        if not arguments.questions:
+            parser.error("--model needs --questions")
+        export_model(arguments.model, arguments.questions, arguments.out or GOLDEN / arguments.model.name)
+        return
+    for name in arguments.only or CASES:
+        export_case(name, CASES[name])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

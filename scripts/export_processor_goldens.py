@@ -1,0 +1,243 @@
+"""Writes tests/golden/processor: what Hugging Face's image processors make of a few pictures.
+
+    python scripts/export_processor_goldens.py
+
+Needs torch, torchvision, transformers 5 and Pillow. The pictures are drawn here from fixed seeds;
+`host/tests/processor_golden.rs` and `text_golden.rs` read the result. For each case the file keeps a hash of the
+8-bit picture after resize and crop, a hash of the normalised float32 values, and eight of those.
+"""
+
+import hashlib
+import json
+import pathlib
+import sys
+import tempfile
+
+import numpy
+import PIL
+import tokenizers
+import torch
+import torchvision
+import transformers
+from PIL import Image
+from transformers import AutoImageProcessor, AutoProcessor, CLIPImageProcessor, SiglipImageProcessor
+from transformers.image_transforms import convert_to_rgb
+from transformers.image_utils import load_image
+
+FOLDER = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "processor"
+
+
+def noise(width, height, channels, seed):
+    generator = numpy.random.default_rng(seed)
+    return generator.integers(0, 256, (height, width, channels), dtype=numpy.uint8)
+
+
+def pattern(width, height, channels, seed):
+    """Edges, gradients and flat areas: large, and small once compressed."""
+    y, x = numpy.mgrid[0:height, 0:width]
+    planes = [
+        128 + 120 * numpy.sign(numpy.sin((x * (c + 1) + y * (seed + c)) / (9 + 4 * c))) * (y % 37 > 9)
+        + (x // 8 + y // 16) % 8
+        for c in range(channels)
+    ]
+    return numpy.clip(numpy.stack(planes, axis=-1), 0, 255).astype(numpy.uint8)
+
+
+def pictures():
+    """Name -> Pillow image, one per size and colour type."""
+    yield "rgb-1x1", Image.fromarray(noise(1, 1, 3, 1))
+    yield "rgb-7x33", Image.fromarray(noise(7, 33, 3, 2))
+    yield "rgb-33x7", Image.fromarray(noise(33, 7, 3, 3))
+    yield "rgb-96x96", Image.fromarray(noise(96, 96, 3, 4))
+    yield "rgb-640x48", Image.fromarray(noise(640, 48, 3, 5))
+    yield "rgb-333x517", Image.fromarray(pattern(333, 517, 3, 6))
+    yield "rgb-1001x333", Image.fromarray(pattern(1001, 333, 3, 7))
+    yield "rgba-41x30", Image.fromarray(noise(41, 30, 4, 8))
+    yield "la-30x41", Image.fromarray(noise(30, 41, 2, 9))
+    yield "grey-50x20", Image.fromarray(noise(50, 20, 1, 10)[..., 0])
+    yield "grey16-20x20", Image.fromarray(noise(20, 20, 2, 11).view("<u2")[..., 0])
+    yield "bilevel-40x40", Image.fromarray(noise(40, 40, 1, 12)[..., 0]).convert("1")
+    yield "palette-clear-45x45", Image.fromarray(noise(45, 45, 3, 13)).quantize(16)
+
+
+def processors():
+    """Name -> settings as they stand in preprocessor_config.json."""
+    clip, siglip = "CLIPImageProcessor", "SiglipImageProcessor"
+    return {
+        "clip-224": {"image_processor_type": clip},
+        "clip-64": {
+            "image_processor_type": clip,
+            "size": {"shortest_edge": 64},
+            "crop_size": {"height": 64, "width": 64},
+        },
+        "clip-pad": {
+            "image_processor_type": clip,
+            "size": {"shortest_edge": 29},
+            "crop_size": {"height": 48, "width": 64},
+            "resample": 2,
+        },
+        "clip-crop-only": {
+            "image_processor_type": clip,
+            "do_resize": False,
+            "crop_size": {"height": 33, "width": 40},
+        },
+        "siglip-96": {"image_processor_type": siglip, "size": {"height": 96, "width": 96}},
+        "siglip-bilinear": {
+            "image_processor_type": siglip,
+            "size": {"height": 60, "width": 130},
+            "resample": 2,
+        },
+        "siglip-lanczos": {
+            "image_processor_type": siglip,
+            "size": {"height": 70, "width": 50},
+            "resample": 1,
+        },
+        "siglip-448": {"image_processor_type": siglip, "size": {"height": 448, "width": 448}},
+        "rescale-only": {
+            "image_processor_type": siglip,
+            "size": {"height": 48, "width": 48},
+            "do_normalize": False,
+        },
+    }
+
+
+def build(settings, backend):
+    """The processor that transformers makes of these settings."""
+    keys = {key: value for key, value in settings.items() if key != "image_processor_type"}
+    if backend == "torchvision":
+        classes = {"CLIPImageProcessor": CLIPImageProcessor, "SiglipImageProcessor": SiglipImageProcessor}
+        return classes[settings["image_processor_type"]](**keys)
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    classes = {"CLIPImageProcessor": CLIPImageProcessorPil, "SiglipImageProcessor": SiglipImageProcessorPil}
+    return classes[settings["image_processor_type"]](**keys)
+
+
+def digest(array):
+    return hashlib.sha256(numpy.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def case(picture, settings, backend, dump):
+    processor = build(settings, backend)
+    levels = processor(picture, return_tensors="np", do_rescale=False, do_normalize=False)["pixel_values"][0]
+    values = processor(picture, return_tensors="np")["pixel_values"][0].astype(numpy.float32)
+    assert numpy.array_equal(levels, levels.astype(numpy.uint8)), "levels are not whole"
+    interleaved = numpy.moveaxis(levels.astype(numpy.uint8), 0, -1)
+    if dump is not None:
+        dump.write_bytes(numpy.ascontiguousarray(interleaved).tobytes())
+    places = numpy.linspace(0, values.size - 1, 8).astype(int)
+    return {
+        "shape": list(values.shape),
+        "levels_sha256": digest(interleaved),
+        "values_sha256": digest(values.astype("<f4")),
+        "samples": [[int(i), float(values.reshape(-1)[i])] for i in places],
+    }
+
+
+def main():
+    dump = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    decoded, cases = {}, []
+    for name, picture in pictures():
+        path = FOLDER / f"{name}.png"
+        options = {"transparency": 3} if "clear" in name else {}
+        picture.save(path, optimize=True, **options)
+        picture = Image.open(path)
+        rgb = convert_to_rgb(picture, return_numpy=True)
+        decoded[path.name] = digest(rgb)
+        if dump is not None:
+            (dump / f"{name}.rgb").write_bytes(rgb.tobytes())
+        for processor, settings in processors().items():
+            plain = name.startswith("rgb")
+            if not plain and processor != "siglip-96":
+                continue
+            if name in ("rgb-1x1", "rgb-640x48") and processor == "clip-224":
+                continue
+            for backend in ("torchvision", "pil"):
+                target = dump / f"{name}.{processor}.{backend}" if dump else None
+                result = case(picture, settings, backend, target)
+                cases.append({"image": path.name, "processor": processor, "backend": backend} | result)
+    (FOLDER / "cases.json").write_text(
+        json.dumps(
+            {"processors": processors(), "decoded_sha256": decoded, "jpeg": jpeg(), "cases": cases},
+            indent=1,
+        )
+        + "\n"
+    )
+    text = json.dumps(conversations(), indent=1, ensure_ascii=False)
+    (FOLDER / "text.json").write_text(text + "\n")
+    provenance()
+
+
+def jpeg():
+    """A camera-like JPEG: chroma subsampled, stored on its side (EXIF orientation 6)."""
+    path = FOLDER / "rotated-48x32.jpg"
+    picture = Image.fromarray(pattern(48, 32, 3, 2)).resize((48, 32), Image.BILINEAR)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(path, quality=92, exif=exif)
+    upright = numpy.array(load_image(str(path)))
+    return {"image": path.name, "width": upright.shape[1], "height": upright.shape[0], "rgb_hex": upright.tobytes().hex()}
+
+
+def conversations():
+    """What the demo model's own processor makes of whole requests, and its decoded answers."""
+    folder = FOLDER.parent.parent / "models" / "emoji-llava"
+    processor = AutoProcessor.from_pretrained(folder)
+    pictures = ["rgb-333x517.png", "rgba-41x30.png"]
+    texts = ["what is this?", "How many  cats?\n", "  naïve café, 日本 🦀!", "red-apple's <s> \"x\"", ""]
+    cases = []
+    for count, text in [(n, t) for n in range(3) for t in texts]:
+        content = [{"type": "image"}] * count + [{"type": "text", "text": text}]
+        turn = {"role": "user", "content": content}
+        prompt = processor.apply_chat_template([turn], add_generation_prompt=True)
+        images = [Image.open(FOLDER / name) for name in pictures[:count]] or None
+        inputs = processor(text=prompt, images=images, return_tensors="np")
+        cases.append(
+            {
+                "images": pictures[:count],
+                "text": text,
+                "prompt": prompt,
+                "ids": numpy.array(inputs["input_ids"])[0].tolist(),
+                "values_sha256": [digest(v.astype("<f4")) for v in inputs.get("pixel_values", [])],
+            }
+        )
+    generator = numpy.random.default_rng(21)
+    decoded = []
+    for _ in range(40):
+        ids = generator.integers(0, len(processor.tokenizer), 12).tolist()
+        decoded.append({"ids": ids, "text": processor.decode(ids, skip_special_tokens=True)})
+    return {"model": "emoji-llava", "requests": cases, "decoded": decoded}
+
+
+def provenance():
+    default = AutoImageProcessor.from_pretrained
+    chosen = {}
+    for cls in (CLIPImageProcessor, SiglipImageProcessor):
+        with tempfile.TemporaryDirectory() as folder:
+            cls().save_pretrained(folder)
+            chosen[cls.__name__] = default(folder).backend
+    lines = [
+        '# What tests/golden/processor was made with, and what is compared.',
+        'command = "python scripts/export_processor_goldens.py"',
+        f'transformers = "{transformers.__version__}"',
+        f'torch = "{torch.__version__}"',
+        f'torchvision = "{torchvision.__version__}"',
+        f'pillow = "{PIL.__version__}"',
+        f'numpy = "{numpy.__version__}"',
+        f'torch_cpu_capability = "{torch.backends.cpu.get_cpu_capability()}"',
+        'pictures = "drawn by the script from fixed seeds; no outside data"',
+        f'tokenizers = "{tokenizers.__version__}"',
+        'exact = "token ids and decoded text of the demo model; decoded PNG pixels, pixels after resize and crop, normalised float32 values"',
+        'not_exact = "JPEG decoding: another decoder than libjpeg-turbo, bounded in the test"',
+        "",
+        "# The backend AutoImageProcessor picks when torchvision is installed.",
+        "[auto_image_processor]",
+    ]
+    lines += [f'{name} = "{backend}"' for name, backend in chosen.items()]
+    (FOLDER / "provenance.toml").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,4 @@
+//! What the suites share: the random-program generator and the comparison of two machines.
+
+pub mod compare;
+pub mod progen;
