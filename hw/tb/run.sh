@@ -18,7 +18,7 @@ model() {
   prefix=$1 top=$2
   shift 2
   verilator --cc --build -j 2 -O3 --assert --x-assign fast --x-initial fast -Wno-fatal -Wno-lint \
-    --prefix "$prefix" --top-module "$top" --Mdir "target/tb/$prefix" -CFLAGS "-O1" "$@" \
+    --prefix "$prefix" --top-module "$top" --Mdir "target/tb/$prefix" -CFLAGS "-O2" "$@" \
     >"target/tb/$prefix.log" 2>&1 || { cat "target/tb/$prefix.log"; return 1; }
 }
 
@@ -54,7 +54,9 @@ lint() {
   for top in vx_unit mm_unit; do
     verilator --lint-only -Wall --top-module $top $pkgs $dirs $fast $rtl/*/$top.sv || return 1
   done
-  verilator --lint-only -Wall --top-module mpe_core $chain
+  verilator --lint-only -Wall --top-module mpe_core hw/lint/waivers.vlt $chain || return 1
+  verilator --lint-only -Wall --top-module mpe_core hw/lint/waivers.vlt hw/lint/dsp48e2_stub.sv \
+    $rtl/mpe/struct/mpe_core.sv $rtl/mpe/struct/mpe_chain.sv $rtl/prim/xilinx/dsp48_mac.sv
 }
 
 mkdir -p target/tb

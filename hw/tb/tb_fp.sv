@@ -11,7 +11,6 @@ module tb_fp (
   output logic [31:0] int_o,
   output logic [7:0]  q8_o,
   output logic [31:0] canon_o,
-  output logic [31:0] max_o,
   output logic [31:0] func_o
 );
   logic        rom_re;
@@ -30,7 +29,6 @@ module tb_fp (
     .re1_i(1'b0), .addr1_i(12'd0), .rdata1_o(unused_data)
   );
   assign canon_o = fp_pkg::canon(a_i);
-  assign max_o   = fp_pkg::fmax(a_i, b_i);
 endmodule
 
 `default_nettype wire

@@ -183,6 +183,15 @@ int main(int argc, char** argv) {
       beats += long(words) * c.rows * c.tiles;
       issue += long(std::max(words, c.groups() == 1 ? 2u : 8u)) * ((c.rows + 1) / 2) * c.tiles;
     }
+    if (i % 50 == 49) {  // abandoned by reset at any point, with the FIFOs: nothing of it comes later
+      t.drive(c);
+      t.dut.start_i = 1, t.cycle(), t.dut.start_i = 0;
+      for (int k = t.rng.below(120); k > 0; k--) t.cycle();
+      t.dut.rst_ni = 0, t.cycle(), t.dut.rst_ni = 1;
+      t.wfifo.clear(), t.sfifo.clear(), t.order.clear(), t.w_coming.clear(), t.s_coming.clear();
+      want = t.spad;
+      continue;
+    }
     t.supply_percent = i % 2 ? 100 : t.rng.range(20, 100);
     if (t.rng.chance(50)) for (int k = 0; k < 2000; k++) t.arrive();  // as far as the FIFOs take it
     // Words of the next command may already be behind this one's.

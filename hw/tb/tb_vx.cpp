@@ -208,6 +208,14 @@ int main(int argc, char** argv) {
   for (int i = 0; i < commands && errors < 5; i++) {
     t.stall_percent = i % 3 == 0 ? 40 : 0;
     Cmd c = random_command(t.rng);
+    if (i % 50 == 49) {  // abandoned by reset at any point: idle, and nothing of it comes later
+      t.drive(c);
+      t.dut.start_i = 1, t.cycle(), t.dut.start_i = 0;
+      for (int k = t.rng.below(90); k > 0; k--) t.cycle();
+      t.dut.rst_ni = 0, t.cycle(), t.dut.rst_ni = 1;
+      want = t.mem;
+      continue;
+    }
     int code = execute(c, want);
     t.drive(c);
     t.dut.start_i = 1;

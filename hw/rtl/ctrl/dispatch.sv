@@ -1,5 +1,5 @@
 // Dispatcher: two cycles an instruction. Read: the instruction is at the IMEM output; registers
-// and address generators are read and the operands resolved into numbers. Execute: SYS-class
+// and address generators are read and the command registers filled with numbers. Execute: SYS-class
 // instructions take effect, the others are pushed in their unit's queue (waits while it is full);
 // the next pc goes to IMEM. Order of checks: PC, ILLEGAL, OPERAND, LOOP.
 `default_nettype none
@@ -59,9 +59,7 @@ module dispatch
   assign is_unit  = {is_vx, is_mm, is_st, is_ld};
 
   // ---- Read stage.
-  logic [31:0]  cnt0_q, cnt1_q, cnt2_q, opa_q, opb_q, value_q;
-  logic [15:0]  vbase_q, rmod_q;
-  logic [159:0] addr_q;
+  logic [31:0]  cnt0_q, opa_q, opb_q, value_q;
   logic         illegal_q, operand_bad_q;
 
   logic [159:0] r_data;
@@ -147,27 +145,92 @@ module dispatch
     end
   end
 
+  logic [31:0] addr0, addr1, addr2, addr3, addr4;
+  assign addr0 = agu_sum[31:0] + {4'd0, off0};
+  assign addr1 = (is_vx && b_imm) ? insn_i[fvlm_isa_pkg::VxBLsb+:32]
+                                  : agu_sum[63:32] + {4'd0, off1};
+  assign addr2 = (is_vx && c_imm) ? insn_i[fvlm_isa_pkg::VxCLsb+:32]
+                                  : agu_sum[95:64] + {4'd0, off2};
+  assign addr3 = agu_sum[127:96] + {14'd0, insn_i[fvlm_isa_pkg::VxDOffLsb+:18]};
+  assign addr4 = agu_sum[159:128] + {18'd0, insn_i[fvlm_isa_pkg::VxSredOffLsb+:14]};
+
   always_ff @(posedge clk_i) begin
     if (state_q == StRead) begin
       cnt0_q  <= cnt0;
-      cnt1_q  <= cnt1;
-      cnt2_q  <= cnt2;
-      vbase_q <= mask_used ? r_vbase[15:0] : '0;
-      rmod_q  <= mask_used ? r_rmod[15:0] : '0;
       opa_q   <= r_data[31:0];
       opb_q   <= insn_i[fvlm_isa_pkg::AluUseImmLsb] ? insn_i[fvlm_isa_pkg::AluImmLsb+:32]
                                                     : r_data[63:32];
       value_q <= r_data[31:0] + insn_i[fvlm_isa_pkg::SetaImmLsb+:32];
-      addr_q[31:0] <= agu_sum[31:0] + {4'd0, off0};
-      addr_q[63:32] <= (is_vx && b_imm) ? insn_i[fvlm_isa_pkg::VxBLsb+:32]
-                                        : agu_sum[63:32] + {4'd0, off1};
-      addr_q[95:64] <= (is_vx && c_imm) ? insn_i[fvlm_isa_pkg::VxCLsb+:32]
-                                        : agu_sum[95:64] + {4'd0, off2};
-      addr_q[127:96] <= agu_sum[127:96] + {14'd0, insn_i[fvlm_isa_pkg::VxDOffLsb+:18]};
-      addr_q[159:128] <= agu_sum[159:128] + {18'd0, insn_i[fvlm_isa_pkg::VxSredOffLsb+:14]};
       illegal_q <= fvlm_isa_pkg::is_illegal(insn_i);
       operand_bad_q <= ((|is_unit) && (bad0 || bad1)) || ((is_st || is_mm) && bad2) ||
                        (is_vx && mask_used && bad_mask);
+      if (is_ld) begin
+        ld_cmd_o.mode <= insn_i[fvlm_isa_pkg::LdModeLsb+:3];
+        ld_cmd_o.rows <= cnt0[15:0];
+        ld_cmd_o.len <= cnt1[15:0];
+        ld_cmd_o.dst_addr <= addr0;
+        ld_cmd_o.dst_stride <= insn_i[fvlm_isa_pkg::LdDstStrideLsb+:12];
+        ld_cmd_o.src_addr <= addr1;
+        ld_cmd_o.src_stride <= insn_i[fvlm_isa_pkg::LdSrcStrideLsb+:32];
+        ld_cmd_o.sidx_addr <= addr2;
+        ld_cmd_o.kbg <= insn_i[fvlm_isa_pkg::LdKbgLsb+:8];
+        ld_cmd_o.wscale <= insn_i[fvlm_isa_pkg::LdWscaleLsb+:1];
+        ld_cmd_o.bias <= insn_i[fvlm_isa_pkg::LdBiasLsb+:1];
+        ld_cmd_o.pc <= pc_q[15:0];
+      end
+      if (is_st) begin
+        st_cmd_o.mode <= insn_i[fvlm_isa_pkg::StModeLsb+:3];
+        st_cmd_o.rows <= cnt0[15:0];
+        st_cmd_o.len <= cnt1[15:0];
+        st_cmd_o.src_addr <= addr0;
+        st_cmd_o.src_stride <= insn_i[fvlm_isa_pkg::StSrcStrideLsb+:12];
+        st_cmd_o.dst_addr <= addr1;
+        st_cmd_o.dst_stride <= insn_i[fvlm_isa_pkg::StDstStrideLsb+:32];
+        st_cmd_o.chunk_stride <= insn_i[fvlm_isa_pkg::StChunkStrideLsb+:24];
+        st_cmd_o.pos <= cnt2[15:0];
+        st_cmd_o.pc <= pc_q[15:0];
+      end
+      if (is_mm) begin
+        mm_cmd_o.rows <= cnt0[15:0];
+        mm_cmd_o.tiles <= cnt1[15:0];
+        mm_cmd_o.kb <= cnt2[15:0];
+        mm_cmd_o.kbg <= insn_i[fvlm_isa_pkg::MmKbgLsb+:8];
+        mm_cmd_o.act_addr <= addr0;
+        mm_cmd_o.act_stride <= insn_i[fvlm_isa_pkg::MmActStrideLsb+:12];
+        mm_cmd_o.out_addr <= addr1;
+        mm_cmd_o.out_stride <= insn_i[fvlm_isa_pkg::MmOutStrideLsb+:12];
+        mm_cmd_o.sa_addr <= addr2;
+        mm_cmd_o.wscale <= insn_i[fvlm_isa_pkg::MmWscaleLsb+:1];
+        mm_cmd_o.bias <= insn_i[fvlm_isa_pkg::MmBiasLsb+:1];
+        mm_cmd_o.pc <= pc_q[15:0];
+      end
+      if (is_vx) begin
+        vx_cmd_o.rows <= cnt0[15:0];
+        vx_cmd_o.len <= cnt1[15:0];
+        vx_cmd_o.a_kind <= insn_i[fvlm_isa_pkg::VxAKindLsb+:1];
+        vx_cmd_o.a_addr <= addr0;
+        vx_cmd_o.a_stride <= insn_i[fvlm_isa_pkg::VxAStrideLsb+:12];
+        vx_cmd_o.b_kind <= insn_i[fvlm_isa_pkg::VxBKindLsb+:2];
+        vx_cmd_o.b_val <= addr1;
+        vx_cmd_o.b_stride <= insn_i[fvlm_isa_pkg::VxBStrideLsb+:12];
+        vx_cmd_o.c_kind <= insn_i[fvlm_isa_pkg::VxCKindLsb+:2];
+        vx_cmd_o.c_val <= addr2;
+        vx_cmd_o.c_stride <= insn_i[fvlm_isa_pkg::VxCStrideLsb+:12];
+        vx_cmd_o.op1 <= insn_i[fvlm_isa_pkg::VxOp1Lsb+:3];
+        vx_cmd_o.op2 <= insn_i[fvlm_isa_pkg::VxOp2Lsb+:3];
+        vx_cmd_o.func <= insn_i[fvlm_isa_pkg::VxFuncLsb+:4];
+        vx_cmd_o.red <= insn_i[fvlm_isa_pkg::VxRedLsb+:3];
+        vx_cmd_o.d_kind <= insn_i[fvlm_isa_pkg::VxDKindLsb+:2];
+        vx_cmd_o.d_addr <= addr3;
+        vx_cmd_o.d_stride <= insn_i[fvlm_isa_pkg::VxDStrideLsb+:12];
+        vx_cmd_o.sred_addr <= addr4;
+        vx_cmd_o.causal <= insn_i[fvlm_isa_pkg::VxCausalLsb+:1];
+        vx_cmd_o.b_row <= insn_i[fvlm_isa_pkg::VxBRowLsb+:2];
+        vx_cmd_o.c_row <= insn_i[fvlm_isa_pkg::VxCRowLsb+:2];
+        vx_cmd_o.vbase <= mask_used ? r_vbase[15:0] : '0;
+        vx_cmd_o.rmod <= mask_used ? r_rmod[15:0] : '0;
+        vx_cmd_o.pc <= pc_q[15:0];
+      end
     end
   end
 
@@ -268,74 +331,8 @@ module dispatch
     if (imem_re_o) pc_q <= imem_pc_o;
   end
 
-  // ---- Resolved commands.
-  always_comb begin
-    ld_cmd_o.mode = insn_i[fvlm_isa_pkg::LdModeLsb+:3];
-    ld_cmd_o.rows = cnt0_q[15:0];
-    ld_cmd_o.len = cnt1_q[15:0];
-    ld_cmd_o.dst_addr = addr_q[31:0];
-    ld_cmd_o.dst_stride = insn_i[fvlm_isa_pkg::LdDstStrideLsb+:12];
-    ld_cmd_o.src_addr = addr_q[63:32];
-    ld_cmd_o.src_stride = insn_i[fvlm_isa_pkg::LdSrcStrideLsb+:32];
-    ld_cmd_o.sidx_addr = addr_q[95:64];
-    ld_cmd_o.kbg = insn_i[fvlm_isa_pkg::LdKbgLsb+:8];
-    ld_cmd_o.wscale = insn_i[fvlm_isa_pkg::LdWscaleLsb+:1];
-    ld_cmd_o.bias = insn_i[fvlm_isa_pkg::LdBiasLsb+:1];
-    ld_cmd_o.pc = pc_q[15:0];
-
-    st_cmd_o.mode = insn_i[fvlm_isa_pkg::StModeLsb+:3];
-    st_cmd_o.rows = cnt0_q[15:0];
-    st_cmd_o.len = cnt1_q[15:0];
-    st_cmd_o.src_addr = addr_q[31:0];
-    st_cmd_o.src_stride = insn_i[fvlm_isa_pkg::StSrcStrideLsb+:12];
-    st_cmd_o.dst_addr = addr_q[63:32];
-    st_cmd_o.dst_stride = insn_i[fvlm_isa_pkg::StDstStrideLsb+:32];
-    st_cmd_o.chunk_stride = insn_i[fvlm_isa_pkg::StChunkStrideLsb+:24];
-    st_cmd_o.pos = cnt2_q[15:0];
-    st_cmd_o.pc = pc_q[15:0];
-
-    mm_cmd_o.rows = cnt0_q[15:0];
-    mm_cmd_o.tiles = cnt1_q[15:0];
-    mm_cmd_o.kb = cnt2_q[15:0];
-    mm_cmd_o.kbg = insn_i[fvlm_isa_pkg::MmKbgLsb+:8];
-    mm_cmd_o.act_addr = addr_q[31:0];
-    mm_cmd_o.act_stride = insn_i[fvlm_isa_pkg::MmActStrideLsb+:12];
-    mm_cmd_o.out_addr = addr_q[63:32];
-    mm_cmd_o.out_stride = insn_i[fvlm_isa_pkg::MmOutStrideLsb+:12];
-    mm_cmd_o.sa_addr = addr_q[95:64];
-    mm_cmd_o.wscale = insn_i[fvlm_isa_pkg::MmWscaleLsb+:1];
-    mm_cmd_o.bias = insn_i[fvlm_isa_pkg::MmBiasLsb+:1];
-    mm_cmd_o.pc = pc_q[15:0];
-
-    vx_cmd_o.rows = cnt0_q[15:0];
-    vx_cmd_o.len = cnt1_q[15:0];
-    vx_cmd_o.a_kind = insn_i[fvlm_isa_pkg::VxAKindLsb+:1];
-    vx_cmd_o.a_addr = addr_q[31:0];
-    vx_cmd_o.a_stride = insn_i[fvlm_isa_pkg::VxAStrideLsb+:12];
-    vx_cmd_o.b_kind = insn_i[fvlm_isa_pkg::VxBKindLsb+:2];
-    vx_cmd_o.b_val = addr_q[63:32];
-    vx_cmd_o.b_stride = insn_i[fvlm_isa_pkg::VxBStrideLsb+:12];
-    vx_cmd_o.c_kind = insn_i[fvlm_isa_pkg::VxCKindLsb+:2];
-    vx_cmd_o.c_val = addr_q[95:64];
-    vx_cmd_o.c_stride = insn_i[fvlm_isa_pkg::VxCStrideLsb+:12];
-    vx_cmd_o.op1 = insn_i[fvlm_isa_pkg::VxOp1Lsb+:3];
-    vx_cmd_o.op2 = insn_i[fvlm_isa_pkg::VxOp2Lsb+:3];
-    vx_cmd_o.func = insn_i[fvlm_isa_pkg::VxFuncLsb+:4];
-    vx_cmd_o.red = insn_i[fvlm_isa_pkg::VxRedLsb+:3];
-    vx_cmd_o.d_kind = insn_i[fvlm_isa_pkg::VxDKindLsb+:2];
-    vx_cmd_o.d_addr = addr_q[127:96];
-    vx_cmd_o.d_stride = insn_i[fvlm_isa_pkg::VxDStrideLsb+:12];
-    vx_cmd_o.sred_addr = addr_q[159:128];
-    vx_cmd_o.causal = insn_i[fvlm_isa_pkg::VxCausalLsb+:1];
-    vx_cmd_o.b_row = insn_i[fvlm_isa_pkg::VxBRowLsb+:2];
-    vx_cmd_o.c_row = insn_i[fvlm_isa_pkg::VxCRowLsb+:2];
-    vx_cmd_o.vbase = vbase_q;
-    vx_cmd_o.rmod = rmod_q;
-    vx_cmd_o.pc = pc_q[15:0];
-  end
-
   logic unused;
-  assign unused = ^{is_nop, cnt1_q[31:16], cnt2_q[31:16]};
+  assign unused = is_nop;
 endmodule
 
 `default_nettype wire

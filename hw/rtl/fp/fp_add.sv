@@ -2,13 +2,16 @@
 // ce_i[i] loads stage i, so the owner shares one valid pipeline between many adders and idle
 // stages cost nothing (also in simulation: the logic of a stage sits behind its enable).
 // Only 3 bits below the aligned significand are kept: guard, round, sticky.
+//
+// In fp_* and the lanes, public input ports and block-local variables in place of functions keep
+// all instances alike, so that Verilator makes one C++ function of them instead of one each.
 `default_nettype none
 
 module fp_add (
   input  wire         clk_i,
-  input  wire  [3:0]  ce_i,
-  input  wire  [31:0] a_i,
-  input  wire  [31:0] b_i,
+  input  wire  [3:0]  ce_i /*verilator public_flat_rd*/,
+  input  wire  [31:0] a_i /*verilator public_flat_rd*/,
+  input  wire  [31:0] b_i /*verilator public_flat_rd*/,
   output logic [31:0] y_o
 );
   /*verilator no_inline_module*/
@@ -58,12 +61,23 @@ module fp_add (
   always_ff @(posedge clk_i) begin
     if (ce_i[2]) begin : combine
       logic [27:0] sum;
+      logic [4:0]  lz;
+      logic [31:0] v;
       sum = sub1_q ? {1'b0, larger1_q, 3'b000} - {1'b0, lesser1_q}
                    : {1'b0, larger1_q, 3'b000} + {1'b0, lesser1_q};
+      lz[4] = sum[27:12] == 16'd0;
+      v     = lz[4] ? {sum, 4'd0} << 16 : {sum, 4'd0};
+      lz[3] = v[31:24] == 8'd0;
+      v     = lz[3] ? v << 8 : v;
+      lz[2] = v[31:28] == 4'd0;
+      v     = lz[2] ? v << 4 : v;
+      lz[1] = v[31:30] == 2'd0;
+      v     = lz[1] ? v << 2 : v;
+      lz[0] = !v[31];
       sign2_q <= sign1_q;
       exp2_q  <= exp1_q;
       sum2_q  <= sum;
-      lz2_q   <= fp_pkg::lzc32({sum, 4'b0000});
+      lz2_q   <= lz;
     end
   end
 
@@ -71,11 +85,15 @@ module fp_add (
   always_ff @(posedge clk_i) begin
     if (ce_i[3]) begin : round
       logic [27:0] norm;
-      logic [9:0]  expo;
+      logic [9:0]  expo, fixd;
+      logic [24:0] mant;
       norm = sum2_q << lz2_q;
       expo = {2'b00, exp2_q} + 10'd1 - {5'd0, lz2_q};
-      y_o <= (sum2_q == 28'd0) ? 32'd0
-           : fp_pkg::round_pack(sign2_q, expo, norm[27:4], norm[3], norm[2:0] != 3'd0);
+      mant = {1'b0, norm[27:4]} + {24'd0, norm[3] & (norm[2:0] != 3'd0 | norm[4])};
+      fixd = expo + {9'd0, mant[24]};
+      y_o <= (sum2_q == 28'd0 || fixd[9] || fixd[8:0] <= 9'd1) ? 32'd0
+           : (fixd[8:0] >= 9'd255) ? {sign2_q, fp_pkg::MaxMag}
+           : {sign2_q, fixd[7:0], mant[24] ? mant[23:1] : mant[22:0]};
     end
   end
 endmodule

@@ -4,8 +4,8 @@
 
 module fp_from_int (
   input  wire         clk_i,
-  input  wire  [2:0]  ce_i,
-  input  wire  [31:0] x_i,
+  input  wire  [2:0]  ce_i /*verilator public_flat_rd*/,
+  input  wire  [31:0] x_i /*verilator public_flat_rd*/,
   output logic [31:0] y_o
 );
   /*verilator no_inline_module*/
@@ -24,8 +24,17 @@ module fp_from_int (
   logic [31:0] norm1_q;
   always_ff @(posedge clk_i) begin
     if (ce_i[1]) begin : normalise
-      logic [4:0] lz;
-      lz = fp_pkg::lzc32(mag0_q);
+      logic [4:0]  lz;
+      logic [31:0] v;
+      lz[4] = mag0_q[31:16] == 16'd0;
+      v     = lz[4] ? mag0_q << 16 : mag0_q;
+      lz[3] = v[31:24] == 8'd0;
+      v     = lz[3] ? v << 8 : v;
+      lz[2] = v[31:28] == 4'd0;
+      v     = lz[2] ? v << 4 : v;
+      lz[1] = v[31:30] == 2'd0;
+      v     = lz[1] ? v << 2 : v;
+      lz[0] = !v[31];
       sign1_q <= sign0_q;
       lz1_q   <= lz;
       norm1_q <= mag0_q << lz;
@@ -33,10 +42,12 @@ module fp_from_int (
   end
 
   always_ff @(posedge clk_i) begin
-    if (ce_i[2]) begin
+    if (ce_i[2]) begin : round
+      logic [24:0] mant;
+      mant = {1'b0, norm1_q[31:8]} + {24'd0, norm1_q[7] & (norm1_q[6:0] != 7'd0 || norm1_q[8])};
       y_o <= !norm1_q[31] ? 32'd0
-           : fp_pkg::round_pack(sign1_q, 10'd158 - {5'd0, lz1_q}, norm1_q[31:8], norm1_q[7],
-                                norm1_q[6:0] != 7'd0);
+           : {sign1_q, 8'd158 - {3'd0, lz1_q} + {7'd0, mant[24]},
+              mant[24] ? mant[23:1] : mant[22:0]};
     end
   end
 endmodule

@@ -4,9 +4,9 @@
 
 module fp_mul (
   input  wire         clk_i,
-  input  wire  [2:0]  ce_i,
-  input  wire  [31:0] a_i,
-  input  wire  [31:0] b_i,
+  input  wire  [2:0]  ce_i /*verilator public_flat_rd*/,
+  input  wire  [31:0] a_i /*verilator public_flat_rd*/,
+  input  wire  [31:0] b_i /*verilator public_flat_rd*/,
   output logic [31:0] y_o
 );
   /*verilator no_inline_module*/
@@ -43,8 +43,14 @@ module fp_mul (
 
   // Stage 2: round.
   always_ff @(posedge clk_i) begin
-    if (ce_i[2]) begin
-      y_o <= zero1_q ? 32'd0 : fp_pkg::round_pack(sign1_q, exp1_q, mant1_q, guard1_q, sticky1_q);
+    if (ce_i[2]) begin : round
+      logic [24:0] mant;
+      logic [9:0]  expo;
+      mant = {1'b0, mant1_q} + {24'd0, guard1_q & (sticky1_q | mant1_q[0])};
+      expo = exp1_q + {9'd0, mant[24]};
+      y_o <= (zero1_q || expo[9] || expo[8:0] <= 9'd1) ? 32'd0
+           : (expo[8:0] >= 9'd255) ? {sign1_q, fp_pkg::MaxMag}
+           : {sign1_q, expo[7:0], mant[24] ? mant[23:1] : mant[22:0]};
     end
   end
 endmodule

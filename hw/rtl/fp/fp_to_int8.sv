@@ -4,8 +4,8 @@
 
 module fp_to_int8 (
   input  wire         clk_i,
-  input  wire  [1:0]  ce_i,
-  input  wire  [31:0] x_i,
+  input  wire  [1:0]  ce_i /*verilator public_flat_rd*/,
+  input  wire  [31:0] x_i /*verilator public_flat_rd*/,
   output logic [7:0]  y_o
 );
   /*verilator no_inline_module*/

@@ -18,10 +18,10 @@ module mm_lane (
   input  wire         odd6_i,      // lane 1 row, at the stage
   input  wire         odd10_i,
   input  wire         keep10_i,    // more groups follow
-  input  wire  [31:0] acc_i,       // stage 0
-  input  wire  [31:0] scale_i,     // stage 3
+  input  wire  [31:0] acc_i /*verilator public_flat_rd*/,       // stage 0
+  input  wire  [31:0] scale_i /*verilator public_flat_rd*/,     // stage 3
   input  wire  [31:0] row_scale_i, // stage 10
-  input  wire  [31:0] bias_i,      // stage 13
+  input  wire  [31:0] bias_i /*verilator public_flat_rd*/,      // stage 13
   output logic [31:0] y_o          // stage 17
 );
   /*verilator no_inline_module*/

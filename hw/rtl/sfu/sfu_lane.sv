@@ -11,10 +11,10 @@ module sfu_lane (
   input  wire         clk_i,
   input  wire  [9:0]  ce_i,
   input  wire  [3:0]  func_i,
-  input  wire  [31:0] x_i,
+  input  wire  [31:0] x_i /*verilator public_flat_rd*/,
   output logic        rom_re_o,
   output logic [11:0] rom_addr_o,
-  input  wire  [45:0] rom_rdata_i,
+  input  wire  [45:0] rom_rdata_i /*verilator public_flat_rd*/,
   output logic [31:0] y_o
 );
   /*verilator no_inline_module*/
@@ -140,11 +140,20 @@ module sfu_lane (
       logic [9:0]  expo;
       logic [31:0] recip_like, minus_g;
       logic [4:0]  lz;
+      logic [31:0] v;
       logic [23:0] norm;
       expo       = expo4_q + {9'd0, y4_q[24]};
       recip_like = (expo[9] || expo[8:0] <= 9'd1) ? 32'd0
                  : {flag4_q[2] & is_recip, expo[7:0], y4_q[24] ? 23'd0 : y4_q[22:0]};
-      lz         = fp_pkg::lzc32({y4_q[23:0], 8'd0});
+      lz[4] = y4_q[23:8] == 16'd0;
+      v     = lz[4] ? {y4_q[23:0], 8'd0} << 16 : {y4_q[23:0], 8'd0};
+      lz[3] = v[31:24] == 8'd0;
+      v     = lz[3] ? v << 8 : v;
+      lz[2] = v[31:28] == 4'd0;
+      v     = lz[2] ? v << 4 : v;
+      lz[1] = v[31:30] == 2'd0;
+      v     = lz[1] ? v << 2 : v;
+      lz[0] = !v[31];
       norm       = y4_q[23:0] << lz;
       minus_g    = (flag4_q[1] || !norm[23]) ? 32'd0 : {1'b1, 8'd126 - {3'd0, lz}, norm[22:0]};
       packed5_q <= flag4_q[0] ? fp_pkg::MaxPos

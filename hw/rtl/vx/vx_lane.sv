@@ -15,18 +15,18 @@ module vx_lane (
   input  wire  [2:0]  op2_i,
   input  wire  [3:0]  func_i,
   input  wire         to_int8_i,   // the destination is ABUF
-  input  wire  [31:0] a_spad_i,
+  input  wire  [31:0] a_spad_i /*verilator public_flat_rd*/,
   input  wire  [31:0] a_s_i,
-  input  wire  [31:0] b_spad_i,
+  input  wire  [31:0] b_spad_i /*verilator public_flat_rd*/,
   input  wire  [31:0] b_s_i,
   input  wire  [31:0] b_imm_i,
-  input  wire  [31:0] c_spad_i,
+  input  wire  [31:0] c_spad_i /*verilator public_flat_rd*/,
   input  wire  [31:0] c_s_i,
   input  wire  [31:0] c_imm_i,
-  input  wire         active_i,    // element is active, at stage 20
+  input  wire         active_i /*verilator public_flat_rd*/,    // element is active, at stage 20
   output logic        rom_re_o,
   output logic [11:0] rom_addr_o,
-  input  wire  [45:0] rom_rdata_i,
+  input  wire  [45:0] rom_rdata_i /*verilator public_flat_rd*/,
   output logic [31:0] y_o,
   output logic [31:0] yd_o,
   output logic [7:0]  q_o
@@ -35,14 +35,19 @@ module vx_lane (
 
   logic [31:0] a_q, b_q, c_q;
   always_ff @(posedge clk_i) begin
-    if (ce_i[1]) begin
-      a_q <= fp_pkg::canon(a_is_s_i ? a_s_i : a_spad_i);
-      b_q <= fp_pkg::canon((b_kind_i == fvlm_isa_pkg::VX_B_KIND_SPAD) ? b_spad_i
-                           : (b_kind_i == fvlm_isa_pkg::VX_B_KIND_S) ? b_s_i : b_imm_i);
+    if (ce_i[1]) begin : select_ab
+      logic [31:0] a, b;
+      a = a_is_s_i ? a_s_i : a_spad_i;
+      b = (b_kind_i == fvlm_isa_pkg::VX_B_KIND_SPAD) ? b_spad_i
+        : (b_kind_i == fvlm_isa_pkg::VX_B_KIND_S) ? b_s_i : b_imm_i;
+      a_q <= (a[30:24] == 7'd0) ? 32'd0 : (a[30:23] == 8'hff) ? {a[31], fp_pkg::MaxMag} : a;
+      b_q <= (b[30:24] == 7'd0) ? 32'd0 : (b[30:23] == 8'hff) ? {b[31], fp_pkg::MaxMag} : b;
     end
-    if (ce_i[5]) begin
-      c_q <= fp_pkg::canon((c_kind_i == fvlm_isa_pkg::VX_C_KIND_SPAD) ? c_spad_i
-                           : (c_kind_i == fvlm_isa_pkg::VX_C_KIND_S) ? c_s_i : c_imm_i);
+    if (ce_i[5]) begin : select_c
+      logic [31:0] c;
+      c = (c_kind_i == fvlm_isa_pkg::VX_C_KIND_SPAD) ? c_spad_i
+        : (c_kind_i == fvlm_isa_pkg::VX_C_KIND_S) ? c_s_i : c_imm_i;
+      c_q <= (c[30:24] == 7'd0) ? 32'd0 : (c[30:23] == 8'hff) ? {c[31], fp_pkg::MaxMag} : c;
     end
   end
 

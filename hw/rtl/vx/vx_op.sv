@@ -4,10 +4,10 @@
 
 module vx_op (
   input  wire         clk_i,
-  input  wire  [3:0]  ce_i,
+  input  wire  [3:0]  ce_i /*verilator public_flat_rd*/,
   input  wire  [2:0]  op_i,
-  input  wire  [31:0] x_i,
-  input  wire  [31:0] b_i,
+  input  wire  [31:0] x_i /*verilator public_flat_rd*/,
+  input  wire  [31:0] b_i /*verilator public_flat_rd*/,
   output logic [31:0] y_o
 );
   /*verilator no_inline_module*/
@@ -37,7 +37,12 @@ module vx_op (
 
   logic [31:0] d0_q, d1_q, d2_q, d3_q;
   always_ff @(posedge clk_i) begin
-    if (ce_i[0] && !is_add) d0_q <= is_max ? fp_pkg::fmax(x_i, b_i) : x_i;
+    if (ce_i[0] && !is_add) begin : compare
+      logic b_above;
+      b_above = (x_i[31] != b_i[31]) ? x_i[31]
+              : x_i[31] ? b_i[30:0] < x_i[30:0] : b_i[30:0] > x_i[30:0];
+      d0_q <= (is_max && b_above) ? b_i : x_i;
+    end
     if (ce_i[1] && !is_add) d1_q <= d0_q;
     if (ce_i[2] && !is_add) d2_q <= d1_q;
     if (ce_i[3] && !is_add) d3_q <= is_mul ? product : d2_q;

@@ -15,7 +15,7 @@ module vx_red_lane (
   input  wire         is_square_i,
   input  wire         is_abs_i,
   input  wire         is_best_i,   // MAX, ABSMAX, ARGMAX
-  input  wire         active20_i,
+  input  wire         active20_i /*verilator public_flat_rd*/,
   input  wire         first20_i,   // first word of the row, at stage 20
   input  wire  [11:0] word20_i,
   input  wire         fresh23_i,   // w < 4, at stage 23
@@ -24,7 +24,7 @@ module vx_red_lane (
   input  wire         keep31_i,    // word n-3 of a row leaves the pair adder
   input  wire         short_i,     // n < 3: q0 and q1 are zero
   input  wire  [3:0]  ce_quad_i,   // last word only
-  input  wire  [31:0] y_i,         // stage 20, zero if inactive
+  input  wire  [31:0] y_i /*verilator public_flat_rd*/,         // stage 20, zero if inactive
   output logic [31:0] sum_o,
   output logic [31:0] best_o,
   output logic [11:0] index_o
@@ -67,7 +67,9 @@ module vx_red_lane (
       logic        better;
       candidate = {y_i[31] & ~is_abs_i, y_i[30:0]};
       best      = !first20_i ? best_o : is_abs_i ? 32'd0 : fp_pkg::MaxNeg;
-      better    = active20_i && fp_pkg::gt(candidate, best);
+      better    = active20_i
+                  && ((candidate[31] != best[31]) ? best[31]
+                      : best[31] ? candidate[30:0] < best[30:0] : candidate[30:0] > best[30:0]);
       best_o  <= better ? candidate : best;
       index_o <= better ? word20_i : first20_i ? 12'd0 : index_o;
     end

@@ -22,8 +22,9 @@ module mpe_chain #(
 );
   /*verilator no_inline_module*/
 
-  wire [47:0] p [0:Depth];
-  assign p[0] = 48'd0;
+  wire [47:0] cascade [0:Depth];
+  wire [47:0] p;
+  assign cascade[0] = 48'd0;
 
   for (genvar k = 0; k < Depth; k++) begin : g_slice
     wire [23:0] skewed [0:k];
@@ -35,22 +36,27 @@ module mpe_chain #(
       end
       assign skewed[d+1] = skew_q;
     end
+    wire [47:0] p_slice;
+    if (k == Depth - 1) begin : g_end
+      assign p = p_slice;
+    end
     dsp48_mac #(.First(k == 0)) u_dsp (
       .clk_i,
       .ce_i,
       .a_i   (skewed[k][23:16]),
       .d_i   (skewed[k][15:8]),
       .b_i   (skewed[k][7:0]),
-      .pcin_i(p[k]),
-      .p_o   (p[k+1])
+      .pcin_i(cascade[k]),
+      .p_o   (p_slice),
+      .pcout_o(cascade[k+1])
     );
   end
 
   logic [31:0] lo_q, hi_q;
   always_ff @(posedge clk_i) begin
     if (ce_i) begin
-      lo_q <= {{13{p[Depth][18]}}, p[Depth][18:0]};
-      hi_q <= {{3{p[Depth][47]}}, p[Depth][47:19]} + {31'd0, p[Depth][18]};
+      lo_q <= {{13{p[18]}}, p[18:0]};
+      hi_q <= {{3{p[47]}}, p[47:19]} + {31'd0, p[18]};
     end
     if (valid_i) begin
       acc0_o <= (first_i ? 32'd0 : acc0_o) + lo_q;

@@ -1,18 +1,19 @@
 // One DSP slice as a packed double MAC: p = pcin + ((a << 19) + d) * b. Behavioural model with the
 // registers of the DSP48E2 settings in prim/xilinx/dsp48_mac.sv; same name and ports.
-// Latency: a, d, b -> p 4 cycles; pcin -> p 1 cycle.
+// Latency: a, d, b -> p 4 cycles; pcin -> p 1 cycle. Public ports keep instances alike: see fp_add.
 `default_nettype none
 
 module dsp48_mac #(
   parameter bit First = 1'b0   // first slice of a chain: pcin is ignored
 ) (
   input  wire         clk_i,
-  input  wire         ce_i,
-  input  wire  [7:0]  a_i,      // high lane, not -128
-  input  wire  [7:0]  d_i,      // low lane
-  input  wire  [7:0]  b_i,      // weight
-  input  wire  [47:0] pcin_i,
-  output logic [47:0] p_o
+  input  wire         ce_i /*verilator public_flat_rd*/,
+  input  wire  [7:0]  a_i /*verilator public_flat_rd*/,      // high lane, not -128
+  input  wire  [7:0]  d_i /*verilator public_flat_rd*/,      // low lane
+  input  wire  [7:0]  b_i /*verilator public_flat_rd*/,      // weight
+  input  wire  [47:0] pcin_i /*verilator public_flat_rd*/,
+  output logic [47:0] p_o,
+  output logic [47:0] pcout_o   // to pcin_i of the next slice: the dedicated cascade wire
 );
   /*verilator no_inline_module*/
 
@@ -30,6 +31,7 @@ module dsp48_mac #(
       p_o  <= (First ? 48'd0 : pcin_i) + {{3{m_q[44]}}, m_q};
     end
   end
+  assign pcout_o = p_o;
 endmodule
 
 `default_nettype wire

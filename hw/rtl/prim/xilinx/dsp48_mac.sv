@@ -12,7 +12,8 @@ module dsp48_mac #(
   input  wire  [7:0]  d_i,
   input  wire  [7:0]  b_i,
   input  wire  [47:0] pcin_i,
-  output logic [47:0] p_o
+  output logic [47:0] p_o,
+  output logic [47:0] pcout_o   // to pcin_i of the next slice: the dedicated cascade wire
 );
   DSP48E2 #(
     .AMULTSEL("AD"), .BMULTSEL("B"), .PREADDINSEL("A"),
@@ -26,7 +27,7 @@ module dsp48_mac #(
     .D({{19{d_i[7]}}, d_i}),
     .PCIN(pcin_i),
     .P(p_o),
-    .PCOUT(),
+    .PCOUT(pcout_o),
     .INMODE(5'b00100),
     .OPMODE(First ? 9'b00_000_01_01 : 9'b00_001_01_01),
     .ALUMODE(4'b0000),

@@ -1,0 +1,390 @@
+//! The accelerator's RTL as a [`Machine`]: `hw/rtl` compiled by Verilator, with an AXI memory model
+//! on a byte vector and the register protocol a driver would use on a card.
+//!
+//! * [`RtlMachine`]: construction, launches, backdoors.
+//! * `axi`: the memory model; fixed latency, or random latency and back-pressure from a seed.
+//! * `model`: the raw model; pins are pointers into it, so a cycle costs two calls.
+//!
+//! Invariants: software reaches the design only through its AXI ports; backdoors only read. All
+//! assertions of `hw/rtl/check` are compiled in, and a broken one turns the launch into an error.
+//! It knows nothing about programs: comparing with the instruction-level simulator is a test's job.
+
+mod axi;
+mod model;
+
+pub use axi::MemoryTiming;
+
+use axi::AxiMemory;
+use flightvlm_hw::config::HwConfig;
+use flightvlm_hw::csr;
+use flightvlm_hw::isa::{isa_hash, Unit};
+use flightvlm_hw::machine::{
+    Counters, Fault, FaultCode, Launch, Machine, MachineError, OnChip, Report, Retire,
+};
+use model::Model;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+/// Bytes of a DRAM unit.
+const UNIT_BYTES: usize = flightvlm_hw::config::UNIT_BYTES;
+/// Cycles between two looks at assertions and the interrupt flag.
+const POLL_CYCLES: u64 = 1024;
+/// Cycles a register access or the clearing of memories after reset may take.
+const CONTROL_CYCLES: u64 = 100_000;
+
+/// How to build an [`RtlMachine`].
+#[derive(Debug, Clone)]
+pub struct RtlConfig {
+    /// Hardware configuration; must be the one `hw/rtl/gen` was generated for.
+    pub hw: HwConfig,
+    /// Memory timing.
+    pub memory: MemoryTiming,
+    /// DRAM byte ranges that answer with an AXI error.
+    pub error_ranges: Vec<Range<u64>>,
+    /// A launch longer than this is an error.
+    pub cycle_limit: u64,
+    /// FST file (needs feature `trace`).
+    pub trace: Option<PathBuf>,
+}
+
+impl RtlConfig {
+    /// Fixed memory latencies as the configuration says.
+    pub fn new(hw: HwConfig) -> RtlConfig {
+        let memory = MemoryTiming::Fixed {
+            read_latency_cycles: hw.read_latency_cycles,
+            write_latency_cycles: hw.write_latency_cycles,
+        };
+        RtlConfig { hw, memory, error_ranges: Vec::new(), cycle_limit: u64::MAX, trace: None }
+    }
+}
+
+/// The Verilated accelerator with its DRAM.
+pub struct RtlMachine {
+    config: RtlConfig,
+    model: Model,
+    memory: AxiMemory,
+    record: bool,
+    interrupt: Arc<AtomicBool>,
+}
+
+impl RtlMachine {
+    /// Builds, resets, and checks that RTL and software agree on the ISA.
+    pub fn new(config: RtlConfig) -> Result<RtlMachine, MachineError> {
+        let mut model = Model::new();
+        if let Some(path) = &config.trace {
+            if !model.trace(path) {
+                let what = "cannot trace: build flightvlm-rtlsim with feature `trace`";
+                return Err(MachineError(what.into()));
+            }
+        }
+        let memory = AxiMemory::new(config.memory, config.error_ranges.clone());
+        let interrupt = Arc::new(AtomicBool::new(false));
+        let mut m = RtlMachine { config, model, memory, record: false, interrupt };
+        m.reset()?;
+        let (found, expected) = (m.csr_read(csr::ISA_HASH)?, isa_hash(&m.config.hw));
+        if found != expected {
+            return Err(MachineError(format!(
+                "the RTL was generated for ISA {found:#010x}, not {expected:#010x} (configuration \
+                 `{}`): run flightvlm-codegen and rebuild",
+                m.config.hw.name
+            )));
+        }
+        Ok(m)
+    }
+
+    /// All of DRAM.
+    pub fn dram(&mut self) -> &mut Vec<u8> {
+        &mut self.memory.dram
+    }
+
+    /// Cycles simulated so far, register accesses included.
+    pub fn cycles_simulated(&self) -> u64 {
+        self.model.time
+    }
+
+    /// Replaces the ranges that answer with errors.
+    pub fn set_error_ranges(&mut self, ranges: Vec<Range<u64>>) {
+        self.memory.errors = ranges;
+    }
+
+    /// Makes the memory break the AXI protocol once, `cycles` from now: a test uses it to see that
+    /// assertions fire.
+    #[doc(hidden)]
+    pub fn inject_stray_beat(&mut self, cycles: u64) {
+        self.memory.stray_beat_at = Some(self.model.time + cycles);
+    }
+
+    /// Reset; on-chip memories are zero afterwards. Waits for their clearing.
+    pub fn reset(&mut self) -> Result<(), MachineError> {
+        let p = &self.model.pins;
+        // SAFETY: pins point into the live model.
+        unsafe {
+            *p.rst_n = 0;
+            for pin in [p.s_awvalid, p.s_wvalid, p.s_arvalid, p.s_rready, p.rvalid, p.bvalid] {
+                *pin = 0;
+            }
+            *p.s_bready = 1;
+            for pin in [p.arready, p.awready, p.wready] {
+                *pin = 1;
+            }
+        }
+        self.memory.reset();
+        for _ in 0..4 {
+            self.model.settle();
+            self.model.edge();
+        }
+        // SAFETY: as above.
+        unsafe { *self.model.pins.rst_n = 1 };
+        let deepest = self.config.hw.spad_words.max(self.config.hw.abuf_words);
+        for _ in 0..deepest + 4 {
+            self.cycle();
+        }
+        self.check_assertions()
+    }
+
+    /// One clock cycle.
+    #[inline]
+    fn cycle(&mut self) {
+        self.memory.drive(&self.model.pins);
+        self.model.settle();
+        self.memory.sample(&self.model.pins);
+        self.model.edge();
+    }
+
+    fn check_assertions(&mut self) -> Result<(), MachineError> {
+        match self.model.take_stop() {
+            None => Ok(()),
+            Some(at) => Err(MachineError(format!(
+                "assertion failed at {at} (seen before cycle {})",
+                self.model.time
+            ))),
+        }
+    }
+
+    /// Writes a register.
+    pub fn csr_write(&mut self, offset: u32, value: u32) -> Result<(), MachineError> {
+        let p = &self.model.pins;
+        // SAFETY: pins point into the live model.
+        unsafe {
+            *p.s_awaddr = offset as u16;
+            *p.s_wdata = value;
+            *p.s_wstrb = 0xf;
+            *p.s_awvalid = 1;
+            *p.s_wvalid = 1;
+        }
+        for _ in 0..CONTROL_CYCLES {
+            self.memory.drive(&self.model.pins);
+            self.model.settle();
+            // SAFETY: as above.
+            let taken = unsafe { *self.model.pins.s_awready & *self.model.pins.s_wready != 0 };
+            self.memory.sample(&self.model.pins);
+            self.model.edge();
+            if taken {
+                // SAFETY: as above.
+                unsafe {
+                    *self.model.pins.s_awvalid = 0;
+                    *self.model.pins.s_wvalid = 0;
+                }
+                return Ok(());
+            }
+        }
+        Err(MachineError(format!("register {offset:#x} does not accept a write")))
+    }
+
+    /// Reads a register.
+    pub fn csr_read(&mut self, offset: u32) -> Result<u32, MachineError> {
+        let p = &self.model.pins;
+        // SAFETY: pins point into the live model.
+        unsafe {
+            *p.s_araddr = offset as u16;
+            *p.s_arvalid = 1;
+            *p.s_rready = 1;
+        }
+        for _ in 0..CONTROL_CYCLES {
+            self.memory.drive(&self.model.pins);
+            self.model.settle();
+            let p = &self.model.pins;
+            // SAFETY: as above.
+            let (taken, valid, data) =
+                unsafe { (*p.s_arready != 0 && *p.s_arvalid != 0, *p.s_rvalid != 0, *p.s_rdata) };
+            self.memory.sample(&self.model.pins);
+            self.model.edge();
+            // SAFETY: as above.
+            unsafe {
+                if taken {
+                    *self.model.pins.s_arvalid = 0;
+                }
+                if valid {
+                    *self.model.pins.s_rready = 0;
+                    return Ok(data);
+                }
+            }
+        }
+        Err(MachineError(format!("register {offset:#x} does not answer")))
+    }
+
+    fn counter(&mut self, offset: u32) -> Result<u64, MachineError> {
+        Ok(u64::from(self.csr_read(offset)?) | u64::from(self.csr_read(offset + 4)?) << 32)
+    }
+
+    fn counters(&mut self) -> Result<Counters, MachineError> {
+        let mut c = Counters {
+            cycles: self.counter(csr::CNT_CYCLES)?,
+            dispatched: self.counter(csr::CNT_DISPATCHED)?,
+            read_beats: self.counter(csr::CNT_READ_BEATS)?,
+            write_beats: self.counter(csr::CNT_WRITE_BEATS)?,
+            mac_beats: self.counter(csr::CNT_MAC_BEATS)?,
+            starved_cycles: self.counter(csr::CNT_STARVED_MM)?,
+            ..Counters::default()
+        };
+        for u in 0..4 {
+            c.retired[u as usize] = self.counter(csr::CNT_RETIRED_LD + 8 * u)?;
+            c.busy_cycles[u as usize] = self.counter(csr::CNT_BUSY_LD + 8 * u)?;
+            c.wait_cycles[u as usize] = self.counter(csr::CNT_WAIT_LD + 8 * u)?;
+        }
+        Ok(c)
+    }
+
+    fn fault(&mut self) -> Result<Option<Fault>, MachineError> {
+        let status = self.csr_read(csr::STATUS)?;
+        if status & 1 == 0 {
+            return Ok(None);
+        }
+        let pc = self.csr_read(csr::FAULT_PC)?;
+        let code = FaultCode::from_code((status >> 8 & 0xf) as u8);
+        let unit = match status >> 16 & 7 {
+            4 => Unit::Sys,
+            u => Unit::QUEUES[u as usize & 3],
+        };
+        match code {
+            Some(code) => Ok(Some(Fault { code, unit, pc })),
+            None => Err(MachineError(format!("STATUS {status:#x} names no fault"))),
+        }
+    }
+
+    /// Runs the clock until the launch is over; true if it was interrupted.
+    fn run(&mut self, report: &mut Report) -> Result<bool, MachineError> {
+        let begin = self.model.time;
+        loop {
+            self.memory.drive(&self.model.pins);
+            self.model.settle();
+            let p = &self.model.pins;
+            // SAFETY: pins point into the live model.
+            let (active, retire) = unsafe { (*p.active, *p.retire_valid) };
+            if retire != 0 && self.record {
+                // SAFETY: as above.
+                let pcs = unsafe { *p.retire_pc };
+                // The first cycle after the clear is cycle 0.
+                let cycle = (self.model.time - begin).saturating_sub(2);
+                for u in 0..4 {
+                    if retire >> u & 1 == 1 {
+                        let pc = (pcs >> (16 * u) & 0xffff) as u32;
+                        report.retired[u].push(Retire { pc, cycle });
+                    }
+                }
+            }
+            self.memory.sample(&self.model.pins);
+            self.model.edge();
+            let elapsed = self.model.time - begin;
+            if active == 0 && elapsed > 2 {
+                return Ok(false);
+            }
+            if elapsed % POLL_CYCLES == 0 {
+                self.check_assertions()?;
+                if self.interrupt.load(Ordering::Relaxed) {
+                    return Ok(true);
+                }
+                if elapsed > self.config.cycle_limit {
+                    self.reset()?;
+                    let limit = self.config.cycle_limit;
+                    return Err(MachineError(format!("no end after {limit} cycles")));
+                }
+            }
+        }
+    }
+}
+
+impl Machine for RtlMachine {
+    fn name(&self) -> &str {
+        "rtl"
+    }
+
+    fn resize_dram(&mut self, units: u32) -> Result<(), MachineError> {
+        let bytes = units as usize * UNIT_BYTES;
+        if self.memory.dram.len() < bytes {
+            self.memory.dram.resize(bytes, 0);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, address_bytes: u64, data: &[u8]) -> Result<(), MachineError> {
+        let from = address_bytes as usize;
+        match self.memory.dram.get_mut(from..from.saturating_add(data.len())) {
+            Some(to) => to.copy_from_slice(data),
+            None => return Err(outside(address_bytes, data.len(), self.memory.dram.len())),
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, address_bytes: u64, out: &mut [u8]) -> Result<(), MachineError> {
+        let from = address_bytes as usize;
+        match self.memory.dram.get(from..from.saturating_add(out.len())) {
+            Some(data) => out.copy_from_slice(data),
+            None => return Err(outside(address_bytes, out.len(), self.memory.dram.len())),
+        }
+        Ok(())
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<Report, MachineError> {
+        let units = (self.memory.dram.len() / UNIT_BYTES) as u32;
+        self.csr_write(csr::MEM_UNITS, units)?;
+        self.csr_write(csr::CODE_BASE, launch.code_base_units)?;
+        self.csr_write(csr::CODE_LEN, launch.code_len)?;
+        self.csr_write(csr::ENTRY, launch.entry)?;
+        self.csr_write(csr::WATCHDOG, launch.watchdog_cycles)?;
+        for (i, arg) in launch.args.iter().enumerate().skip(1) {
+            self.csr_write(csr::ARG1 + 4 * (i as u32 - 1), *arg)?;
+        }
+        self.csr_write(csr::AP_CTRL, 1)?;
+        let mut report = Report::default();
+        report.interrupted = self.run(&mut report)?;
+        self.check_assertions()?;
+        if report.interrupted {
+            report.counters = self.counters()?;
+            self.reset()?;
+            return Ok(report);
+        }
+        let control = self.csr_read(csr::AP_CTRL)?;
+        if control & 0x7 != 0x6 {
+            return Err(MachineError(format!("AP_CTRL is {control:#x} after a launch, not done and idle")));
+        }
+        report.fault = self.fault()?;
+        report.counters = self.counters()?;
+        Ok(report)
+    }
+
+    fn record(&mut self, on: bool) {
+        self.record = on;
+    }
+
+    fn on_chip(&mut self) -> Option<OnChip> {
+        let (hw, p) = (&self.config.hw, &self.model.pins);
+        let abuf = self.model.copy(p.abuf, hw.abuf_words as usize * 4);
+        Some(OnChip {
+            spad: self.model.copy(p.spad, hw.spad_words as usize * 16),
+            abuf: abuf.iter().flat_map(|w| w.to_le_bytes()).map(|b| b as i8).collect(),
+            s: self.model.copy(p.s, hw.s_words as usize),
+            r: self.model.copy(p.r, 32),
+        })
+    }
+
+    fn interrupt(&mut self, flag: Arc<AtomicBool>) {
+        self.interrupt = flag;
+    }
+}
+
+fn outside(address_bytes: u64, len: usize, size: usize) -> MachineError {
+    MachineError(format!("DRAM access of {len} bytes at {address_bytes:#x}: DRAM has {size} bytes"))
+}
