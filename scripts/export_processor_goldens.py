@@ -3,8 +3,9 @@
     python scripts/export_processor_goldens.py
 
 Needs torch, torchvision, transformers 5 and Pillow. The pictures are drawn here from fixed seeds;
-`host/tests/processor_golden.rs` and `text_golden.rs` read the result. For each case the file keeps a hash of the
-8-bit picture after resize and crop, a hash of the normalised float32 values, and eight of those.
+`host/tests/processor_golden.rs` and `text_golden.rs` read the result. For each case the file
+keeps a hash of the 8-bit picture after resize and crop, a hash of the normalised float32 values,
+and eight of those.
 """
 
 import hashlib
@@ -23,6 +24,8 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoProcessor, CLIPImageProcessor, SiglipImageProcessor
 from transformers.image_transforms import convert_to_rgb
 from transformers.image_utils import load_image
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "processor"
 
@@ -35,11 +38,10 @@ def noise(width, height, channels, seed):
 def pattern(width, height, channels, seed):
     """Edges, gradients and flat areas: large, and small once compressed."""
     y, x = numpy.mgrid[0:height, 0:width]
-    planes = [
-        128 + 120 * numpy.sign(numpy.sin((x * (c + 1) + y * (seed + c)) / (9 + 4 * c))) * (y % 37 > 9)
-        + (x // 8 + y // 16) % 8
-        for c in range(channels)
-    ]
+    planes = []
+    for c in range(channels):
+        wave = numpy.sign(numpy.sin((x * (c + 1) + y * (seed + c)) / (9 + 4 * c)))
+        planes.append(128 + 120 * wave * (y % 37 > 9) + (x // 8 + y // 16) % 8)
     return numpy.clip(numpy.stack(planes, axis=-1), 0, 255).astype(numpy.uint8)
 
 
@@ -103,15 +105,14 @@ def processors():
 
 def build(settings, backend):
     """The processor that transformers makes of these settings."""
-    keys = {key: value for key, value in settings.items() if key != "image_processor_type"}
-    if backend == "torchvision":
-        classes = {"CLIPImageProcessor": CLIPImageProcessor, "SiglipImageProcessor": SiglipImageProcessor}
-        return classes[settings["image_processor_type"]](**keys)
-    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
-
-    classes = {"CLIPImageProcessor": CLIPImageProcessorPil, "SiglipImageProcessor": SiglipImageProcessorPil}
-    return classes[settings["image_processor_type"]](**keys)
+    classes = {
+        ("CLIPImageProcessor", "torchvision"): CLIPImageProcessor,
+        ("SiglipImageProcessor", "torchvision"): SiglipImageProcessor,
+        ("CLIPImageProcessor", "pil"): CLIPImageProcessorPil,
+        ("SiglipImageProcessor", "pil"): SiglipImageProcessorPil,
+    }
+    keys = dict(settings)
+    return classes[keys.pop("image_processor_type"), backend](**keys)
 
 
 def digest(array):
@@ -120,7 +121,8 @@ def digest(array):
 
 def case(picture, settings, backend, dump):
     processor = build(settings, backend)
-    levels = processor(picture, return_tensors="np", do_rescale=False, do_normalize=False)["pixel_values"][0]
+    plain = {"do_rescale": False, "do_normalize": False}
+    levels = processor(picture, return_tensors="np", **plain)["pixel_values"][0]
     values = processor(picture, return_tensors="np")["pixel_values"][0].astype(numpy.float32)
     assert numpy.array_equal(levels, levels.astype(numpy.uint8)), "levels are not whole"
     interleaved = numpy.moveaxis(levels.astype(numpy.uint8), 0, -1)
@@ -157,14 +159,10 @@ def main():
             for backend in ("torchvision", "pil"):
                 target = dump / f"{name}.{processor}.{backend}" if dump else None
                 result = case(picture, settings, backend, target)
-                cases.append({"image": path.name, "processor": processor, "backend": backend} | result)
-    (FOLDER / "cases.json").write_text(
-        json.dumps(
-            {"processors": processors(), "decoded_sha256": decoded, "jpeg": jpeg(), "cases": cases},
-            indent=1,
-        )
-        + "\n"
-    )
+                key = {"image": path.name, "processor": processor, "backend": backend}
+                cases.append(key | result)
+    golden = {"processors": processors(), "decoded_sha256": decoded, "jpeg": jpeg(), "cases": cases}
+    (FOLDER / "cases.json").write_text(json.dumps(golden, indent=1) + "\n")
     text = json.dumps(conversations(), indent=1, ensure_ascii=False)
     (FOLDER / "text.json").write_text(text + "\n")
     provenance()
@@ -178,7 +176,9 @@ def jpeg():
     exif[0x0112] = 6
     picture.save(path, quality=92, exif=exif)
     upright = numpy.array(load_image(str(path)))
-    return {"image": path.name, "width": upright.shape[1], "height": upright.shape[0], "rgb_hex": upright.tobytes().hex()}
+    height, width, _ = upright.shape
+    rgb = upright.tobytes().hex()
+    return {"image": path.name, "width": width, "height": height, "rgb_hex": rgb}
 
 
 def conversations():
@@ -186,7 +186,8 @@ def conversations():
     folder = FOLDER.parent.parent / "models" / "emoji-llava"
     processor = AutoProcessor.from_pretrained(folder)
     pictures = ["rgb-333x517.png", "rgba-41x30.png"]
-    texts = ["what is this?", "How many  cats?\n", "  naïve café, 日本 🦀!", "red-apple's <s> \"x\"", ""]
+    words = "  naïve café, 日本 🦀!"
+    texts = ["what is this?", "How many  cats?\n", words, "red-apple's <s> \"x\"", ""]
     cases = []
     for count, text in [(n, t) for n in range(3) for t in texts]:
         content = [{"type": "image"}] * count + [{"type": "text", "text": text}]
@@ -229,7 +230,8 @@ def provenance():
         f'torch_cpu_capability = "{torch.backends.cpu.get_cpu_capability()}"',
         'pictures = "drawn by the script from fixed seeds; no outside data"',
         f'tokenizers = "{tokenizers.__version__}"',
-        'exact = "token ids and decoded text of the demo model; decoded PNG pixels, pixels after resize and crop, normalised float32 values"',
+        'exact_text = "prompts, token ids and decoded text of the demo model"',
+        'exact_pixels = "decoded PNG, 8-bit after resize and crop, normalised float32 values"',
         'not_exact = "JPEG decoding: another decoder than libjpeg-turbo, bounded in the test"',
         "",
         "# The backend AutoImageProcessor picks when torchvision is installed.",

@@ -36,6 +36,8 @@ pub struct Options {
     pub config: HwConfig,
     /// Positions that the KV cache is laid out for.
     pub max_context: usize,
+    /// Weight format; `w8` is the only one so far.
+    pub weights: String,
     /// Leave weights out: code, map and timing only.
     pub no_weights: bool,
     /// Last stage to run, by its name in [`STAGES`]; `None`: all, and a program.
@@ -197,7 +199,7 @@ fn assemble(
     let meta = Meta {
         isa_hash: isa_hash(&options.config),
         config: options.config.clone(),
-        weights: "w8".into(),
+        weights: options.weights.clone(),
         model: model.spec.clone(),
         dram: laid.dram.clone(),
         code_len: code.asm.insns.len() as u32,

@@ -302,7 +302,8 @@ mod tests {
 
     #[test]
     fn stop_ids_come_from_the_most_specific_file() {
-        let model = ("config.json", r#"{"eos_token_id": null, "text_config": {"eos_token_id": 5}}"#);
+        let text = r#"{"text_config": {"eos_token_id": 5}, "eos_token_id": null}"#;
+        let model = ("config.json", text);
         assert_eq!(assets(&[model]).stop_ids().unwrap(), [5]);
         let generation = ("generation_config.json", r#"{"eos_token_id": [2, 7]}"#);
         assert_eq!(assets(&[model, generation]).stop_ids().unwrap(), [2, 7]);

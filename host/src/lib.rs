@@ -1,8 +1,9 @@
 //! The host side of FlightVLM: what a user touches.
 //!
-//! [`source`] opens a model. A request passes through [`image`] (picture files to `pixel_values`) and [`text`] (messages to
-//! token ids), both driven by the files of the checkpoint ([`bundle`]), into a [`device`] that
-//! runs the model, under the control of [`generate`]; [`cli`] is the command line on top.
+//! [`source`] opens a model. A request passes through [`image`] (picture files to `pixel_values`)
+//! and [`text`] (messages to token ids), both driven by the files of the checkpoint ([`bundle`])
+//! and joined in [`prompt`], into a [`device`] that runs the model, under the control of
+//! [`generate`] and [`sampler`]; [`cli`] is the command line on top.
 //!
 //! Invariants:
 //! - every module below `cli` returns errors and never prints;

@@ -20,11 +20,13 @@ pub struct LoadOptions {
     pub target: HwConfig,
     /// Compile from `config.json` alone.
     pub no_weights: bool,
+    /// Weight format, as in `--weights`.
+    pub weights: String,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions { max_context: None, target: HwConfig::sim(), no_weights: false }
+        LoadOptions { max_context: None, target: HwConfig::sim(), no_weights: false, weights: "w8".into() }
     }
 }
 
@@ -113,6 +115,7 @@ impl Source {
             config: self.options.target.clone(),
             max_context: limit.min(model.spec.text.max_position),
             no_weights: self.options.no_weights,
+            weights: self.options.weights.clone(),
             stop_after: stop_after.map(str::to_owned),
         };
         let mut compiled = pipeline::compile(model, &options).map_err(faults)?;

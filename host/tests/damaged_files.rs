@@ -39,7 +39,8 @@ fn damage(bytes: &[u8], random: &mut ChaCha12Rng) -> Vec<u8> {
 fn pictures() {
     let mut random = ChaCha12Rng::seed_from_u64(1);
     let folder = tests().join("golden/processor");
-    for name in ["rgb-7x33.png", "palette-clear-45x45.png", "grey16-20x20.png", "rotated-48x32.jpg"] {
+    let pngs = ["rgb-7x33.png", "palette-clear-45x45.png", "grey16-20x20.png"];
+    for name in pngs.into_iter().chain(["rotated-48x32.jpg"]) {
         let bytes = std::fs::read(folder.join(name)).expect(name);
         for _ in 0..400 {
             if let Ok(picture) = decode(&damage(&bytes, &mut random)) {
@@ -56,7 +57,7 @@ fn small_files_of_a_checkpoint() {
     let whole = TextAssets::from_dir(&tests().join("models/emoji-llava")).expect("model");
     let names: Vec<String> = whole.files().keys().cloned().collect();
     for name in names {
-        for _ in 0..2000 {
+        for _ in 0..300 {
             let mut files = whole.files().clone();
             let hurt = damage(&files[&name], &mut random);
             files.insert(name.clone(), hurt);

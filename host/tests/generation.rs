@@ -173,7 +173,8 @@ fn an_interrupt_keeps_what_was_said() {
 #[test]
 fn pictures_are_encoded_in_order_and_counted() {
     let patches = PatchRows { rows: 4, columns: 3, data: vec![0.0; 12] };
-    let prompt = Prompt { ids: vec![2, 2, 2, 2, 3], image_tokens: 4, images: vec![patches.clone()] };
+    let images = vec![patches.clone()];
+    let prompt = Prompt { ids: vec![2, 2, 2, 2, 3], image_tokens: 4, images };
     let (answer, _) = ask(&[5, 1], &prompt, &options());
     assert_eq!(answer.text, "apple");
     let wrong = Prompt { images: vec![patches.clone(), patches], ..prompt };

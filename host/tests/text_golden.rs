@@ -46,8 +46,8 @@ fn check_request(assets: &TextAssets, model: &ModelInfo, request: &Value) {
         .map(|path| decode_file(&path).expect("picture"))
         .collect();
     let turn = user_turn(assets, pictures.len(), text).expect("turn");
-    let rendered = assets.template().expect("template").render(&[turn.clone()]).expect("render");
-    assert_eq!(request["prompt"], rendered, "{text:?}");
+    let rendered = assets.template().expect("template").render(std::slice::from_ref(&turn));
+    assert_eq!(request["prompt"], rendered.expect("render"), "{text:?}");
     let prompt = prepare(assets, model, &[turn], &pictures).expect("prompt");
     assert_eq!(prompt.ids, ids(request), "{text:?} with {} pictures", pictures.len());
     let processor = assets.image_processor().expect("processor");

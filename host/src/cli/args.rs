@@ -40,6 +40,7 @@ impl ModelArgs {
             max_context: self.max_context,
             target: self.target.clone(),
             no_weights: self.no_weights,
+            weights: self.weights.clone(),
         })?)
     }
 }

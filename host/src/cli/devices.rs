@@ -31,8 +31,8 @@ pub(super) fn main(args: Args) -> Result<()> {
     }
     for entry in DEVICES {
         let note = (entry.unavailable)().map(|reason| format!(" (not available: {reason})"));
-        let line = format!("{:<13} {}{}\n", entry.name, entry.description, note.unwrap_or_default());
-        print(&line)?;
+        let note = note.unwrap_or_default();
+        print(&format!("{:<13} {}{note}\n", entry.name, entry.description))?;
     }
     Ok(())
 }

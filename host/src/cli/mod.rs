@@ -5,6 +5,7 @@
 //! message; 101 a bug of ours (Rust's code for a panic).
 
 mod args;
+mod bench;
 mod check;
 mod compile;
 mod devices;
@@ -38,6 +39,7 @@ enum Command {
     Inspect(inspect::Args),
     Devices(devices::Args),
     Isa(isa::Args),
+    Bench(bench::Args),
 }
 
 /// Parses the arguments, runs the command, reports an error.
@@ -47,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Compile(args) => compile::main(args),
         Command::Inspect(args) => inspect::main(args),
         Command::Isa(args) => isa::main(args),
+        Command::Bench(args) => bench::main(args),
         Command::Run(args) => run::main(args),
         Command::Logits(args) => logits::main(args),
         Command::Evaluate(args) => evaluate::main(args),

@@ -158,6 +158,7 @@ fn phase(rows: usize, report: &Report, wall: Duration) -> PhaseStats {
         rows: rows as u64,
         cycles: Some(c.cycles),
         instructions: Some(c.dispatched),
+        macs: Some(c.mac_beats * 256),
         dram_bytes_read: Some(c.read_beats * UNIT_BYTES as u64),
         dram_bytes_written: Some(c.write_beats * UNIT_BYTES as u64),
         wall,

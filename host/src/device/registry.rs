@@ -36,7 +36,38 @@ pub const DEVICES: &[DeviceEntry] = &[
             Ok(Box::new(ProgramDevice::new("iss", program, machine, source.info()?)?))
         },
     },
+    DeviceEntry {
+        name: "rtl",
+        description: "the SystemVerilog accelerator in Verilator, cycle by cycle",
+        unavailable: rtl_unavailable,
+        open: open_rtl,
+    },
 ];
+
+#[cfg(feature = "rtl")]
+fn rtl_unavailable() -> Option<String> {
+    None
+}
+
+#[cfg(not(feature = "rtl"))]
+fn rtl_unavailable() -> Option<String> {
+    Some("this binary was built without it; build with the default features and Verilator".into())
+}
+
+#[cfg(feature = "rtl")]
+fn open_rtl<'s>(source: &'s Source) -> Result<Box<dyn Device + 's>, OpenError> {
+    let program = source.program()?;
+    let config = flightvlm_rtlsim::RtlConfig::new(program.meta.config.clone());
+    let machine = flightvlm_rtlsim::RtlMachine::new(config)
+        .map_err(|e| DeviceError::Load(format!("the RTL does not start: {e}")))?;
+    Ok(Box::new(ProgramDevice::new("rtl", program, Box::new(machine), source.info()?)?))
+}
+
+#[cfg(not(feature = "rtl"))]
+fn open_rtl<'s>(_: &'s Source) -> Result<Box<dyn Device + 's>, OpenError> {
+    let reason = rtl_unavailable().unwrap_or_default();
+    Err(DeviceError::Unavailable { name: "rtl".into(), reason }.into())
+}
 
 /// Why a device cannot be opened.
 #[derive(Debug, thiserror::Error)]

@@ -25,6 +25,8 @@ pub struct PhaseStats {
     pub cycles: Option<u64>,
     /// Instructions retired.
     pub instructions: Option<u64>,
+    /// Multiply-accumulates of the matrix array.
+    pub macs: Option<u64>,
     /// Bytes read from device memory.
     pub dram_bytes_read: Option<u64>,
     /// Bytes written to device memory.
@@ -53,6 +55,7 @@ impl PhaseStats {
         self.rows += other.rows;
         self.cycles = sum(self.cycles, other.cycles);
         self.instructions = sum(self.instructions, other.instructions);
+        self.macs = sum(self.macs, other.macs);
         self.dram_bytes_read = sum(self.dram_bytes_read, other.dram_bytes_read);
         self.dram_bytes_written = sum(self.dram_bytes_written, other.dram_bytes_written);
         self.wall += other.wall;

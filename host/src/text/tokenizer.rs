@@ -1,6 +1,7 @@
 //! `tokenizer.json`.
 
 use super::TextError;
+use std::sync::{Mutex, PoisonError};
 
 /// A tokenizer loaded from the bytes of `tokenizer.json`.
 ///
@@ -13,11 +14,23 @@ impl Tokenizer {
     /// Parses `tokenizer.json`.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, TextError> {
         let failed = |message: String| TextError::File { file: "tokenizer.json".into(), message };
-        let mut inner =
-            tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| failed(error.to_string()))?;
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(|error| failed(error.to_string()))?;
-        Ok(Tokenizer { inner })
+        // Plain syntax faults are found here, with their line.
+        serde_json::from_slice::<serde::de::IgnoredAny>(bytes)
+            .map_err(|error| failed(error.to_string()))?;
+        let tokenizer = quietly(|| -> Result<Self, String> {
+            let mut inner =
+                tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())?;
+            inner.with_padding(None);
+            inner.with_truncation(None).map_err(|error| error.to_string())?;
+            let tokenizer = Tokenizer { inner };
+            // A trial, so that contradictions inside the file show now and not in an answer.
+            let ids = tokenizer.encode("A b\u{e9}\n", true).map_err(|error| error.to_string())?;
+            tokenizer.decode(&ids).map_err(|error| error.to_string())?;
+            Ok(tokenizer)
+        });
+        tokenizer
+            .unwrap_or_else(|| Err("its parts contradict each other; save the model again".into()))
+            .map_err(failed)
     }
 
     /// Text to ids. `add_special` lets the file's post-processor add its begin or end tokens.
@@ -48,4 +61,18 @@ impl Tokenizer {
     pub fn vocabulary_size(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
+}
+
+/// Runs library code that panics on some damaged files; `None` when it did.
+///
+/// The panic message is kept off standard error by swapping the hook, which is process-wide: a
+/// panic of another thread in the same moment would lose its message, not its exit code.
+fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    std::panic::set_hook(hook);
+    result.ok()
 }

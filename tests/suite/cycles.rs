@@ -1,0 +1,41 @@
+//! The timing model against the RTL: instructions equal, cycles within 5 %, the gap printed.
+
+use crate::assets::{demo, device, iss, questions, rtl};
+use flightvlm::device::{Device, Logits, RunStats};
+use flightvlm::image::decode_file;
+use flightvlm::prompt::{prepare, user_turn};
+use flightvlm::source::Source;
+
+fn measure(d: &mut dyn Device, source: &Source) -> RunStats {
+    let q = &questions()[0];
+    let info = source.info().expect("facts");
+    let picture = decode_file(&q.image).expect("a picture");
+    let turn = user_turn(source.assets(), 1, &q.text).expect("a turn");
+    let prompt = prepare(source.assets(), &info, &[turn], &[picture]).expect("a prompt");
+    d.begin().expect("an empty context");
+    let handle = d.encode_image(&prompt.images[0]).expect("encodes");
+    let mut out = d.prefill(&prompt.ids, &[handle], Logits::LastToken).expect("prefill");
+    for _ in 0..3 {
+        out = d.step(out.greedy_token).expect("a step");
+    }
+    d.stats()
+}
+
+#[test]
+fn predicted_cycles_are_within_five_percent() {
+    let source = demo();
+    let program = source.program().expect("compiles");
+    let a = measure(&mut device(&source, "iss", iss(program)), &source);
+    let b = measure(&mut device(&source, "rtl", rtl(program)), &source);
+    for (name, x, y) in
+        [("vision", a.vision, b.vision), ("prefill", a.prefill, b.prefill), ("decode", a.decode, b.decode)]
+    {
+        assert_eq!(x.instructions, y.instructions, "{name}: instructions");
+        assert_eq!(x.dram_bytes_read, y.dram_bytes_read, "{name}: bytes read");
+        assert_eq!(x.dram_bytes_written, y.dram_bytes_written, "{name}: bytes written");
+        let (x, y) = (x.cycles.expect("counted") as f64, y.cycles.expect("counted") as f64);
+        let gap = (x - y) / y;
+        println!("{name}: iss {x} cycles, rtl {y} cycles, gap {:+.2} %", gap * 100.0);
+        assert!(gap.abs() <= 0.05, "{name}: {x} against {y}");
+    }
+}

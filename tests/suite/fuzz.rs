@@ -1,0 +1,58 @@
+//! Random programs on the simulator and on the RTL: memory, registers, faults, retired commands.
+//!
+//! `FLIGHTVLM_FUZZ_PROGRAMS` and `FLIGHTVLM_FUZZ_SEED` set another number of programs and another
+//! first seed (`scripts/fuzz` is the long run).
+
+use flightvlm_hw::config::HwConfig;
+use flightvlm_hw::machine::FaultCode;
+use flightvlm_iss::Iss;
+use flightvlm_rtlsim::{MemoryTiming, RtlConfig, RtlMachine};
+use flightvlm_tests::compare::{difference, listing, run};
+use flightvlm_tests::progen::case;
+use std::collections::BTreeMap;
+
+fn setting(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}={text} is not a number")),
+        Err(_) => default,
+    }
+}
+
+#[test]
+fn random_programs_give_equal_bits() {
+    let count = setting("FLIGHTVLM_FUZZ_PROGRAMS", 2000);
+    let first = setting("FLIGHTVLM_FUZZ_SEED", 1);
+    let config = HwConfig::sim();
+    let new_rtl = |seed: u64| {
+        let mut c = RtlConfig::new(config.clone());
+        c.cycle_limit = 2_000_000;
+        if seed % 2 == 1 {
+            c.memory = MemoryTiming::Random { seed, latency_cycles_max: 60 };
+        }
+        RtlMachine::new(c).expect("the RTL starts")
+    };
+    // A few machines: the programs of one follow each other, on fast and on erratic memory.
+    let mut rtls: Vec<RtlMachine> = (0..4).map(new_rtl).collect();
+    let mut isses: Vec<Iss> = (0..4).map(|_| Iss::new(config.clone())).collect();
+    let mut faults: BTreeMap<String, u32> = BTreeMap::new();
+    for seed in first..first + count {
+        let case = case(seed);
+        let lane = (seed % 4) as usize;
+        let a = run(&mut isses[lane], &case);
+        let b = run(&mut rtls[lane], &case);
+        if let Some(d) = difference(&case, &a, &b) {
+            panic!("seed {seed} (made to fail: {:?}): iss against rtl: {d}\n{}", case.fault, listing(&case));
+        }
+        let code = a.report.fault.map(|f| f.code);
+        assert_eq!(code.is_some(), case.fault.is_some(), "seed {seed}: {:?} gave {code:?}\n{}", case.fault, listing(&case));
+        if let Some(code) = code {
+            *faults.entry(code.name().into()).or_default() += 1;
+        }
+    }
+    println!("programs {count}, seeds {first}..{}, faults {faults:?}", first + count);
+    if count >= 2000 {
+        for code in FaultCode::ALL.iter().filter(|c| **c != FaultCode::Axi) {
+            assert!(faults.contains_key(code.name()), "no program raised {}", code.name());
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Suites that compare the executors. One binary, so that the Verilated model is linked once.
+
+mod accuracy;
+mod assets;
+mod cycles;
+mod fuzz;
+mod lengths;
+mod same_bits;

@@ -1,0 +1,48 @@
+//! Whole questions on the simulator and on the RTL: tokens and logits, bit for bit.
+
+use crate::assets::{demo, device, iss, questions, rtl};
+use flightvlm::device::{Device, Logits};
+use flightvlm::image::decode_file;
+use flightvlm::prompt::{prepare, user_turn};
+use flightvlm::source::Source;
+use std::path::Path;
+
+const NEW_TOKENS: usize = 4;
+
+/// Greedy tokens and all logits of a question.
+fn answer(d: &mut dyn Device, source: &Source, image: Option<&Path>, text: &str) -> (Vec<u32>, Vec<u32>) {
+    let info = source.info().expect("facts");
+    let pictures: Vec<_> = image.iter().map(|p| decode_file(p).expect("a picture")).collect();
+    let turn = user_turn(source.assets(), pictures.len(), text).expect("a turn");
+    let prompt = prepare(source.assets(), &info, &[turn], &pictures).expect("a prompt");
+    d.begin().expect("an empty context");
+    let handles: Vec<_> = prompt.images.iter().map(|p| d.encode_image(p).expect("encodes")).collect();
+    let mut out = d.prefill(&prompt.ids, &handles, Logits::AllRows).expect("prefill");
+    let (mut tokens, mut bits) = (Vec::new(), Vec::new());
+    for _ in 0..NEW_TOKENS {
+        bits.extend(out.logits.iter().map(|x| x.to_bits()));
+        tokens.push(out.greedy_token);
+        out = d.step(out.greedy_token).expect("a step");
+    }
+    (tokens, bits)
+}
+
+#[test]
+fn questions_give_equal_bits_on_iss_and_rtl() {
+    let source = demo();
+    let program = source.program().expect("compiles");
+    let mut a = device(&source, "iss", iss(program));
+    let mut b = device(&source, "rtl", rtl(program));
+    let all = questions();
+    let step = all.len() / 3;
+    let mut asked: Vec<(Option<&Path>, &str)> =
+        (0..3).map(|i| (Some(all[i * step].image.as_path()), all[i * step].text.as_str())).collect();
+    asked.push((None, "what is a tomato?"));
+    for (image, text) in asked {
+        let (x, y) = (answer(&mut a, &source, image, text), answer(&mut b, &source, image, text));
+        assert_eq!(x.0, y.0, "{text}: tokens");
+        let differs = x.1.iter().zip(&y.1).position(|(p, q)| p != q);
+        assert_eq!(differs, None, "{text}: first different logit of {}", x.1.len());
+        println!("{text}: {} logits and {} tokens equal", x.1.len(), x.0.len());
+    }
+}
