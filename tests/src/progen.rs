@@ -428,7 +428,8 @@ impl Gen {
                 "ld fifo"
             }
             7 => {
-                self.code.push(Insn { wait: 1 << self.below(2), release: 0, op: isa::Vx::default().into() });
+                let wait = 1 << self.below(2);
+                self.code.push(Insn { wait, release: 0, op: isa::Vx::default().into() });
                 self.fence();
                 "deadlock"
             }
