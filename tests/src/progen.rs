@@ -53,11 +53,12 @@ struct Gen {
     /// What commands since the last fence touched, by unit.
     open: Vec<(Unit, Touch)>,
     depth: u32,
+    next_count: u32,
 }
 
 /// Makes the program of a seed.
 pub fn case(seed: u64) -> Case {
-    let mut g = Gen { rng: ChaCha8Rng::seed_from_u64(seed), code: Vec::new(), open: Vec::new(), depth: 0 };
+    let mut g = Gen { rng: ChaCha8Rng::seed_from_u64(seed), code: Vec::new(), open: Vec::new(), depth: 0, next_count: 0 };
     let args = std::array::from_fn(|_| g.rng.random_range(0..20));
     g.prologue();
     let blocks = g.rng.random_range(1..12);
@@ -132,7 +133,9 @@ impl Gen {
     /// An immediate or a register that holds the same.
     fn count(&mut self, n: u32) -> u32 {
         if n < 8 && self.below(2) == 0 {
-            let rd = 24 + self.below(4);
+            // In turn: the counts of one command must not share a register.
+            self.next_count = (self.next_count + 1) % 4;
+            let rd = 24 + self.next_count;
             self.emit(isa::Alu { func: ALU_ADD, rd, rs: 0, use_imm: 1, rt: 0, imm: n });
             reg_count(rd)
         } else {
