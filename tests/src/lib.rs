@@ -1,4 +1,5 @@
 //! What the suites share: the random-program generator and the comparison of two machines.
 
 pub mod compare;
+pub mod pair;
 pub mod progen;

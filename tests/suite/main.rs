@@ -3,6 +3,7 @@
 mod accuracy;
 mod assets;
 mod cycles;
+mod families;
 mod fuzz;
 mod lengths;
 mod same_bits;

@@ -5,6 +5,8 @@ use flightvlm::device::{Device, Logits};
 use flightvlm::image::decode_file;
 use flightvlm::prompt::{prepare, user_turn};
 use flightvlm::source::Source;
+use flightvlm_hw::isa::{disassemble, Insn, Word};
+use flightvlm_tests::pair::Pair;
 use std::path::Path;
 
 const NEW_TOKENS: usize = 4;
@@ -25,6 +27,28 @@ fn answer(d: &mut dyn Device, source: &Source, image: Option<&Path>, text: &str)
         out = d.step(out.greedy_token).expect("a step");
     }
     (tokens, bits)
+}
+
+/// Both machines behind one driver: retired commands are compared launch by launch.
+#[test]
+fn questions_retire_the_same_commands_in_the_same_order() {
+    let source = demo();
+    let program = source.program().expect("compiles");
+    let meta = program.meta.clone();
+    let code = program.code.clone();
+    let describe = Box::new(move |pc: u32| {
+        let bytes = code[pc as usize * 32..][..32].try_into().expect("an instruction");
+        let text = Insn::decode(&Word::from_bytes(bytes)).map(|i| disassemble(&i));
+        format!("instruction {pc} `{}` of {}", text.unwrap_or_default(), meta.part(pc))
+    });
+    let pair = Pair::new(iss(program), rtl(program), describe);
+    let compared = pair.compared.clone();
+    let mut d = device(&source, "pair", Box::new(pair));
+    let q = &questions()[0];
+    answer(&mut d, &source, Some(&q.image), &q.text);
+    let compared = compared.load(std::sync::atomic::Ordering::Relaxed);
+    println!("{compared} retired commands equal in order");
+    assert!(compared > 2_000);
 }
 
 #[test]

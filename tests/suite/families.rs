@@ -1,0 +1,67 @@
+//! Every golden checkpoint as a program: the whole network on the simulator stays close to the
+//! float reference, and the RTL gives the simulator's bits.
+
+use crate::assets::{device, iss, path, rtl};
+use flightvlm::device::{Device, Logits};
+use flightvlm::image::PixelValues;
+use flightvlm::source::{LoadOptions, Source};
+use flightvlm_compiler::eval::{Inputs, Session};
+use std::path::PathBuf;
+
+/// Families that also run on the RTL: class row, none, biases, odd sizes, several pictures.
+const ON_RTL: [&str; 5] = ["clip-qwen2", "siglip-llama", "llama-all-biases", "odd-sizes", "two-images"];
+
+fn cases() -> Vec<PathBuf> {
+    let all = std::fs::read_dir(path("golden")).expect("goldens are there");
+    let mut dirs: Vec<PathBuf> = all
+        .map(|e| e.expect("an entry").path())
+        .filter(|p| p.join("config.json").exists() && p.join("inputs.safetensors").exists())
+        .collect();
+    dirs.sort();
+    dirs
+}
+
+/// Logits of all rows.
+fn run(d: &mut dyn Device, inputs: &Inputs) -> Vec<f32> {
+    let info = d.model().clone();
+    d.begin().expect("an empty context");
+    let mut handles = Vec::new();
+    for pixels in &inputs.images {
+        let image = info.image.as_ref().expect("a model with pictures");
+        let pixels = PixelValues::new(3, image.side, image.side, pixels.clone());
+        handles.push(d.encode_image(&pixels.patch_rows(image.patch)).expect("encodes"));
+    }
+    d.prefill(&inputs.input_ids, &handles, Logits::AllRows).expect("prefill").logits
+}
+
+/// Cosine of two vectors.
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[test]
+fn every_family_runs_whole_on_the_machine() {
+    let cases = cases();
+    assert!(cases.len() >= 15, "{} golden cases", cases.len());
+    let mut on_rtl = 0;
+    for dir in cases {
+        let name = dir.file_name().expect("a name").to_string_lossy().into_owned();
+        let source = Source::open(&dir, LoadOptions::default()).expect("opens");
+        let model = source.model().expect("imports");
+        let inputs = Inputs::read(&dir.join("inputs.safetensors"), &model.spec).expect("inputs");
+        let float = Session::new(model).expect("eval").logits(&inputs).expect("logits");
+        let program = source.program().unwrap_or_else(|e| panic!("{name}: {e}"));
+        let int8 = run(&mut device(&source, "iss", iss(program)), &inputs);
+        let c = cosine(&float, &int8);
+        println!("{name}: cosine of logits, eval against iss {c:.5}");
+        assert!(c > 0.995, "{name}: cosine {c}");
+        if ON_RTL.contains(&name.as_str()) {
+            on_rtl += 1;
+            let bits = run(&mut device(&source, "rtl", rtl(program)), &inputs);
+            let first = int8.iter().zip(&bits).position(|(a, b)| a.to_bits() != b.to_bits());
+            assert_eq!(first, None, "{name}: logits of iss and rtl");
+        }
+    }
+    assert_eq!(on_rtl, ON_RTL.len(), "every family in the list exists");
+}
