@@ -26,12 +26,7 @@ impl Diagnostic {
         got: impl Into<String>,
         help: impl Into<String>,
     ) -> Self {
-        let d = Self {
-            where_: where_.into(),
-            expected: expected.into(),
-            got: got.into(),
-            help: help.into(),
-        };
+        let d = Self { where_: where_.into(), expected: expected.into(), got: got.into(), help: help.into() };
         debug_assert!(!d.help.is_empty(), "a diagnostic needs a next step");
         d
     }
@@ -101,9 +96,7 @@ impl Diagnostics {
 
 impl From<Diagnostic> for Diagnostics {
     fn from(diagnostic: Diagnostic) -> Self {
-        Self {
-            items: vec![diagnostic],
-        }
+        Self { items: vec![diagnostic] }
     }
 }
 

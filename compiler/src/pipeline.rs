@@ -78,9 +78,12 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled, Diagnostics
     let code = generate(&plan, laid.vision.as_ref(), &laid.text);
     if code.asm.insns.len() as u32 > options.config.imem_words {
         return Err(Diagnostic::new(
-            "code", format!("at most {} instructions", options.config.imem_words),
-            format!("{} instructions", code.asm.insns.len()), "this is a defect of the compiler; please report it",
-        ).into());
+            "code",
+            format!("at most {} instructions", options.config.imem_words),
+            format!("{} instructions", code.asm.insns.len()),
+            "this is a defect of the compiler; please report it",
+        )
+        .into());
     }
     stages.push(("asm", listing(&code)));
     if stop(&stages) {
@@ -89,7 +92,12 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled, Diagnostics
     let program = assemble(model, &plan, &laid, &code, options)?;
     stages.push(("stats", stats(&program)));
     crate::program::verify(&program).map_err(|what| {
-        Diagnostic::new("program", "a consistent program", what, "this is a defect of the compiler; please report it")
+        Diagnostic::new(
+            "program",
+            "a consistent program",
+            what,
+            "this is a defect of the compiler; please report it",
+        )
     })?;
     Ok(Compiled { stages, program: Some(program) })
 }
@@ -98,7 +106,12 @@ fn verify_graph(model: &Model) -> Result<(), Diagnostics> {
     let errors = model.graph.verify();
     let mut all = Diagnostics::new();
     for e in errors {
-        all.push(Diagnostic::new("graph", "a consistent graph", e.to_string(), "check config.json against the weights"));
+        all.push(Diagnostic::new(
+            "graph",
+            "a consistent graph",
+            e.to_string(),
+            "check config.json against the weights",
+        ));
     }
     all.into_result(())
 }
@@ -112,7 +125,10 @@ struct Laid {
 impl Laid {
     fn onchip(&self) -> String {
         let mut out = String::new();
-        let towers = [self.vision.as_ref().map(|v| ("vision", &v.dims, &v.chip)), Some(("text", &self.text.dims, &self.text.chip))];
+        let towers = [
+            self.vision.as_ref().map(|v| ("vision", &v.dims, &v.chip)),
+            Some(("text", &self.text.dims, &self.text.chip)),
+        ];
         for (name, dims, chip) in towers.into_iter().flatten() {
             let _ = writeln!(out, "{name}: tile of {} rows", dims.tile_rows);
             for (memory, m) in [("spad", &chip.spad), ("abuf", &chip.abuf), ("s", &chip.s)] {
@@ -128,11 +144,8 @@ fn lay_out(plan: &Plan, options: &Options) -> Result<Laid, Diagnostics> {
     let mut dram = DramMap::default();
     let imem_units = options.config.imem_words.div_ceil(2);
     dram.add(CODE_REGION, Kind::Content, imem_units).expect("invariant: the first region fits");
-    let mut vision = plan
-        .vision
-        .as_ref()
-        .map(|v| vision_layout(v, &options.config, &mut dram))
-        .transpose()?;
+    let mut vision =
+        plan.vision.as_ref().map(|v| vision_layout(v, &options.config, &mut dram)).transpose()?;
     let visual_rows = plan.vision.as_ref().map_or(0, |v| v.tokens * IMAGE_SLOTS);
     let text = text_layout(&plan.text, visual_rows, options.max_context, &options.config, &mut dram)?;
     if let Some(v) = &mut vision {
@@ -167,12 +180,15 @@ fn stats(p: &Program) -> String {
 }
 
 fn assemble(
-    model: &Model, plan: &Plan, laid: &Laid, code: &Code, options: &Options,
+    model: &Model,
+    plan: &Plan,
+    laid: &Laid,
+    code: &Code,
+    options: &Options,
 ) -> Result<Program, Diagnostics> {
     let mut bytes: Vec<u8> = code.asm.insns.iter().flat_map(|i| i.encode().to_bytes()).collect();
     bytes.resize(bytes.len().next_multiple_of(64), 0);
-    let contents =
-        if options.no_weights { BTreeMap::new() } else { pack_all(plan, laid, &model.weights)? };
+    let contents = if options.no_weights { BTreeMap::new() } else { pack_all(plan, laid, &model.weights)? };
     let (t, d) = (&plan.text, &laid.text.dims);
     let rope = t.layers[0].attention.rope.as_ref();
     let text = TextMeta {
@@ -238,7 +254,9 @@ fn pack_all(plan: &Plan, laid: &Laid, w: &WeightStore) -> Result<Packs, Diagnost
 
 /// All layers' records, one behind the other.
 fn pack_layers(
-    layers: &[Layer], w: &WeightStore, offsets: impl Fn(&Layer) -> crate::codegen::LayerOffsets + Sync,
+    layers: &[Layer],
+    w: &WeightStore,
+    offsets: impl Fn(&Layer) -> crate::codegen::LayerOffsets + Sync,
 ) -> Result<Vec<u8>, Diagnostics> {
     let records: Vec<Vec<u8>> = layers
         .par_iter()

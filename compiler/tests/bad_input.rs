@@ -58,10 +58,7 @@ fn lying_shapes_and_offsets_are_reported() {
 #[test]
 fn overlaps_gaps_and_duplicates_are_reported() {
     let tensor = |name: &str, at: u64| {
-        format!(
-            "\"{name}\":{{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[{at},{}]}}",
-            at + 4
-        )
+        format!("\"{name}\":{{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[{at},{}]}}", at + 4)
     };
     let cases = [
         ([tensor("a", 0), tensor("b", 0)], 4, "overlaps"),
@@ -109,10 +106,7 @@ fn missing_and_foreign_shards_are_reported() {
     folder.import_error(&["model-00002-of-"]);
 
     let folder = Folder::copy_of("clip-llama-sharded");
-    folder.write(
-        "model.safetensors.index.json",
-        br#"{"weight_map": {"a": "../model.safetensors"}}"#,
-    );
+    folder.write("model.safetensors.index.json", br#"{"weight_map": {"a": "../model.safetensors"}}"#);
     folder.import_error(&["shard names without folders"]);
 }
 
@@ -120,12 +114,7 @@ fn missing_and_foreign_shards_are_reported() {
 fn shapes_that_contradict_the_config_are_reported() {
     let folder = Folder::copy_of("llama");
     folder.edit_config(|c| c["vocab_size"] = json!(129));
-    folder.import_error(&[
-        "embed_tokens.weight",
-        "lm_head.weight",
-        "[129, 40]",
-        "[128, 40]",
-    ]);
+    folder.import_error(&["embed_tokens.weight", "lm_head.weight", "[129, 40]", "[128, 40]"]);
 }
 
 #[test]
@@ -138,12 +127,7 @@ fn contradictions_inside_the_config_are_collected() {
         c["vocab_size"] = json!("many");
         c["rms_norm_eps"] = json!(-1);
     });
-    folder.import_error(&[
-        "hidden_size",
-        "num_key_value_heads",
-        "config.json: vocab_size",
-        "rms_norm_eps",
-    ]);
+    folder.import_error(&["hidden_size", "num_key_value_heads", "config.json: vocab_size", "rms_norm_eps"]);
 }
 
 #[test]
@@ -180,15 +164,9 @@ fn a_sliding_window_needs_a_shorter_context() {
     let folder = Folder::copy_of("mistral");
     folder.edit_config(|c| c["sliding_window"] = json!(16));
     folder.import_error(&["sliding_window", "--max-context"]);
-    let options = ImportOptions {
-        max_context: Some(16),
-        ..Default::default()
-    };
+    let options = ImportOptions { max_context: Some(16), ..Default::default() };
     let model = import(folder.path(), &options).unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(
-        model.spec.text.max_position, 16,
-        "the limit is in the facts"
-    );
+    assert_eq!(model.spec.text.max_position, 16, "the limit is in the facts");
 }
 
 #[test]
@@ -204,22 +182,14 @@ fn nan_and_infinite_weights_name_tensor_and_index() {
     for (value, name) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {
         let folder = Folder::copy_of("llama");
         folder.edit_tensors(|tensors| {
-            let found = tensors
-                .iter_mut()
-                .find(|t| t.name.ends_with("layers.1.mlp.up_proj.weight"));
+            let found = tensors.iter_mut().find(|t| t.name.ends_with("layers.1.mlp.up_proj.weight"));
             let at = (3 * 40 + 5) * 4;
             found.expect("the tensor").bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
         });
         let model = folder.import().unwrap_or_else(|e| panic!("{e}"));
         let message = Session::new(&model).err().expect("an error").to_string();
-        assert!(
-            message.contains("model.layers.1.mlp.up_proj.weight"),
-            "{message}"
-        );
-        assert!(
-            message.contains(name) && message.contains("[3, 5]"),
-            "{message}"
-        );
+        assert!(message.contains("model.layers.1.mlp.up_proj.weight"), "{message}");
+        assert!(message.contains(name) && message.contains("[3, 5]"), "{message}");
     }
 }
 
@@ -227,10 +197,7 @@ fn nan_and_infinite_weights_name_tensor_and_index() {
 fn weights_of_other_types_are_reported() {
     let folder = Folder::copy_of("llama");
     folder.edit_tensors(|tensors| {
-        let norm = tensors
-            .iter_mut()
-            .find(|t| t.name == "model.norm.weight")
-            .expect("the tensor");
+        let norm = tensors.iter_mut().find(|t| t.name == "model.norm.weight").expect("the tensor");
         norm.dtype = safetensors::Dtype::I32;
     });
     folder.import_error(&["model.norm.weight", "I32", "BF16"]);
@@ -247,34 +214,21 @@ fn a_tied_model_with_another_head_is_reported() {
 fn a_wrong_number_of_placeholders_is_reported() {
     let folder = Folder::copy_of("clip-llama");
     let model = folder.import().unwrap_or_else(|e| panic!("{e}"));
-    let mut inputs =
-        Inputs::read(&folder.file("inputs.safetensors"), &model.spec).expect("good inputs");
+    let mut inputs = Inputs::read(&folder.file("inputs.safetensors"), &model.spec).expect("good inputs");
     let placeholder = model.spec.image_token_id.expect("a placeholder");
     inputs.input_ids.push(placeholder);
     let mut session = Session::new(&model).expect("good weights");
-    let message = session
-        .logits(&inputs)
-        .expect_err("one placeholder too many")
-        .to_string();
-    assert!(
-        message.contains("1 pictures of 4 visual tokens"),
-        "{message}"
-    );
+    let message = session.logits(&inputs).expect_err("one placeholder too many").to_string();
+    assert!(message.contains("1 pictures of 4 visual tokens"), "{message}");
     assert!(message.contains("5 placeholders"), "{message}");
 
     inputs.input_ids = vec![128];
     inputs.images.clear();
-    let message = session
-        .logits(&inputs)
-        .expect_err("an id beyond the vocabulary")
-        .to_string();
+    let message = session.logits(&inputs).expect_err("an id beyond the vocabulary").to_string();
     assert!(message.contains("vocabulary size 128"), "{message}");
 
     inputs.input_ids = vec![1; 129];
-    let message = session
-        .logits(&inputs)
-        .expect_err("too many positions")
-        .to_string();
+    let message = session.logits(&inputs).expect_err("too many positions").to_string();
     assert!(message.contains("at most 128 positions"), "{message}");
 }
 
@@ -283,9 +237,7 @@ fn a_text_model_refuses_pictures() {
     let folder = Folder::copy_of("llama");
     let model = folder.import().unwrap_or_else(|e| panic!("{e}"));
     let inputs = common::root().join("tests/golden/clip-llama/inputs.safetensors");
-    let message = Inputs::read(&inputs, &model.spec)
-        .expect_err("pictures")
-        .to_string();
+    let message = Inputs::read(&inputs, &model.spec).expect_err("pictures").to_string();
     assert!(message.contains("text-only"), "{message}");
 }
 
@@ -293,10 +245,7 @@ fn a_text_model_refuses_pictures() {
 fn a_model_without_weights_has_shapes_and_no_values() {
     let folder = Folder::copy_of("siglip-qwen2-tied");
     std::fs::remove_file(folder.file(WEIGHTS)).expect("removable");
-    let options = ImportOptions {
-        no_weights: true,
-        ..Default::default()
-    };
+    let options = ImportOptions { no_weights: true, ..Default::default() };
     let model = import(folder.path(), &options).unwrap_or_else(|e| panic!("{e}"));
     assert!(!model.weights.has_data());
     let message = Session::new(&model).err().expect("no values").to_string();

@@ -30,18 +30,8 @@ fn golden(path: &Path) -> (Vec<f32>, Vec<u32>) {
     let logits = tensor(path, "logits");
     let greedy = tensor(path, "greedy");
     (
-        logits
-            .as_chunks()
-            .0
-            .iter()
-            .map(|b| f32::from_le_bytes(*b))
-            .collect(),
-        greedy
-            .as_chunks()
-            .0
-            .iter()
-            .map(|b| i64::from_le_bytes(*b) as u32)
-            .collect(),
+        logits.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        greedy.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b) as u32).collect(),
     )
 }
 
@@ -52,34 +42,20 @@ fn run(model: &Model, inputs: &Inputs, steps: usize) -> (Vec<f32>, Vec<u32>) {
         .images
         .iter()
         .map(|pixels| {
-            let vision = model
-                .spec
-                .vision
-                .as_ref()
-                .expect("pictures need a vision tower");
+            let vision = model.spec.vision.as_ref().expect("pictures need a vision tower");
             let rows = patchify(pixels, vision.image_size, vision.patch);
-            session
-                .encode_image(&rows)
-                .unwrap_or_else(|e| panic!("{e}"))
+            session.encode_image(&rows).unwrap_or_else(|e| panic!("{e}"))
         })
         .collect();
-    let logits = session
-        .prefill(&inputs.input_ids, &images)
-        .unwrap_or_else(|e| panic!("{e}"));
+    let logits = session.prefill(&inputs.input_ids, &images).unwrap_or_else(|e| panic!("{e}"));
     let vocab = model.spec.text.vocab;
     let mut row = logits[logits.len() - vocab..].to_vec();
     let mut greedy = Vec::new();
     while greedy.len() < steps {
-        if let Some(slot) = model
-            .spec
-            .image_token_id
-            .and_then(|id| row.get_mut(id as usize))
-        {
+        if let Some(slot) = model.spec.image_token_id.and_then(|id| row.get_mut(id as usize)) {
             *slot = f32::NEG_INFINITY;
         }
-        let best = (0..vocab)
-            .max_by(|a, b| row[*a].total_cmp(&row[*b]))
-            .expect("a vocabulary");
+        let best = (0..vocab).max_by(|a, b| row[*a].total_cmp(&row[*b])).expect("a vocabulary");
         greedy.push(best as u32);
         if greedy.len() < steps {
             row = session.step(best as u32).unwrap_or_else(|e| panic!("{e}"));
@@ -94,20 +70,14 @@ fn compare(model: &Model, inputs: &Path, outputs: &Path) -> Result<f32, String> 
     let (expected, greedy) = golden(outputs);
     let (logits, tokens) = run(model, &inputs, greedy.len());
     if logits.len() != expected.len() {
-        return Err(format!(
-            "{} logits, expected {}",
-            logits.len(),
-            expected.len()
-        ));
+        return Err(format!("{} logits, expected {}", logits.len(), expected.len()));
     }
     let fold = |f: fn(f32, f32) -> f32, start| expected.iter().copied().fold(start, f);
     let range = fold(f32::max, f32::NEG_INFINITY) - fold(f32::min, f32::INFINITY);
     let errors = logits.iter().zip(&expected).map(|(a, b)| (a - b).abs());
     let error = errors.fold(0.0, |max: f32, e| if e.is_nan() { e } else { max.max(e) }) / range;
     if error.is_nan() || error > RELATIVE_ERROR_MAX {
-        return Err(format!(
-            "relative error {error:e} is above {RELATIVE_ERROR_MAX:e}"
-        ));
+        return Err(format!("relative error {error:e} is above {RELATIVE_ERROR_MAX:e}"));
     }
     if tokens != greedy {
         return Err(format!("greedy tokens {tokens:?}, expected {greedy:?}"));
@@ -130,17 +100,9 @@ fn tiny_checkpoints_match_transformers() {
     assert!(folders.len() >= 18, "goldens are missing: {folders:?}");
     let mut failures = Vec::new();
     for dir in folders {
-        let name = dir
-            .file_name()
-            .expect("a name")
-            .to_string_lossy()
-            .into_owned();
+        let name = dir.file_name().expect("a name").to_string_lossy().into_owned();
         let result = load(&dir).and_then(|model| {
-            compare(
-                &model,
-                &dir.join("inputs.safetensors"),
-                &dir.join("outputs.safetensors"),
-            )
+            compare(&model, &dir.join("inputs.safetensors"), &dir.join("outputs.safetensors"))
         });
         match result {
             Ok(error) => println!("{name:24} max abs error / range = {error:.2e}"),
@@ -154,24 +116,19 @@ fn tiny_checkpoints_match_transformers() {
 /// which weights the goldens were made.
 #[test]
 fn demo_model_matches_transformers() {
-    let (model_dir, golden_dir) = (
-        root().join("tests/models/emoji-llava"),
-        root().join("tests/golden/emoji-llava"),
-    );
+    let (model_dir, golden_dir) =
+        (root().join("tests/models/emoji-llava"), root().join("tests/golden/emoji-llava"));
     if !model_dir.join("model.safetensors").exists() || !golden_dir.exists() {
         println!("no demo model in the tree yet");
         return;
     }
     let model = load(&model_dir).unwrap_or_else(|e| panic!("{e}"));
     let mut count = 0;
-    while golden_dir
-        .join(format!("{count}.inputs.safetensors"))
-        .exists()
-    {
+    while golden_dir.join(format!("{count}.inputs.safetensors")).exists() {
         let inputs = golden_dir.join(format!("{count}.inputs.safetensors"));
         let outputs = golden_dir.join(format!("{count}.outputs.safetensors"));
-        let error = compare(&model, &inputs, &outputs)
-            .unwrap_or_else(|e| panic!("question {count}: {e}\n{STALE}"));
+        let error =
+            compare(&model, &inputs, &outputs).unwrap_or_else(|e| panic!("question {count}: {e}\n{STALE}"));
         println!("emoji-llava {count}: max abs error / range = {error:.2e}");
         count += 1;
     }

@@ -6,47 +6,19 @@ use flightvlm_compiler::graph::{
 
 /// Tokens -> embedding -> norm -> activation -> head, with one picture row merged in.
 fn tiny() -> Graph {
-    let mut g = Graph {
-        image: Some(ImageExtents {
-            patch_count: 4,
-            visual_token_count: 4,
-        }),
-        ..Default::default()
-    };
+    let mut g =
+        Graph { image: Some(ImageExtents { patch_count: 4, visual_token_count: 4 }), ..Default::default() };
     let patches = |cols| ValueType::new(Rows::Patches { with_class: false }, cols);
     let prompt = |cols| ValueType::new(Rows::Prompt, cols);
     let patch_w = g.add_weight("patch.weight", &[8, 12]);
     let table = g.add_weight("embed.weight", &[16, 8]);
     let norm = g.add_weight("norm.weight", &[8]);
-    let pixels = g.push(
-        "pixel_values",
-        Op::Input(InputKind::Pixels),
-        &[],
-        patches(12),
-    );
-    let x = g.push(
-        "patch",
-        Op::Linear {
-            w: patch_w,
-            b: None,
-        },
-        &[pixels],
-        patches(8),
-    );
-    let image = g.push(
-        "select",
-        Op::SkipRows { count: 0 },
-        &[x],
-        ValueType::new(Rows::Image, 8),
-    );
+    let pixels = g.push("pixel_values", Op::Input(InputKind::Pixels), &[], patches(12));
+    let x = g.push("patch", Op::Linear { w: patch_w, b: None }, &[pixels], patches(8));
+    let image = g.push("select", Op::SkipRows { count: 0 }, &[x], ValueType::new(Rows::Image, 8));
     let ids = g.push("input_ids", Op::Input(InputKind::TokenIds), &[], prompt(1));
     let x = g.push("embed", Op::Embedding { w: table }, &[ids], prompt(8));
-    let x = g.push(
-        "merge",
-        Op::MergeImageRows { placeholder: 7 },
-        &[x, image],
-        prompt(8),
-    );
+    let x = g.push("merge", Op::MergeImageRows { placeholder: 7 }, &[x, image], prompt(8));
     let x = g.push("norm", Op::RmsNorm { w: norm, eps: 1e-6 }, &[x], prompt(8));
     let x = g.push("act", Op::Act(ActKind::Silu), &[x], prompt(8));
     let logits = g.push("head", Op::Linear { w: table, b: None }, &[x], prompt(16));
@@ -105,14 +77,6 @@ fn whole_graph_rules_are_checked() {
     g.nodes.pop();
     g.image = None;
     let text: Vec<String> = g.verify().iter().map(ToString::to_string).collect();
-    assert!(
-        text.iter()
-            .any(|e| e == "graph: expected 1 output node, got 0"),
-        "{text:?}"
-    );
-    assert!(
-        text.iter()
-            .any(|e| e == "graph: expected 0 merge_image_rows, got 1"),
-        "{text:?}"
-    );
+    assert!(text.iter().any(|e| e == "graph: expected 1 output node, got 0"), "{text:?}");
+    assert!(text.iter().any(|e| e == "graph: expected 0 merge_image_rows, got 1"), "{text:?}");
 }

@@ -29,8 +29,7 @@ const SPELLINGS: &[Renames] = &[
 ];
 
 fn logits(model: &Model, folder: &Folder) -> Vec<f32> {
-    let inputs =
-        Inputs::read(&folder.file("inputs.safetensors"), &model.spec).expect("good inputs");
+    let inputs = Inputs::read(&folder.file("inputs.safetensors"), &model.spec).expect("good inputs");
     let mut session = Session::new(model).expect("good weights");
     session.logits(&inputs).expect("good inputs")
 }
@@ -45,17 +44,13 @@ fn all_spellings_give_the_same_logits() {
             let folder = Folder::copy_of(case);
             folder.edit_tensors(|tensors| {
                 for tensor in tensors {
-                    let rename = renames
-                        .iter()
-                        .find(|(from, _)| tensor.name.starts_with(from));
+                    let rename = renames.iter().find(|(from, _)| tensor.name.starts_with(from));
                     if let Some((from, to)) = rename {
                         tensor.name = tensor.name.replacen(from, to, 1);
                     }
                 }
             });
-            let model = folder
-                .import()
-                .unwrap_or_else(|e| panic!("{case} {renames:?}: {e}"));
+            let model = folder.import().unwrap_or_else(|e| panic!("{case} {renames:?}: {e}"));
             assert_eq!(logits(&model, &folder), expected, "{case} {renames:?}");
         }
     }
@@ -76,22 +71,9 @@ fn buffers_and_unused_parts_are_tolerated() {
     });
     let model = folder.import().unwrap_or_else(|e| panic!("{e}"));
     let ignored = model.weights.ignored();
-    assert!(
-        ignored.iter().any(|name| name.ends_with("inv_freq")),
-        "{ignored:?}"
-    );
-    assert!(
-        ignored
-            .iter()
-            .any(|name| name.contains("encoder.layers.2.")),
-        "{ignored:?}"
-    );
-    assert!(
-        ignored
-            .iter()
-            .all(|name| !name.contains("encoder.layers.1.")),
-        "{ignored:?}"
-    );
+    assert!(ignored.iter().any(|name| name.ends_with("inv_freq")), "{ignored:?}");
+    assert!(ignored.iter().any(|name| name.contains("encoder.layers.2.")), "{ignored:?}");
+    assert!(ignored.iter().all(|name| !name.contains("encoder.layers.1.")), "{ignored:?}");
 }
 
 #[test]

@@ -167,8 +167,7 @@ impl TextAssets {
         let model = self.json("config.json")?.unwrap_or_default();
         let vision = model.get("vision_config").cloned().unwrap_or_default();
         let number = |json: &Value, key: &str| json.get(key).and_then(Value::as_u64);
-        let Some(patch_size) =
-            number(&processor, "patch_size").or_else(|| number(&vision, "patch_size"))
+        let Some(patch_size) = number(&processor, "patch_size").or_else(|| number(&vision, "patch_size"))
         else {
             return Ok(None);
         };

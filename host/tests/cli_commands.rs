@@ -58,8 +58,7 @@ fn evaluate_gives_the_same_tokens_as_transformers() {
     std::fs::write(&file, subset).expect("write");
     let transcript = folder.path().join("t.jsonl");
     let (file, transcript) = (text(&file), text(&transcript));
-    let arguments =
-        ["evaluate", &model, "--questions", &file, "--transcript", &transcript, "--json"];
+    let arguments = ["evaluate", &model, "--questions", &file, "--transcript", &transcript, "--json"];
     let result = json(&[&arguments[..], &["--max-new-tokens", "16"]].concat());
     let said = std::fs::read_to_string(&transcript).expect("transcript");
     assert_eq!(said.lines().count(), chosen.len());

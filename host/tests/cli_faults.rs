@@ -97,11 +97,9 @@ fn bad_pictures() {
 fn bad_prompts() {
     let long = "apple ".repeat(2000);
     refused(&["run", &model(), "--prompt", &long], &["tokens", "the context holds"]);
-    let arguments =
-        ["run", &model(), "--image", &picture(), "--max-context", "20", "--prompt", "hello"];
+    let arguments = ["run", &model(), "--image", &picture(), "--max-context", "20", "--prompt", "hello"];
     refused(&arguments, &["36 of them for images", "the context holds 20"]);
-    let arguments =
-        ["run", &model(), "--image", &picture(), "--prompt", "<image> and <image> and <image>"];
+    let arguments = ["run", &model(), "--image", &picture(), "--prompt", "<image> and <image> and <image>"];
     refused(&arguments, &["placeholder(s) for 1 image(s)"]);
     refused(&["run", &model(), "--prompt", "what is <image>?"], &["for 0 image(s)"]);
 }
@@ -121,6 +119,42 @@ fn bad_models() {
     let (bert, _) = folder_with("config.json", config);
     let path = bert.path().display().to_string();
     refused(&["check", &path, "--no-weights"], &["BertModel", "LlavaForConditionalGeneration"]);
+}
+
+#[test]
+fn bad_programs() {
+    let (folder, program) = folder_with("unused", b"");
+    let path = folder.path().join("model.fvp").display().to_string();
+    let made = flightvlm(&["compile", &model(), "-o", &path]);
+    assert_eq!(made.status.code(), Some(0), "{}", String::from_utf8_lossy(&made.stderr));
+    let whole = std::fs::read(&path).expect("the program");
+    let ask = |path: &str, needles: &[&str]| {
+        let arguments = ["run", path, "--device", "iss", "--prompt", "hello"];
+        refused(&arguments, needles);
+    };
+    let damaged = folder.path().join("damaged.fvp").display().to_string();
+    let mut bytes = whole.clone();
+    *bytes.last_mut().expect("not empty") ^= 1;
+    let near_end = bytes.len() - 4096;
+    bytes[near_end] ^= 1;
+    std::fs::write(&damaged, &bytes).expect("write");
+    ask(&damaged, &["damaged.fvp is damaged", "checksum", "compile the model again"]);
+    std::fs::write(&damaged, &whole[..whole.len() / 2]).expect("write");
+    ask(&damaged, &["exceeds the file"]);
+    let mut old = whole.clone();
+    old[8] = 0;
+    std::fs::write(&damaged, &old).expect("write");
+    ask(&damaged, &["program format 0", "compile the model again"]);
+    ask(&program, &["not a FlightVLM program"]);
+    refused(
+        &["run", &path, "--device", "eval", "--prompt", "hello"],
+        &["is a compiled program", "needs the checkpoint folder"],
+    );
+    refused(&["compile", &model()], &["-o FILE.fvp"]);
+    refused(&["compile", &model(), "-o", "/nowhere/at/all.fvp"], &["cannot write"]);
+    let before = names(folder.path());
+    refused(&["compile", &path, "-o", &damaged], &["no checkpoint folder"]);
+    assert_eq!(names(folder.path()), before);
 }
 
 #[test]

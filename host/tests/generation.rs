@@ -1,8 +1,8 @@
 //! The generation loop on a device that says what it is told to.
 
 use flightvlm::device::{
-    check_prompt, check_step, Device, DeviceError, ImageHandle, ImageInfo, Logits, ModelInfo,
-    RunStats, StepOutput,
+    check_prompt, check_step, Device, DeviceError, ImageHandle, ImageInfo, Logits, ModelInfo, RunStats,
+    StepOutput,
 };
 use flightvlm::generate::{generate, Answer, Finish, GenerateError, Options};
 use flightvlm::image::PatchRows;
@@ -100,12 +100,7 @@ impl Device for Script {
 }
 
 fn options() -> Options {
-    Options {
-        max_new_tokens: 100,
-        sampling: Sampling::Greedy,
-        stop_ids: vec![1],
-        stop_strings: vec![],
-    }
+    Options { max_new_tokens: 100, sampling: Sampling::Greedy, stop_ids: vec![1], stop_strings: vec![] }
 }
 
 fn text_prompt(length: usize) -> Prompt {

@@ -65,8 +65,13 @@ impl HwConfig {
     pub fn fingerprint(&self) -> String {
         format!(
             "spad{} abuf{} s{} wf{} sf{} imem{} q{}",
-            self.spad_words, self.abuf_words, self.s_words, self.wfifo_words, self.sfifo_words,
-            self.imem_words, self.queue_depth
+            self.spad_words,
+            self.abuf_words,
+            self.s_words,
+            self.wfifo_words,
+            self.sfifo_words,
+            self.imem_words,
+            self.queue_depth
         )
     }
 }

@@ -36,9 +36,18 @@ pub enum FaultCode {
 impl FaultCode {
     /// All codes.
     pub const ALL: [FaultCode; 12] = [
-        FaultCode::Illegal, FaultCode::Spad, FaultCode::Abuf, FaultCode::Smem, FaultCode::Dram,
-        FaultCode::Axi, FaultCode::Deadlock, FaultCode::Loop, FaultCode::Pc, FaultCode::Wfifo,
-        FaultCode::Token, FaultCode::Operand,
+        FaultCode::Illegal,
+        FaultCode::Spad,
+        FaultCode::Abuf,
+        FaultCode::Smem,
+        FaultCode::Dram,
+        FaultCode::Axi,
+        FaultCode::Deadlock,
+        FaultCode::Loop,
+        FaultCode::Pc,
+        FaultCode::Wfifo,
+        FaultCode::Token,
+        FaultCode::Operand,
     ];
     /// From the STATUS register.
     pub fn from_code(code: u8) -> Option<FaultCode> {
@@ -47,19 +56,25 @@ impl FaultCode {
     /// Upper-case name as in the generated packages.
     pub fn name(self) -> &'static str {
         [
-            "ILLEGAL", "SPAD", "ABUF", "SMEM", "DRAM", "AXI", "DEADLOCK", "LOOP", "PC", "WFIFO",
-            "TOKEN", "OPERAND",
+            "ILLEGAL", "SPAD", "ABUF", "SMEM", "DRAM", "AXI", "DEADLOCK", "LOOP", "PC", "WFIFO", "TOKEN",
+            "OPERAND",
         ][self as usize - 1]
     }
     /// What it means, for the person who reads the error.
     pub fn meaning(self) -> &'static str {
         [
-            "illegal instruction", "vector scratchpad address out of range",
-            "activation buffer address out of range", "scalar memory address out of range",
-            "DRAM address out of range", "the memory answered with an AXI error",
-            "deadlock: nothing moved for the watchdog time", "loops nest wrongly",
-            "ran past the end of the code", "a weight tile does not fit the weight FIFO",
-            "token counter overflow", "operand value out of range",
+            "illegal instruction",
+            "vector scratchpad address out of range",
+            "activation buffer address out of range",
+            "scalar memory address out of range",
+            "DRAM address out of range",
+            "the memory answered with an AXI error",
+            "deadlock: nothing moved for the watchdog time",
+            "loops nest wrongly",
+            "ran past the end of the code",
+            "a weight tile does not fit the weight FIFO",
+            "token counter overflow",
+            "operand value out of range",
         ][self as usize - 1]
     }
 }

@@ -14,7 +14,11 @@ pub const MAX_BITS: u32 = 0x7f7f_ffff;
 pub fn canon_bits(bits: u32) -> u32 {
     let mag = bits & 0x7fff_ffff;
     let saturated = if mag >= 0x7f80_0000 { bits & 0x8000_0000 | MAX_BITS } else { bits };
-    if mag < 0x0100_0000 { 0 } else { saturated }
+    if mag < 0x0100_0000 {
+        0
+    } else {
+        saturated
+    }
 }
 
 /// Canonical form of a float.
@@ -41,7 +45,11 @@ pub fn fmul(a: f32, b: f32) -> f32 {
 /// max(a, b).
 #[inline(always)]
 pub fn fmax(a: f32, b: f32) -> f32 {
-    if b > a { b } else { a }
+    if b > a {
+        b
+    } else {
+        a
+    }
 }
 /// int32 to float, nearest even.
 #[inline(always)]
@@ -123,7 +131,11 @@ pub fn recip(x: f32) -> f32 {
     let (sign, e, m) = (bits & 0x8000_0000, (bits >> 23 & 0xff) as i32, bits & 0x7f_ffff);
     let y = interpolate(rom(), 256 + (m >> 15) as usize, m & 0x7fff, ONE / 2, ONE);
     let (e, m) = if y == 1 << 24 { (254 - e, 0) } else { (253 - e, y & 0x7f_ffff) };
-    if e <= 1 { 0.0 } else { f32::from_bits(sign | (e as u32) << 23 | m) }
+    if e <= 1 {
+        0.0
+    } else {
+        f32::from_bits(sign | (e as u32) << 23 | m)
+    }
 }
 
 /// 1/√x; max finite for x ≤ 0.
@@ -240,9 +252,9 @@ mod tests {
             println!("{name}: max error {err:.2e}");
             assert!(err < bound, "{name}: {err:e}");
         }
-        let worst = (-400..400).map(|i| f64::from(i) / 40.0 + 0.0131).fold(0.0f64, |w, z| {
-            w.max((f64::from(gelu(z as f32)) - g(f64::from(z as f32))).abs())
-        });
+        let worst = (-400..400)
+            .map(|i| f64::from(i) / 40.0 + 0.0131)
+            .fold(0.0f64, |w, z| w.max((f64::from(gelu(z as f32)) - g(f64::from(z as f32))).abs()));
         assert!(worst < 2e-5, "gelu {worst:e}");
     }
 

@@ -40,7 +40,7 @@ class Texts:
         return self.cache[q, a]
 
 
-def vlm_forward(model, texts, vis, qas):
+def vlm_forward(model, texts, vis, qas, lens=0.0):
     """All questions of one picture share the picture's prefix: a block mask keeps them
     apart and each block's positions start right after the prefix, so every block sees
     exactly what it would see alone. Returns (loss, hits, total) over answer tokens."""
@@ -63,13 +63,26 @@ def vlm_forward(model, texts, vis, qas):
     posn = torch.cat([torch.arange(P), P + torch.arange(L).repeat(k)])
     ok = ((block[:, None] == block[None]) | (block[None] == -1)) & (posn[None] <= posn[:, None])
     mask = torch.where(ok, 0.0, float("-inf")).view(1, 1, T, T).expand(n, 1, T, T)
+    mid = []
+    lm = model.model.language_model
+    hook = lm.layers[1].register_forward_hook(lambda m, i, o: mid.append(o[0] if isinstance(o, tuple) else o))
     h = model.model.language_model(inputs_embeds=x, attention_mask=mask,
                                    position_ids=posn.view(1, T).expand(n, T),
                                    use_cache=False).last_hidden_state[:, P:]
+    hook.remove()
     t = tgt.view(n, -1)
     at = t != -100
     logits = F.linear(h[at], emb.weight)
     loss = F.cross_entropy(logits, t[at])
+    if lens:
+        # "where is the X?": half-way up, the last word of X should already say where X is
+        # (read with the model's own final norm and embedding), for the layers above to copy
+        spots = [(i, P + j * L + len(enc[i][j][0]) - 4, enc[i][j][1][:2])
+                 for i, row in enumerate(qas) for j, (kind, _, _) in enumerate(row) if kind == "where"]
+        if spots:
+            hm = mid[0][[s[0] for s in spots], [s[1] for s in spots]]
+            lp = F.linear(lm.norm(hm), emb.weight).log_softmax(-1)
+            loss = loss - lens * 0.5 * lp.gather(1, torch.tensor([s[2] for s in spots])).sum(1).mean()
     return loss, logits.argmax(-1), at, t
 
 
@@ -238,7 +251,7 @@ def worker(rank, args, counter, stop):
                     vis = visual_tokens(model, px)
                     aux, _ = dense.loss(vis, lab, model.model.language_model.embed_tokens.weight)
                 qas = [questions(s, concepts, 5) for s in sc]
-                loss, am, at, t = vlm_forward(model, texts, vis, qas)
+                loss, am, at, t = vlm_forward(model, texts, vis, qas, args.lens)
                 ls[0] += float(loss)
                 ls[1] += float((am == t[at]).float().mean())
                 loss = loss + args.aux * aux
@@ -267,7 +280,7 @@ def worker(rank, args, counter, stop):
                 o += n
             opt.step()
         with torch.no_grad():
-            d = min(0.998, (step + 1) / (step + 20))
+            d = min(args.ema, (step + 1) / (step + 20))
             torch._foreach_lerp_(ema, [p.detach() for p in params], 1 - d)
         seen[mode] += 4 * mb
         step += 1
@@ -319,6 +332,8 @@ if __name__ == "__main__":
     ap.add_argument("--freeze-vision", type=float, default=0.0)
     ap.add_argument("--aux", type=float, default=0.5)
     ap.add_argument("--strength", type=float, default=0.45)
+    ap.add_argument("--ema", type=float, default=0.998)
+    ap.add_argument("--lens", type=float, default=0.0, help="weight of the half-way loss on 'where' questions")
     ap.add_argument("--lr", type=float, default=1e-3)
     ap.add_argument("--dense-mb", type=int, default=24)
     ap.add_argument("--vlm-mb", type=int, default=12)

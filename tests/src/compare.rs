@@ -54,9 +54,8 @@ pub fn difference(case: &Case, a: &Outcome, b: &Outcome) -> Option<String> {
         }
     }
     let (x, y) = (&a.report.counters, &b.report.counters);
-    let counts = |c: &flightvlm_hw::machine::Counters| {
-        [c.dispatched, c.read_beats, c.write_beats, c.mac_beats]
-    };
+    let counts =
+        |c: &flightvlm_hw::machine::Counters| [c.dispatched, c.read_beats, c.write_beats, c.mac_beats];
     // A fault stops the machines in the middle of work that neither counts the same way.
     if a.report.fault.is_none() && counts(x) != counts(y) {
         let what = "dispatched, read beats, write beats, mac beats";

@@ -34,7 +34,11 @@ impl Pair {
                 if p.pc != q.pc {
                     return Some(format!(
                         "{} command {i}: {} (cycle {}) against {} (cycle {})",
-                        u.name(), (self.describe)(p.pc), p.cycle, (self.describe)(q.pc), q.cycle
+                        u.name(),
+                        (self.describe)(p.pc),
+                        p.cycle,
+                        (self.describe)(q.pc),
+                        q.cycle
                     ));
                 }
             }
@@ -42,7 +46,11 @@ impl Pair {
                 let rest = x.get(y.len()).or(y.get(x.len())).expect("invariant: one is longer");
                 return Some(format!(
                     "{}: {} against {} commands; the first without partner is {} (cycle {})",
-                    u.name(), x.len(), y.len(), (self.describe)(rest.pc), rest.cycle
+                    u.name(),
+                    x.len(),
+                    y.len(),
+                    (self.describe)(rest.pc),
+                    rest.cycle
                 ));
             }
         }

@@ -58,7 +58,13 @@ struct Gen {
 
 /// Makes the program of a seed.
 pub fn case(seed: u64) -> Case {
-    let mut g = Gen { rng: ChaCha8Rng::seed_from_u64(seed), code: Vec::new(), open: Vec::new(), depth: 0, next_count: 0 };
+    let mut g = Gen {
+        rng: ChaCha8Rng::seed_from_u64(seed),
+        code: Vec::new(),
+        open: Vec::new(),
+        depth: 0,
+        next_count: 0,
+    };
     let args = std::array::from_fn(|_| g.rng.random_range(0..20));
     g.prologue();
     let blocks = g.rng.random_range(1..12);
@@ -119,7 +125,10 @@ impl Gen {
         }
         // Scalars: gather indices stay small, scales are floats.
         self.emit(isa::Ld {
-            mode: LD_SCALARS, rows: imm_count(1), len: imm_count(8), src_off: CODE_UNITS,
+            mode: LD_SCALARS,
+            rows: imm_count(1),
+            len: imm_count(8),
+            src_off: CODE_UNITS,
             ..isa::Ld::default()
         });
         self.fence();
@@ -201,9 +210,9 @@ impl Gen {
     fn command(&mut self, unit: Unit, op: impl Into<Op>, touches: &[Touch]) {
         let conflict = |(u, o): &(Unit, Touch)| {
             *u != unit
-                && touches.iter().any(|t| {
-                    t.memory == o.memory && (t.writes || o.writes) && t.from < o.to && o.from < t.to
-                })
+                && touches
+                    .iter()
+                    .any(|t| t.memory == o.memory && (t.writes || o.writes) && t.from < o.to && o.from < t.to)
         };
         let mut against: Vec<Unit> = self.open.iter().filter(|x| conflict(x)).map(|x| x.0).collect();
         against.sort_unstable();
@@ -243,8 +252,16 @@ impl Gen {
             Touch { memory: Memory::Dram, from: 0, to: DRAM_UNITS, writes: false },
         ];
         let mut op = isa::Ld {
-            mode, rows: rows_f, len: len_f, dst_agu, dst_off, dst_stride, src_agu, src_off,
-            src_stride, ..isa::Ld::default()
+            mode,
+            rows: rows_f,
+            len: len_f,
+            dst_agu,
+            dst_off,
+            dst_stride,
+            src_agu,
+            src_off,
+            src_stride,
+            ..isa::Ld::default()
         };
         if mode == LD_GATHER {
             // Indices: small integers that VX cannot make, so they are loaded from a table of zeros.
@@ -263,8 +280,15 @@ impl Gen {
         let span = rows * src_stride + len + 1 + reach;
         let (rows_f, len_f) = (self.count(rows), self.count(len));
         let op = isa::St {
-            mode: ST_ROWS, rows: rows_f, len: len_f, src_agu, src_off, src_stride,
-            dst_agu: self.below(5), dst_off: CODE_UNITS + self.below(2000), dst_stride,
+            mode: ST_ROWS,
+            rows: rows_f,
+            len: len_f,
+            src_agu,
+            src_off,
+            src_stride,
+            dst_agu: self.below(5),
+            dst_off: CODE_UNITS + self.below(2000),
+            dst_stride,
             ..isa::St::default()
         };
         let from = Touch { memory: Memory::Spad, from: src_off, to: src_off + span, writes: false };
@@ -280,9 +304,17 @@ impl Gen {
         let (src_agu, src_off, reach) = self.place(span, CHIP_WORDS);
         let (rows_f, pos) = (self.count(rows), self.below(40));
         let op = isa::St {
-            mode, rows: rows_f, len: imm_count(len), src_agu, src_off, src_stride,
-            dst_agu: self.below(5), dst_off: CODE_UNITS + self.below(2000),
-            dst_stride: 4 + self.below(20), chunk_stride: self.pick(&[4, 8, 64]), pos: imm_count(pos),
+            mode,
+            rows: rows_f,
+            len: imm_count(len),
+            src_agu,
+            src_off,
+            src_stride,
+            dst_agu: self.below(5),
+            dst_off: CODE_UNITS + self.below(2000),
+            dst_stride: 4 + self.below(20),
+            chunk_stride: self.pick(&[4, 8, 64]),
+            pos: imm_count(pos),
         };
         let from = Touch { memory, from: src_off, to: src_off + span + reach, writes: false };
         let to = Touch { memory: Memory::Dram, from: 0, to: DRAM_UNITS, writes: true };
@@ -299,8 +331,15 @@ impl Gen {
         let groups = if kbg == 0 { 1 } else { kb.div_ceil(kbg) };
         let units = bias + wscale * groups + 4 * kb;
         let op = isa::Ld {
-            mode: LD_WEIGHT, rows: tiles_f, len: kb_f, src_agu: self.below(5),
-            src_off: CODE_UNITS + self.below(2000), src_stride: units + self.below(3), kbg, wscale, bias,
+            mode: LD_WEIGHT,
+            rows: tiles_f,
+            len: kb_f,
+            src_agu: self.below(5),
+            src_off: CODE_UNITS + self.below(2000),
+            src_stride: units + self.below(3),
+            kbg,
+            wscale,
+            bias,
             ..isa::Ld::default()
         };
         let from = Touch { memory: Memory::Dram, from: 0, to: DRAM_UNITS, writes: false };
@@ -314,15 +353,31 @@ impl Gen {
         let (sa_agu, sa_off, sa_reach) = self.place(rows, CHIP_WORDS);
         let rows_f = self.count(rows);
         let op = isa::Mm {
-            rows: rows_f, tiles: imm_count(tiles), kb: kb_f, kbg, act_agu, act_off, act_stride, out_agu,
-            out_off, out_stride, sa_agu, sa_off, wscale, bias,
+            rows: rows_f,
+            tiles: imm_count(tiles),
+            kb: kb_f,
+            kbg,
+            act_agu,
+            act_off,
+            act_stride,
+            out_agu,
+            out_off,
+            out_stride,
+            sa_agu,
+            sa_off,
+            wscale,
+            bias,
         };
         let t = |memory, from, span, writes| Touch { memory, from, to: from + span, writes };
-        self.command(Unit::Mm, op, &[
-            t(Memory::Abuf, act_off, act_span + act_reach, false),
-            t(Memory::Spad, out_off, out_span + out_reach, true),
-            t(Memory::S, sa_off, rows + sa_reach, false),
-        ]);
+        self.command(
+            Unit::Mm,
+            op,
+            &[
+                t(Memory::Abuf, act_off, act_span + act_reach, false),
+                t(Memory::Spad, out_off, out_span + out_reach, true),
+                t(Memory::S, sa_off, rows + sa_reach, false),
+            ],
+        );
     }
 
     fn vector(&mut self) {
@@ -352,7 +407,14 @@ impl Gen {
             let kind = self.below(4);
             let (mut value, mut stride) = (0, 0);
             if kind == K_IMM {
-                value = self.pick(&[0x3f80_0000, 0xbf00_0000, 0x4000_0000, 0x7fc0_0000, 0x0000_0001, 0x3eaa_aaab]);
+                value = self.pick(&[
+                    0x3f80_0000,
+                    0xbf00_0000,
+                    0x4000_0000,
+                    0x7fc0_0000,
+                    0x0000_0001,
+                    0x3eaa_aaab,
+                ]);
             } else if kind != K_NONE {
                 let (agu, off, s) = source(self, kind == K_S, &mut touches);
                 (value, stride) = (agu << 28 | off, s);
@@ -371,7 +433,8 @@ impl Gen {
             op.d_kind = D_NONE;
         }
         // The destination lies apart from the sources, or exactly on a (in place).
-        let in_place = op.d_kind == D_SPAD && op.a_kind == A_SPAD && self.below(2) == 0 && op.a_stride >= words;
+        let in_place =
+            op.d_kind == D_SPAD && op.a_kind == A_SPAD && self.below(2) == 0 && op.a_stride >= words;
         op.d_stride = words + self.below(2);
         let span = rows * op.d_stride.max(op.a_stride) + words + 1;
         let base = CHIP_WORDS + 64;
@@ -387,7 +450,12 @@ impl Gen {
         }
         if op.red != R_NONE {
             op.sred_off = base + 512 + self.below(100);
-            touches.push(Touch { memory: Memory::S, from: op.sred_off, to: op.sred_off + rows, writes: true });
+            touches.push(Touch {
+                memory: Memory::S,
+                from: op.sred_off,
+                to: op.sred_off + rows,
+                writes: true,
+            });
         }
         self.command(Unit::Vx, op, &touches);
     }

@@ -51,8 +51,7 @@ fn w8a8_loses_at_most_one_point() {
     let accepted = accepted();
     assert!(accepted.len() >= 200);
     let score = |answers: &[String]| {
-        answers.iter().zip(&accepted).filter(|(a, ok)| ok.contains(a)).count() as f64
-            / accepted.len() as f64
+        answers.iter().zip(&accepted).filter(|(a, ok)| ok.contains(a)).count() as f64 / accepted.len() as f64
     };
     let float = answers(open("eval", &source).expect("eval opens").as_mut(), &source);
     let int8 = answers(&mut device(&source, "iss", iss(source.program().expect("compiles"))), &source);
@@ -60,7 +59,9 @@ fn w8a8_loses_at_most_one_point() {
     let (f, q) = (score(&float), score(&int8));
     println!(
         "exact match on {} questions: eval {:.1} %, iss {:.1} %; same answer {agree}",
-        accepted.len(), f * 100.0, q * 100.0
+        accepted.len(),
+        f * 100.0,
+        q * 100.0
     );
     assert!(q >= f - 0.01, "W8A8 loses {:.2} points", (f - q) * 100.0);
 }

@@ -44,7 +44,13 @@ fn random_programs_give_equal_bits() {
             panic!("seed {seed} (made to fail: {:?}): iss against rtl: {d}\n{}", case.fault, listing(&case));
         }
         let code = a.report.fault.map(|f| f.code);
-        assert_eq!(code.is_some(), case.fault.is_some(), "seed {seed}: {:?} gave {code:?}\n{}", case.fault, listing(&case));
+        assert_eq!(
+            code.is_some(),
+            case.fault.is_some(),
+            "seed {seed}: {:?} gave {code:?}\n{}",
+            case.fault,
+            listing(&case)
+        );
         if let Some(code) = code {
             *faults.entry(code.name().into()).or_default() += 1;
         }

@@ -115,8 +115,16 @@ impl Tower<'_> {
     /// `tiles` tiles of a packed layer: rows of ABUF at `act` to SPAD at `out`.
     #[allow(clippy::too_many_arguments, reason = "one parameter per instruction field")]
     pub fn multiply(
-        &self, asm: &mut Asm, rows: impl Into<Count>, p: &Packed, tiles: u32, act: (At, u32),
-        out: (At, u32), sa: At, wait: u8, release: u8,
+        &self,
+        asm: &mut Asm,
+        rows: impl Into<Count>,
+        p: &Packed,
+        tiles: u32,
+        act: (At, u32),
+        out: (At, u32),
+        sa: At,
+        wait: u8,
+        release: u8,
     ) {
         let op = isa::Mm {
             rows: rows.into().field(),
@@ -138,9 +146,7 @@ impl Tower<'_> {
     }
 
     /// A whole linear layer between two vector phases.
-    pub fn linear(
-        &self, asm: &mut Asm, weights: At, p: &Packed, act: (u32, u32), out: (u32, u32),
-    ) {
+    pub fn linear(&self, asm: &mut Asm, weights: At, p: &Packed, act: (u32, u32), out: (u32, u32)) {
         self.load_weights(asm, weights, p);
         let (act, out) = ((abs(act.0), act.1), (abs(out.0), out.1));
         let sa = abs(self.s("x_scale"));
@@ -150,8 +156,14 @@ impl Tower<'_> {
     /// Turns the maxima in S at `scale` into scales and quantises `rows` rows of `words` words.
     #[allow(clippy::too_many_arguments, reason = "one parameter per instruction field")]
     pub fn quantise(
-        &self, asm: &mut Asm, rows: impl Into<Count> + Copy, len: u32, src: (u32, u32),
-        dst: (u32, u32), scale: u32, release: u8,
+        &self,
+        asm: &mut Asm,
+        rows: impl Into<Count> + Copy,
+        len: u32,
+        src: (u32, u32),
+        dst: (u32, u32),
+        scale: u32,
+        release: u8,
     ) {
         let inv = self.s("inv");
         vx(rows, 1).a_s(scale).imm(OP_MAX, TINY).imm(OP_MUL, 1.0 / 127.0).to_s(scale).emit(asm);
@@ -274,8 +286,14 @@ impl Tower<'_> {
     /// Quantises heads in SPAD region `from` (the first `skip` words left out) into ABUF.
     #[allow(clippy::too_many_arguments, reason = "one parameter per instruction field")]
     fn quantise_heads(
-        &self, asm: &mut Asm, rows: Reg, words: u32, from: &'static str, to: &'static str,
-        scale: u32, release: u8,
+        &self,
+        asm: &mut Asm,
+        rows: Reg,
+        words: u32,
+        from: &'static str,
+        to: &'static str,
+        scale: u32,
+        release: u8,
     ) {
         let (src, dst) = ((self.spad(from), words), (self.abuf(to), words));
         vx(rows, words * 16).a(abs(src.0), words).red(R_ABSMAX, scale).emit(asm);
@@ -303,8 +321,17 @@ impl Tower<'_> {
         self.generator(asm, A_TEMP + 3, (z, v_scale), (ROWS, 0), (z, 0));
         let (rows, pos) = (Count::from(ROWS).field(), Count::from(POS).field());
         let store = |mode, len, src: u32, src_stride, dst: At, dst_stride, chunk_stride| isa::St {
-            mode, rows, len, src_agu: src, src_off: 0, src_stride, dst_agu: dst.agu,
-            dst_off: dst.off, dst_stride, chunk_stride, pos,
+            mode,
+            rows,
+            len,
+            src_agu: src,
+            src_off: 0,
+            src_stride,
+            dst_agu: dst.agu,
+            dst_off: dst.off,
+            dst_stride,
+            chunk_stride,
+            pos,
         };
         let (key, value) = (At { agu: A_K, off: 1 }, agu(A_V));
         asm.st_sync(VX, 0);

@@ -63,7 +63,11 @@ const TILE_ROWS: [u32; 3] = [64, 32, 16];
 
 /// The highest tile whose regions fit the target.
 fn choose_tile<T>(
-    what: &str, layer: &Layer, positions: u32, config: &HwConfig, fit: impl Fn(&Dims) -> Option<T>,
+    what: &str,
+    layer: &Layer,
+    positions: u32,
+    config: &HwConfig,
+    fit: impl Fn(&Dims) -> Option<T>,
 ) -> Result<(Dims, T), Diagnostic> {
     for rows in TILE_ROWS {
         let dims = Dims::new(layer, positions, rows);
@@ -78,7 +82,10 @@ fn choose_tile<T>(
         what,
         format!(
             "a tile of {} rows within {} scratchpad words, {} activation words and {} scalars",
-            TILE_ROWS[TILE_ROWS.len() - 1], config.spad_words, config.abuf_words, config.s_words
+            TILE_ROWS[TILE_ROWS.len() - 1],
+            config.spad_words,
+            config.abuf_words,
+            config.s_words
         ),
         format!("width {} and {positions} positions", layer.norm1.cols),
         "lower --max-context, or use a target with larger on-chip memories",

@@ -57,7 +57,11 @@ impl TextLayout {
 
 /// Lays the language model out and adds its regions to the DRAM map.
 pub fn text_layout(
-    text: &Text, visual_rows: usize, max_context: usize, config: &HwConfig, dram: &mut DramMap,
+    text: &Text,
+    visual_rows: usize,
+    max_context: usize,
+    config: &HwConfig,
+    dram: &mut DramMap,
 ) -> Result<TextLayout, Diagnostic> {
     let first: &Layer = text.layers.first().ok_or_else(|| {
         Diagnostic::new("text model", "at least one layer", "none", "check num_hidden_layers in config.json")
@@ -81,7 +85,10 @@ pub fn text_layout(
         let units = u32::try_from(units).ok();
         units.and_then(|u| dram.add(name, kind, u)).ok_or_else(|| {
             Diagnostic::new(
-                name, "a DRAM map below 2^32 units of 64 bytes", "a larger one", "lower --max-context",
+                name,
+                "a DRAM map below 2^32 units of 64 bytes",
+                "a larger one",
+                "lower --max-context",
             )
         })
     };
@@ -101,7 +108,11 @@ pub fn text_layout(
         ids_base: add("text.ids", Kind::Input, u64::from(positions / TILE as u32))?,
         logits_base: add("text.logits", Kind::Output, tile * u64::from(logit_words))?,
         tokens_base: add("text.tokens", Kind::Output, tile / TILE as u64)?,
-        dims, chip, layer, head, logit_words,
+        dims,
+        chip,
+        layer,
+        head,
+        logit_words,
     })
 }
 
@@ -117,11 +128,9 @@ pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) {
     asm.base(A_IDS, z, l.ids_base);
     asm.base(A_LOGITS, z, l.logits_base);
     let layers = text.layers.len() as u32;
-    for (a, base, head_units) in [
-        (A_K, l.k_base, d.k_units()),
-        (A_V, l.v_base, d.v_units()),
-        (A_V_SCALES, l.v_scales_base, d.scw),
-    ] {
+    for (a, base, head_units) in
+        [(A_K, l.k_base, d.k_units()), (A_V, l.v_base, d.v_units()), (A_V_SCALES, l.v_scales_base, d.scw)]
+    {
         asm.base(a, z, base);
         asm.stride(a, 1, z, head_units * d.kv_heads);
         asm.stride(a, 2, z, head_units);

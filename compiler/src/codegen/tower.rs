@@ -250,11 +250,8 @@ pub struct Chip {
 impl Chip {
     /// Allocates; `None` when a memory of the target is too small.
     pub fn fit(spad: &[Request], abuf: &[Request], s: &[Request], c: &HwConfig) -> Option<Chip> {
-        let chip = Chip {
-            spad: OnChip::allocate(spad),
-            abuf: OnChip::allocate(abuf),
-            s: OnChip::allocate(s),
-        };
+        let chip =
+            Chip { spad: OnChip::allocate(spad), abuf: OnChip::allocate(abuf), s: OnChip::allocate(s) };
         let fits = chip.spad.words() <= c.spad_words
             && chip.abuf.words() <= c.abuf_words
             && chip.s.words() <= c.s_words;

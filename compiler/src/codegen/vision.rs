@@ -57,7 +57,12 @@ pub fn outer_norm_words(v: &Vision) -> (u32, u32) {
 /// [`VisionLayout::set_features`].
 pub fn vision_layout(v: &Vision, config: &HwConfig, dram: &mut DramMap) -> Result<VisionLayout, Diagnostic> {
     let first = v.layers.first().ok_or_else(|| {
-        Diagnostic::new("vision tower", "at least one layer", "none", "check vision_feature_layer in config.json")
+        Diagnostic::new(
+            "vision tower",
+            "at least one layer",
+            "none",
+            "check vision_feature_layer in config.json",
+        )
     })?;
     let positions = v.rows.next_multiple_of(TILE) as u32;
     let pixel_words = words(v.patch.cols_in);
@@ -83,7 +88,12 @@ pub fn vision_layout(v: &Vision, config: &HwConfig, dram: &mut DramMap) -> Resul
     let mut add = |name: &str, kind, units: u64| {
         let units = u32::try_from(units).ok();
         units.and_then(|u| dram.add(name, kind, u)).ok_or_else(|| {
-            Diagnostic::new(name, "a DRAM map below 2^32 units of 64 bytes", "a larger one", "use a smaller model")
+            Diagnostic::new(
+                name,
+                "a DRAM map below 2^32 units of 64 bytes",
+                "a larger one",
+                "use a smaller model",
+            )
         })
     };
     let (rows, dw, kv) = (v.rows as u64, u64::from(dims.dw), u64::from(dims.kv_heads));
@@ -106,7 +116,12 @@ pub fn vision_layout(v: &Vision, config: &HwConfig, dram: &mut DramMap) -> Resul
         projector_base,
         features_base: 0,
         text_words: widest.min(v.projector.last().map_or(widest, |(l, _)| words(l.cols_out))),
-        dims, chip, layer, patch, projector, pixel_words,
+        dims,
+        chip,
+        layer,
+        patch,
+        projector,
+        pixel_words,
     })
 }
 
@@ -180,11 +195,9 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) {
     let t = Tower { d, chip: &l.chip };
     asm.mark("vision: start");
     asm.mm_sync(0, LD);
-    for (a, base, head_units) in [
-        (A_K, l.k_base, d.k_units()),
-        (A_V, l.v_base, d.v_units()),
-        (A_V_SCALES, l.v_scales_base, d.scw),
-    ] {
+    for (a, base, head_units) in
+        [(A_K, l.k_base, d.k_units()), (A_V, l.v_base, d.v_units()), (A_V_SCALES, l.v_scales_base, d.scw)]
+    {
         asm.base(a, z, base);
         asm.stride(a, 2, z, head_units);
         asm.stride(a, 3, z, head_units);

@@ -10,11 +10,7 @@ pub(super) fn layer_norm(x: &mut [f32], w: &[f32], b: &[f32], eps: f32) {
     for row in x.chunks_exact_mut(w.len()) {
         let count = row.len() as f64;
         let mean = row.iter().map(|v| f64::from(*v)).sum::<f64>() / count;
-        let variance = row
-            .iter()
-            .map(|v| (f64::from(*v) - mean).powi(2))
-            .sum::<f64>()
-            / count;
+        let variance = row.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / count;
         let scale = 1.0 / (variance + f64::from(eps)).sqrt();
         for ((v, w), b) in row.iter_mut().zip(w).zip(b) {
             *v = ((f64::from(*v) - mean) * scale) as f32 * w + b;
@@ -42,8 +38,7 @@ pub(super) fn activate(kind: ActKind, x: &mut [f32]) {
         ActKind::Silu => |v| v * sigmoid(v),
         ActKind::Relu => |v| v.max(0.0),
     };
-    x.par_chunks_mut(4096)
-        .for_each(|chunk| chunk.iter_mut().for_each(|v| *v = function(*v)));
+    x.par_chunks_mut(4096).for_each(|chunk| chunk.iter_mut().for_each(|v| *v = function(*v)));
 }
 
 fn sigmoid(v: f32) -> f32 {
@@ -95,51 +90,32 @@ pub(super) struct AttentionShape {
 /// Softmax attention of `q [rows, heads*head_dim]` over all rows of `k`, `v [total, kv_heads*head_dim]`.
 /// With `causal`, the query rows are the last `rows` of the `total` positions.
 pub(super) fn attention(shape: &AttentionShape, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
-    let &AttentionShape {
-        heads,
-        kv_heads,
-        head_dim,
-        causal,
-        scale,
-    } = shape;
+    let &AttentionShape { heads, kv_heads, head_dim, causal, scale } = shape;
     let (q_cols, kv_cols) = (heads * head_dim, kv_heads * head_dim);
     let (rows, total) = (q.len() / q_cols, k.len() / kv_cols);
-    assert!(
-        !causal || rows <= total,
-        "a causal row sees its own position"
-    );
+    assert!(!causal || rows <= total, "a causal row sees its own position");
     let mut out = vec![0.0; q.len()];
-    out.par_chunks_mut(head_dim)
-        .enumerate()
-        .for_each(|(index, out)| {
-            let (row, head) = (index / heads, index % heads);
-            let visible = if causal {
-                total - rows + row + 1
-            } else {
-                total
-            };
-            let kv_head = head * kv_heads / heads;
-            let slice = |x: &'_ [f32], at: usize| -> std::ops::Range<usize> {
-                let start = at * kv_cols + kv_head * head_dim;
-                debug_assert!(start + head_dim <= x.len());
-                start..start + head_dim
-            };
-            let query = &q[index * head_dim..(index + 1) * head_dim];
-            let mut scores: Vec<f32> = (0..visible)
-                .map(|at| dot(query, &k[slice(k, at)]) * scale)
-                .collect();
-            let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            scores
-                .iter_mut()
-                .for_each(|score| *score = (*score - max).exp());
-            let sum = scores.iter().map(|score| f64::from(*score)).sum::<f64>();
-            let norm = (1.0 / sum) as f32;
-            for (at, score) in scores.iter().enumerate() {
-                let weight = score * norm;
-                for (out, value) in out.iter_mut().zip(&v[slice(v, at)]) {
-                    *out += weight * value;
-                }
+    out.par_chunks_mut(head_dim).enumerate().for_each(|(index, out)| {
+        let (row, head) = (index / heads, index % heads);
+        let visible = if causal { total - rows + row + 1 } else { total };
+        let kv_head = head * kv_heads / heads;
+        let slice = |x: &'_ [f32], at: usize| -> std::ops::Range<usize> {
+            let start = at * kv_cols + kv_head * head_dim;
+            debug_assert!(start + head_dim <= x.len());
+            start..start + head_dim
+        };
+        let query = &q[index * head_dim..(index + 1) * head_dim];
+        let mut scores: Vec<f32> = (0..visible).map(|at| dot(query, &k[slice(k, at)]) * scale).collect();
+        let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        scores.iter_mut().for_each(|score| *score = (*score - max).exp());
+        let sum = scores.iter().map(|score| f64::from(*score)).sum::<f64>();
+        let norm = (1.0 / sum) as f32;
+        for (at, score) in scores.iter().enumerate() {
+            let weight = score * norm;
+            for (out, value) in out.iter_mut().zip(&v[slice(v, at)]) {
+                *out += weight * value;
             }
-        });
+        }
+    });
     out
 }

@@ -50,13 +50,11 @@ pub(super) fn matmul(x: &[f32], w: &[f32], rows: usize, inner: usize, cols: usiz
 }
 
 fn vector(x: &[f32], w: &[f32], inner: usize, out: &mut [f32]) {
-    out.par_chunks_mut(CHUNK)
-        .zip(w.par_chunks(CHUNK * inner))
-        .for_each(|(out, w)| {
-            for (out, w) in out.iter_mut().zip(w.chunks_exact(inner)) {
-                *out = dot(x, w);
-            }
-        });
+    out.par_chunks_mut(CHUNK).zip(w.par_chunks(CHUNK * inner)).for_each(|(out, w)| {
+        for (out, w) in out.iter_mut().zip(w.chunks_exact(inner)) {
+            *out = dot(x, w);
+        }
+    });
 }
 
 /// Dot product with independent lanes, so that it vectorises and rounding errors stay small.
@@ -80,12 +78,8 @@ mod tests {
     #[test]
     fn both_paths_equal_the_definition() {
         for (rows, inner, cols) in [(1, 37, 5), (3, 16, 130), (4, 37, 5), (9, 70, 131)] {
-            let x: Vec<f32> = (0..rows * inner)
-                .map(|i| ((i * 7 % 23) as f32 - 11.0) / 8.0)
-                .collect();
-            let w: Vec<f32> = (0..cols * inner)
-                .map(|i| ((i * 5 % 19) as f32 - 9.0) / 8.0)
-                .collect();
+            let x: Vec<f32> = (0..rows * inner).map(|i| ((i * 7 % 23) as f32 - 11.0) / 8.0).collect();
+            let w: Vec<f32> = (0..cols * inner).map(|i| ((i * 5 % 19) as f32 - 9.0) / 8.0).collect();
             let out = matmul(&x, &w, rows, inner, cols);
             for row in 0..rows {
                 for col in 0..cols {

@@ -6,11 +6,7 @@
 /// Face convolution weight `[out, 3, patch, patch]`. Pixels beyond the last whole patch are dropped, as a
 /// convolution without padding does.
 pub fn patchify(pixels: &[f32], size: usize, patch: usize) -> Vec<f32> {
-    assert_eq!(
-        pixels.len(),
-        3 * size * size,
-        "a picture of 3 x {size} x {size} values"
-    );
+    assert_eq!(pixels.len(), 3 * size * size, "a picture of 3 x {size} x {size} values");
     assert!(patch > 0, "a patch has at least one pixel");
     let grid = size / patch;
     let mut rows = Vec::with_capacity(grid * grid * 3 * patch * patch);
@@ -36,9 +32,6 @@ mod tests {
         let pixels: Vec<f32> = (0..3 * 5 * 5).map(|v| v as f32).collect();
         let rows = patchify(&pixels, 5, 2);
         assert_eq!(rows.len(), 4 * 12);
-        assert_eq!(
-            &rows[12..24],
-            [2., 3., 7., 8., 27., 28., 32., 33., 52., 53., 57., 58.]
-        );
+        assert_eq!(&rows[12..24], [2., 3., 7., 8., 27., 28., 32., 33., 52., 53., 57., 58.]);
     }
 }

@@ -53,11 +53,7 @@ impl<'m> Session<'m> {
     /// becomes under quantised weights.
     pub fn with_weights(model: &'m Model, weights: Vec<Vec<f32>>) -> Self {
         let graph = &model.graph;
-        let fits = graph
-            .weights
-            .iter()
-            .map(|decl| decl.len())
-            .eq(weights.iter().map(Vec::len));
+        let fits = graph.weights.iter().map(|decl| decl.len()).eq(weights.iter().map(Vec::len));
         assert!(fits, "one value per element of every weight");
         let mut last_use = vec![None; graph.values.len()];
         let mut image_value = None;
@@ -69,15 +65,7 @@ impl<'m> Session<'m> {
                 image_value = Some(node.inputs[1]);
             }
         }
-        Self {
-            graph,
-            spec: &model.spec,
-            weights,
-            last_use,
-            image_value,
-            caches: HashMap::new(),
-            position: 0,
-        }
+        Self { graph, spec: &model.spec, weights, last_use, image_value, caches: HashMap::new(), position: 0 }
     }
 
     /// Positions in the KV cache.
@@ -110,14 +98,7 @@ impl<'m> Session<'m> {
                 "resize the picture to the model's image_size before patchify",
             ));
         }
-        Ok(self.run(
-            &Feed {
-                pixels,
-                ids: &[],
-                images: &[],
-            },
-            Some(target),
-        ))
+        Ok(self.run(&Feed { pixels, ids: &[], images: &[] }, Some(target)))
     }
 
     /// Starts a new sequence. `images` are results of [`Session::encode_image`] in the order of their
@@ -157,12 +138,7 @@ impl<'m> Session<'m> {
 
     fn check_prompt(&self, ids: &[u32], images: &[Vec<f32>]) -> Result<(), Diagnostic> {
         if ids.is_empty() {
-            return Err(Diagnostic::new(
-                "input_ids",
-                "at least one token",
-                "none",
-                "give a prompt",
-            ));
+            return Err(Diagnostic::new("input_ids", "at least one token", "none", "give a prompt"));
         }
         self.spec.check_placeholders(ids, images.len())?;
         let expected = self.spec.visual_tokens * self.spec.text.hidden;
@@ -188,14 +164,7 @@ impl<'m> Session<'m> {
                 "shorten the prompt or ask for fewer new tokens",
             ));
         }
-        let logits = self.run(
-            &Feed {
-                pixels: &[],
-                ids,
-                images,
-            },
-            None,
-        );
+        let logits = self.run(&Feed { pixels: &[], ids, images }, None);
         self.position = total;
         Ok(logits)
     }
@@ -209,9 +178,7 @@ impl<'m> Session<'m> {
         }
         for (id, node) in graph.iter() {
             let Some(output) = node.output else {
-                return values[node.inputs[0].index()]
-                    .take()
-                    .expect("invariant: logits are computed");
+                return values[node.inputs[0].index()].take().expect("invariant: logits are computed");
             };
             let is_text = graph.ty(output).rows == Rows::Prompt;
             if is_text == image_target.is_some() {
@@ -238,25 +205,10 @@ impl<'m> Session<'m> {
         values: &mut [Option<Vec<f32>>],
         feed: &Feed<'_>,
     ) -> Vec<f32> {
-        if let Op::Attention {
-            heads,
-            kv_heads,
-            head_dim,
-            causal,
-            scale,
-        } = node.op
-        {
-            let shape = AttentionShape {
-                heads,
-                kv_heads,
-                head_dim,
-                causal,
-                scale,
-            };
+        if let Op::Attention { heads, kv_heads, head_dim, causal, scale } = node.op {
+            let shape = AttentionShape { heads, kv_heads, head_dim, causal, scale };
             let [q, k, v] = [0, 1, 2].map(|index| {
-                values[node.inputs[index].index()]
-                    .as_deref()
-                    .expect("invariant: operands come first")
+                values[node.inputs[index].index()].as_deref().expect("invariant: operands come first")
             });
             if !causal {
                 return kernels::attention(&shape, q, k, v);
@@ -271,10 +223,7 @@ impl<'m> Session<'m> {
             return self.linear(node, x.expect("invariant: operands come first"), *w, *b);
         }
         let mut x = self.first_operand(id, node, values);
-        let second = node
-            .inputs
-            .get(1)
-            .and_then(|input| values[input.index()].as_deref());
+        let second = node.inputs.get(1).and_then(|input| values[input.index()].as_deref());
         let second = second.unwrap_or(&[]);
         let weight = |id: WeightId| self.weights[id.index()].as_slice();
         match &node.op {
@@ -282,16 +231,9 @@ impl<'m> Session<'m> {
             Op::Input(InputKind::TokenIds) => return Vec::new(),
             Op::PrependRow { w } => return [weight(*w), x.as_slice()].concat(),
             Op::AddPosition { w } => add_row(&mut x, weight(*w)),
-            Op::LayerNorm { w, b, eps } => {
-                kernels::layer_norm(&mut x, weight(*w), weight(*b), *eps)
-            }
+            Op::LayerNorm { w, b, eps } => kernels::layer_norm(&mut x, weight(*w), weight(*b), *eps),
             Op::RmsNorm { w, eps } => kernels::rms_norm(&mut x, weight(*w), *eps),
-            Op::Rope {
-                heads,
-                inv_freq,
-                attention_scaling,
-                ..
-            } => {
+            Op::Rope { heads, inv_freq, attention_scaling, .. } => {
                 kernels::rope(&mut x, *heads, inv_freq, *attention_scaling, self.position);
             }
             Op::Add => x.iter_mut().zip(second).for_each(|(x, y)| *x += y),
@@ -359,16 +301,10 @@ fn embed(table: &[f32], cols: usize, ids: &[u32], placeholder: Option<u32>) -> V
 }
 
 fn merge(x: &mut [f32], images: &[f32], cols: usize, ids: &[u32], placeholder: u32) {
-    let rows = x
-        .chunks_exact_mut(cols)
-        .zip(ids)
-        .filter(|(_, id)| **id == placeholder);
+    let rows = x.chunks_exact_mut(cols).zip(ids).filter(|(_, id)| **id == placeholder);
     let mut images = images.chunks_exact(cols);
     for (row, _) in rows {
         row.copy_from_slice(images.next().expect("invariant: placeholders were counted"));
     }
-    assert!(
-        images.next().is_none(),
-        "every visual token has a placeholder"
-    );
+    assert!(images.next().is_none(), "every visual token has a placeholder");
 }

@@ -54,41 +54,22 @@ pub struct Graph {
 
 impl Graph {
     /// Appends a node that defines a value of type `ty`.
-    pub fn push(
-        &mut self,
-        path: impl Into<String>,
-        op: Op,
-        inputs: &[ValueId],
-        ty: ValueType,
-    ) -> ValueId {
+    pub fn push(&mut self, path: impl Into<String>, op: Op, inputs: &[ValueId], ty: ValueType) -> ValueId {
         let output = ValueId::from_index(self.values.len());
         self.values.push(ty);
-        self.nodes.push(Node {
-            path: path.into(),
-            op,
-            inputs: inputs.to_vec(),
-            output: Some(output),
-        });
+        self.nodes.push(Node { path: path.into(), op, inputs: inputs.to_vec(), output: Some(output) });
         output
     }
 
     /// Appends the output node.
     pub fn push_output(&mut self, path: impl Into<String>, value: ValueId) {
-        self.nodes.push(Node {
-            path: path.into(),
-            op: Op::Output,
-            inputs: vec![value],
-            output: None,
-        });
+        self.nodes.push(Node { path: path.into(), op: Op::Output, inputs: vec![value], output: None });
     }
 
     /// Declares a weight.
     pub fn add_weight(&mut self, name: impl Into<String>, shape: &[usize]) -> WeightId {
         let id = WeightId::from_index(self.weights.len());
-        self.weights.push(WeightDecl {
-            name: name.into(),
-            shape: shape.to_vec(),
-        });
+        self.weights.push(WeightDecl { name: name.into(), shape: shape.to_vec() });
         id
     }
 
@@ -109,10 +90,7 @@ impl Graph {
 
     /// Nodes with their ids, in order.
     pub fn iter(&self) -> impl Iterator<Item = (NodeId, &Node)> {
-        self.nodes
-            .iter()
-            .enumerate()
-            .map(|(index, node)| (NodeId::from_index(index), node))
+        self.nodes.iter().enumerate().map(|(index, node)| (NodeId::from_index(index), node))
     }
 
     /// Number of parameters, a shared weight counted once.

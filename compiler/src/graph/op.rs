@@ -52,8 +52,7 @@ impl ActKind {
     }
 
     /// The `hidden_act` names that [`ActKind::from_hf`] knows, for messages.
-    pub const HF_NAMES: &'static str =
-        "gelu, gelu_pytorch_tanh, gelu_new, quick_gelu, silu, swish, relu";
+    pub const HF_NAMES: &'static str = "gelu, gelu_pytorch_tanh, gelu_new, quick_gelu, silu, swish, relu";
 }
 
 /// An operator. Inputs are listed in the order in which [`super::Node::inputs`] holds them.
@@ -177,10 +176,9 @@ impl Op {
         match self {
             Op::Linear { w, b } => std::iter::once(*w).chain(*b).collect(),
             Op::LayerNorm { w, b, .. } => vec![*w, *b],
-            Op::PrependRow { w }
-            | Op::AddPosition { w }
-            | Op::RmsNorm { w, .. }
-            | Op::Embedding { w } => vec![*w],
+            Op::PrependRow { w } | Op::AddPosition { w } | Op::RmsNorm { w, .. } | Op::Embedding { w } => {
+                vec![*w]
+            }
             _ => Vec::new(),
         }
     }

@@ -9,18 +9,10 @@ impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "graph {{")?;
         if let Some(image) = self.image {
-            writeln!(
-                f,
-                "  image patches={} visual_tokens={}",
-                image.patch_count, image.visual_token_count
-            )?;
+            writeln!(f, "  image patches={} visual_tokens={}", image.patch_count, image.visual_token_count)?;
         }
         for (index, weight) in self.weights.iter().enumerate() {
-            writeln!(
-                f,
-                "  @w{index} = weight {:?} {:?}",
-                weight.name, weight.shape
-            )?;
+            writeln!(f, "  @w{index} = weight {:?} {:?}", weight.name, weight.shape)?;
         }
         for (id, node) in self.iter() {
             write!(f, "  {id}: ")?;
@@ -51,24 +43,13 @@ fn describe(node: &Node) -> String {
     }
     let _ = match &node.op {
         Op::LayerNorm { eps, .. } | Op::RmsNorm { eps, .. } => write!(text, " eps={eps:e}"),
-        Op::Rope {
-            heads,
-            head_dim,
-            inv_freq,
-            attention_scaling,
-        } => write!(
+        Op::Rope { heads, head_dim, inv_freq, attention_scaling } => write!(
             text,
             " heads={heads} head_dim={head_dim} inv_freq=[{}..{}] scaling={attention_scaling}",
             inv_freq.first().copied().unwrap_or(f32::NAN),
             inv_freq.last().copied().unwrap_or(f32::NAN),
         ),
-        Op::Attention {
-            heads,
-            kv_heads,
-            head_dim,
-            causal,
-            scale,
-        } => write!(
+        Op::Attention { heads, kv_heads, head_dim, causal, scale } => write!(
             text,
             " heads={heads} kv_heads={kv_heads} head_dim={head_dim} causal={causal} scale={scale}"
         ),

@@ -111,8 +111,7 @@ impl ModelSpec {
     pub fn check_placeholders(&self, ids: &[u32], image_count: usize) -> Result<(), Diagnostic> {
         let is_placeholder = |id: &&u32| Some(**id) == self.image_token_id;
         let found = ids.iter().filter(is_placeholder).count();
-        if found == image_count * self.visual_tokens && (image_count == 0 || self.vision.is_some())
-        {
+        if found == image_count * self.visual_tokens && (image_count == 0 || self.vision.is_some()) {
             return Ok(());
         }
         Err(Diagnostic::new(
@@ -120,8 +119,7 @@ impl ModelSpec {
             format!(
                 "{} image placeholders (id {}): {image_count} pictures of {} visual tokens",
                 image_count * self.visual_tokens,
-                self.image_token_id
-                    .map_or("none".to_string(), |id| id.to_string()),
+                self.image_token_id.map_or("none".to_string(), |id| id.to_string()),
                 self.visual_tokens
             ),
             format!("{found} placeholders"),

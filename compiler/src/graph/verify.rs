@@ -33,11 +33,8 @@ impl fmt::Display for GraphError {
 impl Graph {
     /// All violations of the graph's invariants; empty for a good graph.
     pub fn verify(&self) -> Vec<GraphError> {
-        let mut verifier = Verifier {
-            graph: self,
-            defined: vec![false; self.values.len()],
-            errors: Vec::new(),
-        };
+        let mut verifier =
+            Verifier { graph: self, defined: vec![false; self.values.len()], errors: Vec::new() };
         for (id, node) in self.iter() {
             verifier.node(id, node);
         }
@@ -68,12 +65,11 @@ impl Verifier<'_> {
                 Some(slot) => *slot = true,
             },
         }
-        self.errors
-            .extend(faults.into_iter().map(|message| GraphError {
-                node: Some(id),
-                path: node.path.clone(),
-                message,
-            }));
+        self.errors.extend(faults.into_iter().map(|message| GraphError {
+            node: Some(id),
+            path: node.path.clone(),
+            message,
+        }));
     }
 
     /// Operand types, or `None` when they can't be trusted.
@@ -99,18 +95,10 @@ impl Verifier<'_> {
                 faults.push(format!("{weight} does not exist"));
             }
         }
-        if node
-            .output
-            .is_some_and(|v| v.index() >= self.graph.values.len())
-        {
+        if node.output.is_some_and(|v| v.index() >= self.graph.values.len()) {
             return None;
         }
-        (faults.len() == before).then(|| {
-            node.inputs
-                .iter()
-                .map(|v: &ValueId| self.graph.ty(*v))
-                .collect()
-        })
+        (faults.len() == before).then(|| node.inputs.iter().map(|v: &ValueId| self.graph.ty(*v)).collect())
     }
 
     fn shapes(&self, node: &Node, inputs: &[ValueType], faults: &mut Vec<String>) {
@@ -163,12 +151,7 @@ impl Verifier<'_> {
                 self.weight(*w, &[first.cols], faults);
                 epsilon(*eps, faults);
             }
-            Op::Rope {
-                heads,
-                head_dim,
-                inv_freq,
-                attention_scaling,
-            } => {
+            Op::Rope { heads, head_dim, inv_freq, attention_scaling } => {
                 expect("input", ValueType::new(first.rows, heads * head_dim), first);
                 expect("output", first, output);
                 if head_dim % 2 != 0 || inv_freq.len() != head_dim / 2 {
@@ -182,13 +165,7 @@ impl Verifier<'_> {
                     faults.push("rotary constants must be finite".into());
                 }
             }
-            Op::Attention {
-                heads,
-                kv_heads,
-                head_dim,
-                scale,
-                ..
-            } => {
+            Op::Attention { heads, kv_heads, head_dim, scale, .. } => {
                 let query = ValueType::new(first.rows, heads * head_dim);
                 let key = ValueType::new(first.rows, kv_heads * head_dim);
                 expect("query", query, inputs[0]);
@@ -235,10 +212,7 @@ impl Verifier<'_> {
     fn weight(&self, id: WeightId, expected: &[usize], faults: &mut Vec<String>) {
         let decl = self.graph.weight(id);
         if decl.shape != expected {
-            faults.push(format!(
-                "{id} ({}): expected shape {expected:?}, got {:?}",
-                decl.name, decl.shape
-            ));
+            faults.push(format!("{id} ({}): expected shape {expected:?}, got {:?}", decl.name, decl.shape));
         }
     }
 
@@ -256,25 +230,19 @@ impl Verifier<'_> {
         }
         for (index, defined) in self.defined.iter().enumerate() {
             if !defined {
-                faults.push(format!(
-                    "{} has no defining node",
-                    ValueId::from_index(index)
-                ));
+                faults.push(format!("{} has no defining node", ValueId::from_index(index)));
             }
         }
-        self.errors
-            .extend(faults.into_iter().map(|message| GraphError {
-                node: None,
-                path: String::new(),
-                message,
-            }));
+        self.errors.extend(faults.into_iter().map(|message| GraphError {
+            node: None,
+            path: String::new(),
+            message,
+        }));
     }
 }
 
 fn epsilon(eps: f32, faults: &mut Vec<String>) {
     if !(eps.is_finite() && eps >= 0.0) {
-        faults.push(format!(
-            "epsilon must be finite and not negative, got {eps}"
-        ));
+        faults.push(format!("epsilon must be finite and not negative, got {eps}"));
     }
 }

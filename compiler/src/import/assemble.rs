@@ -26,14 +26,10 @@ pub(super) fn model(blocks: &mut Blocks<'_>, config: &Config) {
 /// `[patches, 3*p*p] -> [image, hidden]`.
 fn vision_tower(blocks: &mut Blocks<'_>, config: &Config, vision: &VisionConfig) -> ValueId {
     let spec = &vision.spec;
-    let root = blocks
-        .spelling(config.layout.vision, "embeddings.patch_embedding.weight")
-        .to_string();
+    let root = blocks.spelling(config.layout.vision, "embeddings.patch_embedding.weight").to_string();
     let patches = Rows::Patches { with_class: false };
     let pixels_ty = ValueType::new(patches, 3 * spec.patch * spec.patch);
-    let pixels = blocks
-        .graph
-        .push("pixel_values", Op::Input(InputKind::Pixels), &[], pixels_ty);
+    let pixels = blocks.graph.push("pixel_values", Op::Input(InputKind::Pixels), &[], pixels_ty);
     let embeddings = format!("{root}embeddings");
     let path = format!("{embeddings}.patch_embedding");
     let mut x = blocks.linear(&path, pixels, spec.hidden, vision.family.conv_bias);
@@ -53,9 +49,7 @@ fn vision_tower(blocks: &mut Blocks<'_>, config: &Config, vision: &VisionConfig)
         x = vision_layer(blocks, &format!("{root}encoder.layers.{layer}"), vision, x);
     }
     let ty = ValueType::new(Rows::Image, spec.hidden);
-    let op = Op::SkipRows {
-        count: vision.skip_rows,
-    };
+    let op = Op::SkipRows { count: vision.skip_rows };
     blocks.graph.push("vision_feature_select", op, &[x], ty)
 }
 
@@ -67,12 +61,8 @@ fn vision_layer(blocks: &mut Blocks<'_>, path: &str, vision: &VisionConfig, x: V
         blocks.linear(&format!("{attn}.{name}"), x, spec.hidden, true)
     };
     let qkv = ["q_proj", "k_proj", "v_proj"].map(|name| project(blocks, name, h));
-    let shape = AttentionShape {
-        heads: spec.heads,
-        kv_heads: spec.heads,
-        head_dim: spec.head_dim,
-        causal: false,
-    };
+    let shape =
+        AttentionShape { heads: spec.heads, kv_heads: spec.heads, head_dim: spec.head_dim, causal: false };
     let h = blocks.attention(&attn, &shape, qkv);
     let h = project(blocks, "out_proj", h);
     let x = blocks.add(&attn, x, h);
@@ -84,12 +74,7 @@ fn vision_layer(blocks: &mut Blocks<'_>, path: &str, vision: &VisionConfig, x: V
 }
 
 /// `[image, vision hidden] -> [image, text hidden]`.
-fn projector(
-    blocks: &mut Blocks<'_>,
-    config: &Config,
-    vision: &VisionConfig,
-    x: ValueId,
-) -> ValueId {
+fn projector(blocks: &mut Blocks<'_>, config: &Config, vision: &VisionConfig, x: ValueId) -> ValueId {
     let root = blocks.spelling(config.layout.projector, "linear_1.weight");
     let hidden = config.text.spec.hidden;
     let bias = vision.projector_bias;
@@ -104,15 +89,11 @@ fn language_model(blocks: &mut Blocks<'_>, config: &Config, merge: Option<(Value
     let spec = &text.spec;
     let root = blocks.spelling(config.layout.text, "embed_tokens.weight");
     let ids_ty = ValueType::new(Rows::Prompt, 1);
-    let ids = blocks
-        .graph
-        .push("input_ids", Op::Input(InputKind::TokenIds), &[], ids_ty);
+    let ids = blocks.graph.push("input_ids", Op::Input(InputKind::TokenIds), &[], ids_ty);
     let path = format!("{root}embed_tokens");
     let table = blocks.weight(format!("{path}.weight"), &[spec.vocab, spec.hidden]);
     let ty = ValueType::new(Rows::Prompt, spec.hidden);
-    let mut x = blocks
-        .graph
-        .push(path, Op::Embedding { w: table }, &[ids], ty);
+    let mut x = blocks.graph.push(path, Op::Embedding { w: table }, &[ids], ty);
     if let Some((image, placeholder)) = merge {
         let op = Op::MergeImageRows { placeholder };
         x = blocks.same("merge_image_features", op, &[x, image]);
@@ -125,9 +106,7 @@ fn language_model(blocks: &mut Blocks<'_>, config: &Config, merge: Option<(Value
     let logits = if spec.tied_embeddings {
         let ty = ValueType::new(Rows::Prompt, spec.vocab);
         let path = head.trim_end_matches('.');
-        blocks
-            .graph
-            .push(path, Op::Linear { w: table, b: None }, &[x], ty)
+        blocks.graph.push(path, Op::Linear { w: table, b: None }, &[x], ty)
     } else {
         blocks.linear(head.trim_end_matches('.'), x, spec.vocab, false)
     };
@@ -150,30 +129,16 @@ fn decoder_layer(blocks: &mut Blocks<'_>, path: &str, text: &TextConfig, x: Valu
     };
     let q = blocks.same(&format!("{attn}.q_rope"), rope(spec.heads), &[q]);
     let k = blocks.same(&format!("{attn}.k_rope"), rope(spec.kv_heads), &[k]);
-    let shape = AttentionShape {
-        heads: spec.heads,
-        kv_heads: spec.kv_heads,
-        head_dim: spec.head_dim,
-        causal: true,
-    };
+    let shape =
+        AttentionShape { heads: spec.heads, kv_heads: spec.kv_heads, head_dim: spec.head_dim, causal: true };
     let h = blocks.attention(&attn, &shape, [q, k, v]);
     let h = blocks.linear(&format!("{attn}.o_proj"), h, spec.hidden, text.output_bias);
     let x = blocks.add(&attn, x, h);
     let h = blocks.rms_norm(&format!("{path}.post_attention_layernorm"), x, spec.eps);
     let mlp = format!("{path}.mlp");
-    let gate = blocks.linear(
-        &format!("{mlp}.gate_proj"),
-        h,
-        spec.intermediate,
-        text.mlp_bias,
-    );
+    let gate = blocks.linear(&format!("{mlp}.gate_proj"), h, spec.intermediate, text.mlp_bias);
     let gate = blocks.act(&format!("{mlp}.act_fn"), text.activation, gate);
-    let up = blocks.linear(
-        &format!("{mlp}.up_proj"),
-        h,
-        spec.intermediate,
-        text.mlp_bias,
-    );
+    let up = blocks.linear(&format!("{mlp}.up_proj"), h, spec.intermediate, text.mlp_bias);
     let h = blocks.same(&mlp, Op::Mul, &[gate, up]);
     let h = blocks.linear(&format!("{mlp}.down_proj"), h, spec.hidden, text.mlp_bias);
     blocks.add(&mlp, x, h)

@@ -19,28 +19,15 @@ pub(super) struct AttentionShape {
 
 impl<'a> Blocks<'a> {
     pub(super) fn new(checkpoint: Option<&'a Checkpoint>) -> Self {
-        Self {
-            graph: Graph::default(),
-            checkpoint,
-        }
+        Self { graph: Graph::default(), checkpoint }
     }
 
     /// The first spelling under which the checkpoint holds `anchor`; the current one if none does.
-    pub(super) fn spelling(
-        &self,
-        candidates: &'static [&'static str],
-        anchor: &str,
-    ) -> &'static str {
+    pub(super) fn spelling(&self, candidates: &'static [&'static str], anchor: &str) -> &'static str {
         let holds = |prefix: &&&str| {
-            self.checkpoint
-                .is_some_and(|c| c.tensors.contains_key(&format!("{prefix}{anchor}")))
+            self.checkpoint.is_some_and(|c| c.tensors.contains_key(&format!("{prefix}{anchor}")))
         };
-        candidates
-            .iter()
-            .find(holds)
-            .or(candidates.first())
-            .copied()
-            .unwrap_or("")
+        candidates.iter().find(holds).or(candidates.first()).copied().unwrap_or("")
     }
 
     pub(super) fn cols(&self, x: ValueId) -> usize {
@@ -55,12 +42,7 @@ impl<'a> Blocks<'a> {
         let input = self.graph.ty(x);
         let w = self.weight(format!("{path}.weight"), &[out, input.cols]);
         let b = bias.then(|| self.weight(format!("{path}.bias"), &[out]));
-        self.graph.push(
-            path,
-            Op::Linear { w, b },
-            &[x],
-            ValueType::new(input.rows, out),
-        )
+        self.graph.push(path, Op::Linear { w, b }, &[x], ValueType::new(input.rows, out))
     }
 
     /// A node whose output has its first input's type.
@@ -88,20 +70,9 @@ impl<'a> Blocks<'a> {
         shape: &AttentionShape,
         [q, k, v]: [ValueId; 3],
     ) -> ValueId {
-        let &AttentionShape {
-            heads,
-            kv_heads,
-            head_dim,
-            causal,
-        } = shape;
+        let &AttentionShape { heads, kv_heads, head_dim, causal } = shape;
         let scale = (head_dim as f64).powf(-0.5) as f32;
-        let op = Op::Attention {
-            heads,
-            kv_heads,
-            head_dim,
-            causal,
-            scale,
-        };
+        let op = Op::Attention { heads, kv_heads, head_dim, causal, scale };
         self.same(path, op, &[q, k, v])
     }
 

@@ -31,31 +31,17 @@ impl TensorFile {
         };
         let file = File::open(path)
             .map_err(|e| fault(e.to_string(), "check the path and the file's permissions"))?;
-        let is_file = file
-            .metadata()
-            .map(|m| m.is_file() && m.len() > 0)
-            .unwrap_or(false);
+        let is_file = file.metadata().map(|m| m.is_file() && m.len() > 0).unwrap_or(false);
         if !is_file {
-            return Err(fault(
-                "an empty file, or not a file".into(),
-                "download the file again",
-            ));
+            return Err(fault("an empty file, or not a file".into(), "download the file again"));
         }
         // SAFETY: the mapping is read-only. As with every mapped file, another process must not
         // truncate it while it is in use; checkpoints are written once.
         #[allow(unsafe_code, reason = "weights are mapped, not read")]
-        let bytes = unsafe { Mmap::map(&file) }.map_err(|e| {
-            fault(
-                e.to_string(),
-                "check that the file is on a mappable file system",
-            )
-        })?;
-        let entries =
-            header::parse(&bytes).map_err(|got| fault(got, "download or save the file again"))?;
-        Ok(Self {
-            bytes: Arc::new(bytes),
-            entries,
-        })
+        let bytes = unsafe { Mmap::map(&file) }
+            .map_err(|e| fault(e.to_string(), "check that the file is on a mappable file system"))?;
+        let entries = header::parse(&bytes).map_err(|got| fault(got, "download or save the file again"))?;
+        Ok(Self { bytes: Arc::new(bytes), entries })
     }
 }
 
@@ -116,12 +102,7 @@ impl Checkpoint {
             .map_err(|e| e.to_string())
             .and_then(|text| serde_json::from_slice(&text).map_err(|e| e.to_string()))
             .map_err(|got| {
-                Diagnostic::new(
-                    INDEX,
-                    "{\"weight_map\": {tensor: file}}",
-                    got,
-                    "save the model again",
-                )
+                Diagnostic::new(INDEX, "{\"weight_map\": {tensor: file}}", got, "save the model again")
             })?;
         let mut diagnostics = Diagnostics::new();
         let mut checkpoint = Self::default();
@@ -150,13 +131,7 @@ impl Checkpoint {
         diagnostics.into_result(checkpoint)
     }
 
-    fn add_shard(
-        &mut self,
-        file: TensorFile,
-        shard: &str,
-        index: &Index,
-        diagnostics: &mut Diagnostics,
-    ) {
+    fn add_shard(&mut self, file: TensorFile, shard: &str, index: &Index, diagnostics: &mut Diagnostics) {
         for entry in &file.entries {
             if index.weight_map.get(&entry.name).map(String::as_str) != Some(shard) {
                 diagnostics.push(Diagnostic::new(
@@ -172,10 +147,7 @@ impl Checkpoint {
 
     fn add(&mut self, file: TensorFile) {
         for entry in file.entries {
-            let tensor = TensorRef {
-                bytes: Arc::clone(&file.bytes),
-                entry,
-            };
+            let tensor = TensorRef { bytes: Arc::clone(&file.bytes), entry };
             self.tensors.insert(tensor.entry.name.clone(), tensor);
         }
     }
@@ -197,8 +169,5 @@ fn open_shard(dir: &Path, shard: &str) -> Result<TensorFile, Diagnostic> {
 
 /// The last part of a path, for messages.
 fn display_name(path: &Path) -> String {
-    path.file_name().map_or_else(
-        || path.display().to_string(),
-        |n| n.to_string_lossy().into_owned(),
-    )
+    path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
 }

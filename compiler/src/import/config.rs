@@ -51,10 +51,7 @@ pub(super) fn read(dir: &Path, options: &ImportOptions) -> Result<Config, Diagno
 }
 
 fn read_object(path: &Path) -> Result<Map<String, Value>, Diagnostic> {
-    let name = path
-        .file_name()
-        .map(|n| n.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     std::fs::read(path)
         .map_err(|e| e.to_string())
         .and_then(|text| serde_json::from_slice(&text).map_err(|e| e.to_string()))
@@ -68,16 +65,10 @@ fn read_object(path: &Path) -> Result<Map<String, Value>, Diagnostic> {
 /// and then read by resemblance, so that their unsupported parts are listed, too.
 fn architecture(top: &Map<String, Value>, faults: &mut Diagnostics) -> (String, bool) {
     let mut fields = Fields::new("", top, faults);
-    let listed = fields
-        .get("architectures")
-        .and_then(|list| list.get(0))
-        .and_then(Value::as_str);
+    let listed = fields.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
     let model_type = fields.text("model_type");
     let known: Vec<(&str, &str)> = std::iter::once((LLAVA.architecture, LLAVA.model_type))
-        .chain(
-            TEXT.iter()
-                .map(|family| (family.architecture, family.model_type)),
-        )
+        .chain(TEXT.iter().map(|family| (family.architecture, family.model_type)))
         .collect();
     let by_name = |name: &str| known.iter().find(|row| row.0 == name);
     let by_type = |name: &str| known.iter().find(|row| row.1 == name);
@@ -88,9 +79,7 @@ fn architecture(top: &Map<String, Value>, faults: &mut Diagnostics) -> (String, 
     };
     let resembles_llava = top.contains_key("text_config") || top.contains_key("vision_config");
     let Some(row) = row else {
-        let got = listed
-            .or(model_type)
-            .unwrap_or("neither architectures nor model_type");
+        let got = listed.or(model_type).unwrap_or("neither architectures nor model_type");
         let help = "this model family is not supported; further faults below are of its parts";
         fields.fault("architectures", supported_architectures(), got, help);
         return (got.to_string(), resembles_llava);
@@ -108,12 +97,7 @@ fn llava(top: &Map<String, Value>, options: &ImportOptions, faults: &mut Diagnos
     let mut part = |key: &str| {
         let object = fields.object(key);
         if object.is_none() {
-            fields.fault(
-                key,
-                "an object with the part's configuration",
-                "none",
-                FIX_CONFIG,
-            );
+            fields.fault(key, "an object with the part's configuration", "none", FIX_CONFIG);
         }
         object
     };
@@ -147,12 +131,7 @@ fn image_token(fields: &mut Fields<'_, '_>) -> u32 {
     }
     if let [(first, a), (second, b)] = found[..] {
         if a != b {
-            fields.fault(
-                second,
-                format!("{a}, as {first}"),
-                b.to_string(),
-                FIX_CONFIG,
-            );
+            fields.fault(second, format!("{a}, as {first}"), b.to_string(), FIX_CONFIG);
         }
     }
     found.first().map_or(32_000, |(_, id)| *id)
@@ -162,10 +141,7 @@ fn image_token(fields: &mut Fields<'_, '_>) -> u32 {
 fn unsupported_keys(top: &Map<String, Value>, faults: &mut Diagnostics) {
     let mut fields = Fields::new("", top, faults);
     if let Some(quantization) = fields.get("quantization_config") {
-        let method = quantization
-            .get("quant_method")
-            .and_then(Value::as_str)
-            .unwrap_or("present");
+        let method = quantization.get("quant_method").and_then(Value::as_str).unwrap_or("present");
         let help = "use the unquantised checkpoint; the compiler quantises it (--weights)";
         fields.fault("quantization_config", "no such key", method, help);
     }
@@ -180,11 +156,7 @@ fn special_tokens(
 ) -> Config {
     let text = top.get("text_config").and_then(Value::as_object);
     let text = text.map(|text| ("text_config", text));
-    let sources = [
-        Some(("generation_config", generation)),
-        Some(("", top)),
-        text,
-    ];
+    let sources = [Some(("generation_config", generation)), Some(("", top)), text];
     let mut find = |key: &str| {
         sources
             .iter()

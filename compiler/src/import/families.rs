@@ -141,11 +141,7 @@ pub(super) struct Layout {
 pub(super) const LLAVA: Layout = Layout {
     architecture: "LlavaForConditionalGeneration",
     model_type: "llava",
-    text: &[
-        "language_model.model.",
-        "model.language_model.",
-        "language_model.",
-    ],
+    text: &["language_model.model.", "model.language_model.", "language_model."],
     head: &["language_model.lm_head.", "lm_head."],
     vision: &[
         "vision_tower.vision_model.",
@@ -168,9 +164,8 @@ pub(super) const TEXT_ONLY: Layout = Layout {
 
 /// Names of the supported architectures, for messages.
 pub(super) fn supported_architectures() -> String {
-    let names: Vec<&str> = std::iter::once(LLAVA.architecture)
-        .chain(TEXT.iter().map(|family| family.architecture))
-        .collect();
+    let names: Vec<&str> =
+        std::iter::once(LLAVA.architecture).chain(TEXT.iter().map(|family| family.architecture)).collect();
     names.join(", ")
 }
 

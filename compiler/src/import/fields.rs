@@ -13,11 +13,7 @@ pub(super) struct Fields<'m, 'f> {
 
 impl<'m, 'f> Fields<'m, 'f> {
     /// `path` is the object's key path, empty for the file's top level.
-    pub(super) fn new(
-        path: &'f str,
-        map: &'m Map<String, Value>,
-        faults: &'f mut Diagnostics,
-    ) -> Self {
+    pub(super) fn new(path: &'f str, map: &'m Map<String, Value>, faults: &'f mut Diagnostics) -> Self {
         Self { path, map, faults }
     }
 
@@ -63,12 +59,7 @@ impl<'m, 'f> Fields<'m, 'f> {
         if let Some(size) = size.filter(|size| (1..=max).contains(size)) {
             return Some(size);
         }
-        self.fault(
-            key,
-            format!("a whole number from 1 to {max}"),
-            value.to_string(),
-            FIX_CONFIG,
-        );
+        self.fault(key, format!("a whole number from 1 to {max}"), value.to_string(), FIX_CONFIG);
         None
     }
 
@@ -133,12 +124,7 @@ impl<'m, 'f> Fields<'m, 'f> {
             one => id(one).map(|id| vec![id]),
         };
         if ids.is_none() {
-            self.fault(
-                key,
-                "a token id or a list of them",
-                value.to_string(),
-                FIX_CONFIG,
-            );
+            self.fault(key, "a token id or a list of them", value.to_string(), FIX_CONFIG);
         }
         ids
     }

@@ -121,10 +121,7 @@ impl<'de> Deserialize<'de> for RawHeader {
 /// Parses and validates the header of a whole file. The error is one sentence without the file name.
 pub fn parse(file: &[u8]) -> Result<Vec<TensorEntry>, String> {
     let Some((length, rest)) = file.split_first_chunk::<8>() else {
-        return Err(format!(
-            "the file has {} bytes, too few for a header",
-            file.len()
-        ));
+        return Err(format!("the file has {} bytes, too few for a header", file.len()));
     };
     let length = u64::from_le_bytes(*length);
     if length > HEADER_BYTES_MAX || length > rest.len() as u64 {
@@ -134,8 +131,7 @@ pub fn parse(file: &[u8]) -> Result<Vec<TensorEntry>, String> {
         ));
     }
     let (json, data) = rest.split_at(length as usize);
-    let raw: RawHeader =
-        serde_json::from_slice(json).map_err(|e| format!("the header is not valid: {e}"))?;
+    let raw: RawHeader = serde_json::from_slice(json).map_err(|e| format!("the header is not valid: {e}"))?;
     let base = file.len() - data.len();
     let mut entries = Vec::with_capacity(raw.0.len());
     for (name, entry) in raw.0 {
@@ -146,12 +142,7 @@ pub fn parse(file: &[u8]) -> Result<Vec<TensorEntry>, String> {
     Ok(entries)
 }
 
-fn check_entry(
-    name: String,
-    raw: RawEntry,
-    base: usize,
-    data_bytes: u64,
-) -> Result<TensorEntry, String> {
+fn check_entry(name: String, raw: RawEntry, base: usize, data_bytes: u64) -> Result<TensorEntry, String> {
     let (begin, end) = raw.data_offsets;
     if begin > end || end > data_bytes {
         return Err(format!(
@@ -159,16 +150,9 @@ fn check_entry(
              the file is truncated or damaged"
         ));
     }
-    let size = element_size(&raw.dtype).ok_or_else(|| {
-        format!(
-            "tensor {name:?} has the unknown element type {:?}",
-            raw.dtype
-        )
-    })?;
-    let bytes = raw
-        .shape
-        .iter()
-        .try_fold(size, |bytes, &dim| bytes.checked_mul(dim));
+    let size = element_size(&raw.dtype)
+        .ok_or_else(|| format!("tensor {name:?} has the unknown element type {:?}", raw.dtype))?;
+    let bytes = raw.shape.iter().try_fold(size, |bytes, &dim| bytes.checked_mul(dim));
     if bytes != Some(end - begin) {
         return Err(format!(
             "tensor {name:?} of shape {:?} and type {} does not fill its {} bytes",
@@ -177,11 +161,7 @@ fn check_entry(
             end - begin
         ));
     }
-    let shape = raw
-        .shape
-        .iter()
-        .map(|&dim| usize::try_from(dim))
-        .collect::<Result<Vec<_>, _>>();
+    let shape = raw.shape.iter().map(|&dim| usize::try_from(dim)).collect::<Result<Vec<_>, _>>();
     let shape = shape.map_err(|_| format!("tensor {name:?} is too large for this machine"))?;
     Ok(TensorEntry {
         dtype: Dtype::parse(&raw.dtype),
@@ -199,24 +179,13 @@ fn check_tiling(entries: &[TensorEntry], base: usize, file_bytes: usize) -> Resu
     let mut next = base;
     for entry in order {
         if entry.begin != next {
-            let what = if entry.begin < next {
-                "overlaps another tensor"
-            } else {
-                "leaves a gap"
-            };
-            return Err(format!(
-                "tensor {:?} {what} at data byte {}",
-                entry.name,
-                entry.begin - base
-            ));
+            let what = if entry.begin < next { "overlaps another tensor" } else { "leaves a gap" };
+            return Err(format!("tensor {:?} {what} at data byte {}", entry.name, entry.begin - base));
         }
         next = entry.end;
     }
     if next != file_bytes {
-        return Err(format!(
-            "{} bytes at the end belong to no tensor",
-            file_bytes - next
-        ));
+        return Err(format!("{} bytes at the end belong to no tensor", file_bytes - next));
     }
     Ok(())
 }

@@ -72,16 +72,8 @@ pub fn import(dir: &Path, options: &ImportOptions) -> Result<Model, Diagnostics>
         }
     };
     let faults = graph.verify();
-    assert!(
-        faults.is_empty(),
-        "the importer built a bad graph: {}",
-        faults[0]
-    );
-    Ok(Model {
-        graph,
-        spec,
-        weights,
-    })
+    assert!(faults.is_empty(), "the importer built a bad graph: {}", faults[0]);
+    Ok(Model { graph, spec, weights })
 }
 
 fn spec(config: &config::Config) -> ModelSpec {
@@ -90,10 +82,7 @@ fn spec(config: &config::Config) -> ModelSpec {
         vision: config.vision.as_ref().map(|vision| vision.spec.clone()),
         text: config.text.spec.clone(),
         image_token_id: config.image_token_id,
-        visual_tokens: config
-            .vision
-            .as_ref()
-            .map_or(0, |vision| vision.visual_tokens),
+        visual_tokens: config.vision.as_ref().map_or(0, |vision| vision.visual_tokens),
         bos_ids: config.bos_ids.clone(),
         eos_ids: config.eos_ids.clone(),
     }
@@ -101,22 +90,17 @@ fn spec(config: &config::Config) -> ModelSpec {
 
 /// A tied model may still carry its output layer, if it equals the embedding table.
 fn check_tied_head(graph: &Graph, checkpoint: &Checkpoint, tied: bool) -> Result<(), Diagnostics> {
-    let table = graph
-        .weights
-        .iter()
-        .find(|decl| decl.name.ends_with("embed_tokens.weight"));
+    let table = graph.weights.iter().find(|decl| decl.name.ends_with("embed_tokens.weight"));
     let table = table.and_then(|decl| checkpoint.tensors.get(&decl.name));
     let head = checkpoint.tensors.iter().find(|(name, _)| is_head(name));
     match (table, head) {
-        (Some(table), Some((name, head))) if tied && table.data() != head.data() => {
-            Err(Diagnostic::new(
-                name,
-                "the embedding table, as tie_word_embeddings is true",
-                "other values",
-                "set tie_word_embeddings to false in config.json if the output layer is meant to differ",
-            )
-            .into())
-        }
+        (Some(table), Some((name, head))) if tied && table.data() != head.data() => Err(Diagnostic::new(
+            name,
+            "the embedding table, as tie_word_embeddings is true",
+            "other values",
+            "set tie_word_embeddings to false in config.json if the output layer is meant to differ",
+        )
+        .into()),
         _ => Ok(()),
     }
 }
@@ -139,8 +123,6 @@ fn is_harmless(name: &str, spec: &ModelSpec) -> bool {
         .split_once(".encoder.layers.")
         .and_then(|(_, rest)| rest.split('.').next()?.parse::<usize>().ok())
         .is_some_and(|layer| layer >= vision.layers_used && layer < vision.layers_total);
-    let own_head = ["vision_tower.head.", "vision_model.head."]
-        .iter()
-        .any(|part| name.contains(part));
+    let own_head = ["vision_tower.head.", "vision_model.head."].iter().any(|part| name.contains(part));
     beyond || own_head || name.contains(".post_layernorm.")
 }

@@ -40,12 +40,7 @@ pub(super) fn read(
     let head_dim = head_dim(&mut fields, hidden, heads);
     if !heads.is_multiple_of(kv_heads) {
         let expected = format!("a divisor of num_attention_heads ({heads})");
-        fields.fault(
-            "num_key_value_heads",
-            expected,
-            kv_heads.to_string(),
-            FIX_CONFIG,
-        );
+        fields.fault("num_key_value_heads", expected, kv_heads.to_string(), FIX_CONFIG);
     }
     let max_position = fields.size("max_position_embeddings", family.max_position, POSITION_MAX);
     let context = context_max.map_or(max_position, |limit| limit.min(max_position));
@@ -75,51 +70,28 @@ pub(super) fn read(
     let mlp_bias = bias(&mut fields, family.mlp_bias);
     let activation = activation(&mut fields, "hidden_act", "silu");
     let rope = rope::read(path, map, head_dim, faults);
-    let spec = TextSpec {
-        rope_theta: rope.theta,
-        ..spec
-    };
-    TextConfig {
-        spec,
-        qkv_bias,
-        output_bias,
-        mlp_bias,
-        activation,
-        rope,
-    }
+    let spec = TextSpec { rope_theta: rope.theta, ..spec };
+    TextConfig { spec, qkv_bias, output_bias, mlp_bias, activation, rope }
 }
 
 fn family(fields: &mut Fields<'_, '_>) -> &'static TextFamily {
     let name = fields.text("model_type").unwrap_or("llama");
-    TEXT.iter()
-        .find(|family| family.model_type == name)
-        .unwrap_or_else(|| {
-            let supported = join(TEXT, |family| family.model_type);
-            fields.fault(
-                "model_type",
-                supported,
-                name,
-                "use a supported language model",
-            );
-            &TEXT[0]
-        })
+    TEXT.iter().find(|family| family.model_type == name).unwrap_or_else(|| {
+        let supported = join(TEXT, |family| family.model_type);
+        fields.fault("model_type", supported, name, "use a supported language model");
+        &TEXT[0]
+    })
 }
 
 fn head_dim(fields: &mut Fields<'_, '_>, hidden: usize, heads: usize) -> usize {
     let explicit = fields.optional_size("head_dim", 4096);
     if explicit.is_none() && !hidden.is_multiple_of(heads) {
-        let expected =
-            format!("a multiple of num_attention_heads ({heads}), or an explicit head_dim");
+        let expected = format!("a multiple of num_attention_heads ({heads}), or an explicit head_dim");
         fields.fault("hidden_size", expected, hidden.to_string(), FIX_CONFIG);
     }
     let head_dim = explicit.unwrap_or((hidden / heads).max(1));
     if !head_dim.is_multiple_of(2) {
-        fields.fault(
-            "head_dim",
-            "an even number",
-            head_dim.to_string(),
-            FIX_CONFIG,
-        );
+        fields.fault("head_dim", "an even number", head_dim.to_string(), FIX_CONFIG);
     }
     head_dim
 }
@@ -147,8 +119,7 @@ fn window(fields: &mut Fields<'_, '_>, family: &TextFamily, context: usize) {
 
 /// Windows are checked by their size; other kinds of layers are not attention as built here.
 fn layer_types(fields: &mut Fields<'_, '_>) {
-    let known =
-        |kind: &Value| matches!(kind.as_str(), Some("full_attention" | "sliding_attention"));
+    let known = |kind: &Value| matches!(kind.as_str(), Some("full_attention" | "sliding_attention"));
     let list = fields.get("layer_types").and_then(Value::as_array);
     if let Some(other) = list.and_then(|list| list.iter().find(|kind| !known(kind))) {
         let help = "use a model whose layers all have softmax attention";
@@ -160,12 +131,7 @@ fn layer_types(fields: &mut Fields<'_, '_>) {
 pub(super) fn activation(fields: &mut Fields<'_, '_>, key: &str, default: &'static str) -> ActKind {
     let name = fields.text(key).unwrap_or(default);
     ActKind::from_hf(name).unwrap_or_else(|| {
-        fields.fault(
-            key,
-            ActKind::HF_NAMES,
-            name,
-            "use a model with a supported activation",
-        );
+        fields.fault(key, ActKind::HF_NAMES, name, "use a model with a supported activation");
         ActKind::Relu
     })
 }

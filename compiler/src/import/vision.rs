@@ -36,12 +36,7 @@ pub(super) fn read(
     }
     let channels = fields.size("num_channels", 3, 1024);
     if channels != 3 {
-        fields.fault(
-            "num_channels",
-            "3",
-            channels.to_string(),
-            "use a model of RGB pictures",
-        );
+        fields.fault("num_channels", "3", channels.to_string(), "use a model of RGB pictures");
     }
     let hidden = fields.size("hidden_size", 768, WIDTH_MAX);
     let heads = fields.size("num_attention_heads", 12, 4096);
@@ -72,12 +67,7 @@ pub(super) fn read(
     let skip_rows = skip_rows(&mut fields);
     if skip_rows >= spec.rows {
         let got = format!("{} rows of which {skip_rows} are dropped", spec.rows);
-        fields.fault(
-            "vision_feature_select_strategy",
-            "visual tokens",
-            got,
-            FIX_CONFIG,
-        );
+        fields.fault("vision_feature_select_strategy", "visual tokens", got, FIX_CONFIG);
     }
     VisionConfig {
         family,
@@ -92,19 +82,11 @@ pub(super) fn read(
 
 fn family(fields: &mut Fields<'_, '_>) -> &'static VisionFamily {
     let name = fields.text("model_type").unwrap_or("clip_vision_model");
-    VISION
-        .iter()
-        .find(|family| family.model_type == name)
-        .unwrap_or_else(|| {
-            let supported = join(VISION, |family| family.model_type);
-            fields.fault(
-                "model_type",
-                supported,
-                name,
-                "use a supported vision tower",
-            );
-            &VISION[0]
-        })
+    VISION.iter().find(|family| family.model_type == name).unwrap_or_else(|| {
+        let supported = join(VISION, |family| family.model_type);
+        fields.fault("model_type", supported, name, "use a supported vision tower");
+        &VISION[0]
+    })
 }
 
 /// Hidden state `i` is the output of `i` layers; negative indices count from the last.
@@ -122,11 +104,7 @@ fn feature_layer(fields: &mut Fields<'_, '_>, layers: usize) -> usize {
         },
     };
     let states = layers as i64 + 1;
-    let index = if value < 0 {
-        states.saturating_add(value)
-    } else {
-        value
-    };
+    let index = if value < 0 { states.saturating_add(value) } else { value };
     if (0..states).contains(&index) {
         return index as usize;
     }

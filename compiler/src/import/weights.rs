@@ -21,14 +21,8 @@ struct Slot {
 impl WeightStore {
     /// A store that knows shapes only (`--no-weights`).
     pub fn shapes_only(graph: &Graph) -> Self {
-        let slots = graph.weights.iter().map(|decl| Slot {
-            decl: decl.clone(),
-            tensor: None,
-        });
-        Self {
-            slots: slots.collect(),
-            ignored: Vec::new(),
-        }
+        let slots = graph.weights.iter().map(|decl| Slot { decl: decl.clone(), tensor: None });
+        Self { slots: slots.collect(), ignored: Vec::new() }
     }
 
     /// Binds every weight of the graph. Reports all missing tensors in one diagnostic, all unexpected
@@ -48,20 +42,11 @@ impl WeightStore {
                 None => missing.push(decl.name.as_str()),
                 Some(tensor) => check_tensor(decl, tensor, &mut diagnostics),
             }
-            slots.push(Slot {
-                decl: decl.clone(),
-                tensor,
-            });
+            slots.push(Slot { decl: decl.clone(), tensor });
         }
-        let used: std::collections::BTreeSet<&str> = graph
-            .weights
-            .iter()
-            .map(|decl| decl.name.as_str())
-            .collect();
-        let extra = checkpoint
-            .tensors
-            .keys()
-            .filter(|name| !used.contains(name.as_str()));
+        let used: std::collections::BTreeSet<&str> =
+            graph.weights.iter().map(|decl| decl.name.as_str()).collect();
+        let extra = checkpoint.tensors.keys().filter(|name| !used.contains(name.as_str()));
         let (ignored, unexpected): (Vec<String>, Vec<String>) =
             extra.cloned().partition(|name| harmless(name));
         if !missing.is_empty() {
@@ -111,10 +96,7 @@ impl WeightStore {
 
     /// Element type in the file; `None` without data.
     pub fn dtype(&self, id: WeightId) -> Option<Dtype> {
-        self.slots[id.index()]
-            .tensor
-            .as_ref()
-            .and_then(|tensor| tensor.entry.dtype)
+        self.slots[id.index()].tensor.as_ref().and_then(|tensor| tensor.entry.dtype)
     }
 
     /// Tensors of the checkpoint that the graph does not need.
@@ -139,11 +121,7 @@ impl WeightStore {
             Some(index) => Err(Diagnostic::new(
                 &slot.decl.name,
                 "finite values",
-                format!(
-                    "{} at index {:?}",
-                    values[index],
-                    unravel(index, &tensor.entry.shape)
-                ),
+                format!("{} at index {:?}", values[index], unravel(index, &tensor.entry.shape)),
                 "the checkpoint is damaged or training diverged; get or save the weights again",
             )),
         }
@@ -177,24 +155,9 @@ fn check_tensor(decl: &WeightDecl, tensor: &TensorRef, diagnostics: &mut Diagnos
 pub(crate) fn to_f32(tensor: &TensorRef) -> Option<Vec<f32>> {
     let data = tensor.data();
     Some(match tensor.entry.dtype? {
-        Dtype::F32 => data
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|b| f32::from_le_bytes(*b))
-            .collect(),
-        Dtype::F16 => data
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|b| f16::from_le_bytes(*b).to_f32())
-            .collect(),
-        Dtype::Bf16 => data
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|b| bf16::from_le_bytes(*b).to_f32())
-            .collect(),
+        Dtype::F32 => data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        Dtype::F16 => data.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+        Dtype::Bf16 => data.as_chunks::<2>().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
         Dtype::I64 | Dtype::I32 => return None,
     })
 }

@@ -68,8 +68,7 @@ impl OnChip {
         for (i, a) in self.placed.iter().enumerate() {
             for b in &self.placed[..i] {
                 let together = a.request.from <= b.request.to && b.request.from <= a.request.to;
-                let overlap =
-                    a.base < b.base + b.request.words && b.base < a.base + a.request.words;
+                let overlap = a.base < b.base + b.request.words && b.base < a.base + a.request.words;
                 assert!(!(together && overlap), "{a:?} overlaps {b:?}");
             }
         }
@@ -91,7 +90,15 @@ impl fmt::Display for OnChip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for p in &self.placed {
             let r = &p.request;
-            writeln!(f, "  {:<12} {:>7} .. {:>7}  steps {}-{}", r.name, p.base, p.base + r.words, r.from, r.to)?;
+            writeln!(
+                f,
+                "  {:<12} {:>7} .. {:>7}  steps {}-{}",
+                r.name,
+                p.base,
+                p.base + r.words,
+                r.from,
+                r.to
+            )?;
         }
         Ok(())
     }

@@ -66,7 +66,11 @@ impl Packed {
     }
     /// Scale groups of a tile.
     pub fn groups(&self) -> u32 {
-        if self.kbg == 0 { 1 } else { self.kb().div_ceil(self.kbg) }
+        if self.kbg == 0 {
+            1
+        } else {
+            self.kb().div_ceil(self.kbg)
+        }
     }
     /// DRAM units of a tile.
     pub fn tile_units(&self) -> u32 {
@@ -91,9 +95,7 @@ impl Packed {
         Ok(out)
     }
 
-    fn tile(
-        &self, rows: &[Option<u32>], w: &[f32], b: Option<&[f32]>, cols_in: usize, out: &mut Vec<u8>,
-    ) {
+    fn tile(&self, rows: &[Option<u32>], w: &[f32], b: Option<&[f32]>, cols_in: usize, out: &mut Vec<u8>) {
         if self.bias {
             for r in rows {
                 let x = r.zip(b).map_or(0.0, |(r, b)| b[r as usize]);

@@ -81,8 +81,7 @@ impl<'g> Matcher<'g> {
     fn linear_of(&self, id: NodeId) -> Option<Linear> {
         let node = self.node(id);
         let Op::Linear { w, b } = node.op else { return None };
-        let (cols_in, cols_out) =
-            (self.graph.ty(node.inputs[0]).cols, self.graph.ty(node.output?).cols);
+        let (cols_in, cols_out) = (self.graph.ty(node.inputs[0]).cols, self.graph.ty(node.output?).cols);
         Some(Linear { path: node.path.clone(), w, b, cols_in, cols_out })
     }
 
@@ -103,8 +102,7 @@ impl<'g> Matcher<'g> {
     }
 
     fn plan(&mut self) -> Option<Plan> {
-        let has_pixels =
-            self.graph.nodes.iter().any(|n| n.op == Op::Input(InputKind::Pixels));
+        let has_pixels = self.graph.nodes.iter().any(|n| n.op == Op::Input(InputKind::Pixels));
         let vision = if has_pixels { Some(self.vision()?) } else { None };
         let ids = self.input(InputKind::TokenIds)?;
         let (vision, image_rows) = match vision {
@@ -181,17 +179,24 @@ impl<'g> Matcher<'g> {
         }
         let tokens = self.graph.image?.visual_token_count;
         let v = Vision {
-            rows, has_class, patch, class_row, position, pre_norm, layers, post_norm, skip_rows,
-            tokens, projector,
+            rows,
+            has_class,
+            patch,
+            class_row,
+            position,
+            pre_norm,
+            layers,
+            post_norm,
+            skip_rows,
+            tokens,
+            projector,
         };
         Some((v, x))
     }
 
     /// A residual branch start: `x` is used by a norm and by an add.
     fn branch(&self, x: ValueId) -> Option<(NodeId, NodeId)> {
-        let is_norm = |id: &NodeId| {
-            matches!(self.node(*id).op, Op::RmsNorm { .. } | Op::LayerNorm { .. })
-        };
+        let is_norm = |id: &NodeId| matches!(self.node(*id).op, Op::RmsNorm { .. } | Op::LayerNorm { .. });
         let [a, b] = self.users(x) else { return None };
         let (norm, add) = if is_norm(a) { (*a, *b) } else { (*b, *a) };
         (is_norm(&norm) && self.node(add).op == Op::Add).then_some((norm, add))
@@ -280,23 +285,20 @@ impl<'g> Matcher<'g> {
             [up_id] => {
                 let up = self.linear_of(up_id)?;
                 let (act_id, act) = act_of(self.node(up_id).output?)?;
-                let down_id =
-                    self.sole(self.node(act_id).output?, |op| matches!(op, Op::Linear { .. }))?;
+                let down_id = self.sole(self.node(act_id).output?, |op| matches!(op, Op::Linear { .. }))?;
                 taken.extend([act_id, down_id]);
                 let down = self.linear_of(down_id)?;
                 Some((Mlp::Plain { up, down, act }, self.node(down_id).output?, taken))
             }
             [a, b] => {
-                let (gate_id, up_id) =
-                    if act_of(self.node(a).output?).is_some() { (a, b) } else { (b, a) };
+                let (gate_id, up_id) = if act_of(self.node(a).output?).is_some() { (a, b) } else { (b, a) };
                 let (act_id, act) = act_of(self.node(gate_id).output?)?;
                 let mul_id = self.sole(self.node(act_id).output?, |op| *op == Op::Mul)?;
                 let up_out = self.node(up_id).output?;
                 if self.sole(up_out, |op| *op == Op::Mul) != Some(mul_id) {
                     return None;
                 }
-                let down_id =
-                    self.sole(self.node(mul_id).output?, |op| matches!(op, Op::Linear { .. }))?;
+                let down_id = self.sole(self.node(mul_id).output?, |op| matches!(op, Op::Linear { .. }))?;
                 taken.extend([act_id, mul_id, down_id]);
                 let (gate, up) = (self.linear_of(gate_id)?, self.linear_of(up_id)?);
                 let down = self.linear_of(down_id)?;
@@ -320,8 +322,18 @@ fn shape(l: &Layer) -> String {
     };
     format!(
         "{}{}{}{}{}{} {} {} {} {} {} {:?} {mlp}",
-        norm(&l.norm1), norm(&l.norm2), linear(&a.q), linear(&a.k), linear(&a.v), linear(&a.o),
-        a.heads, a.kv_heads, a.head_dim, a.scale, a.causal, a.rope
+        norm(&l.norm1),
+        norm(&l.norm2),
+        linear(&a.q),
+        linear(&a.k),
+        linear(&a.v),
+        linear(&a.o),
+        a.heads,
+        a.kv_heads,
+        a.head_dim,
+        a.scale,
+        a.causal,
+        a.rope
     )
 }
 

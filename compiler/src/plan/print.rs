@@ -21,7 +21,10 @@ fn layer(f: &mut fmt::Formatter<'_>, l: &Layer) -> fmt::Result {
     writeln!(
         f,
         "    attention heads {} kv {} head_dim {} scale {}{}{}",
-        a.heads, a.kv_heads, a.head_dim, a.scale,
+        a.heads,
+        a.kv_heads,
+        a.head_dim,
+        a.scale,
         if a.causal { " causal" } else { "" },
         if a.rope.is_some() { " rope" } else { "" }
     )?;

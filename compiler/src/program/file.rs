@@ -172,9 +172,10 @@ fn parse(bytes: &[u8], name: &str) -> Result<Program, ProgramError> {
     }
     let (mut code, mut contents, mut assets) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     for s in &d.sections {
-        let range = s.offset.checked_add(s.bytes).and_then(|end| {
-            bytes.get(usize::try_from(s.offset).ok()?..usize::try_from(end).ok()?)
-        });
+        let range = s
+            .offset
+            .checked_add(s.bytes)
+            .and_then(|end| bytes.get(usize::try_from(s.offset).ok()?..usize::try_from(end).ok()?));
         let data = range.ok_or_else(|| damaged(format!("section {} exceeds the file", s.name)))?;
         if crc32fast::hash(data) != s.crc32 {
             return Err(damaged(format!("the checksum of section {} is wrong", s.name)));

@@ -32,11 +32,9 @@ impl Folder {
     /// Copies `tests/golden/<case>`.
     pub fn copy_of(case: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        for entry in std::fs::read_dir(root().join("tests/golden").join(case)).expect("the golden")
-        {
+        for entry in std::fs::read_dir(root().join("tests/golden").join(case)).expect("the golden") {
             let path = entry.expect("a readable entry").path();
-            std::fs::copy(&path, dir.path().join(path.file_name().expect("a name")))
-                .expect("a copy");
+            std::fs::copy(&path, dir.path().join(path.file_name().expect("a name"))).expect("a copy");
         }
         Self { dir }
     }

@@ -36,12 +36,15 @@ fn target(name: &str) -> Result<HwConfig, String> {
 impl ModelArgs {
     /// Opens the model's small files.
     pub(super) fn open(&self) -> Result<Source> {
-        Ok(Source::open(&self.model, LoadOptions {
-            max_context: self.max_context,
-            target: self.target.clone(),
-            no_weights: self.no_weights,
-            weights: self.weights.clone(),
-        })?)
+        Ok(Source::open(
+            &self.model,
+            LoadOptions {
+                max_context: self.max_context,
+                target: self.target.clone(),
+                no_weights: self.no_weights,
+                weights: self.weights.clone(),
+            },
+        )?)
     }
 }
 

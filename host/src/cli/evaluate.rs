@@ -79,12 +79,7 @@ pub(super) fn main(args: Args) -> Result<()> {
 }
 
 /// Puts one question to the model, in a fresh context.
-fn ask(
-    device: &mut dyn Device,
-    source: &Source,
-    question: &Question,
-    args: &GenerateArgs,
-) -> Result<Answer> {
+fn ask(device: &mut dyn Device, source: &Source, question: &Question, args: &GenerateArgs) -> Result<Answer> {
     let mut pictures = Vec::with_capacity(question.images.len());
     for path in &question.images {
         pictures.push(decode_file(path).with_context(|| path.display().to_string())?);

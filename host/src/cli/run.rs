@@ -49,7 +49,11 @@ pub(super) fn main(args: Args) -> Result<()> {
     let streams = !args.json;
     let mut show = |text: &str| {
         waiting.finish_and_clear();
-        if streams { print(text) } else { Ok(()) }
+        if streams {
+            print(text)
+        } else {
+            Ok(())
+        }
     };
     let flag = interrupt_flag();
     let answer = generate(device.as_mut(), tokenizer, &prompt, &options, flag, &mut show)?;
@@ -100,11 +104,8 @@ fn summary(device: &dyn Device, prompt: &Prompt, answer: &Answer) -> Vec<String>
         answer.first_token.as_secs_f64(),
         per_token_ms(answer).map_or(String::new(), |ms| format!(", then {ms:.1} ms each")),
     )];
-    let phases = [
-        ("vision", answer.stats.vision),
-        ("prefill", answer.stats.prefill),
-        ("decode", answer.stats.decode),
-    ];
+    let phases =
+        [("vision", answer.stats.vision), ("prefill", answer.stats.prefill), ("decode", answer.stats.decode)];
     lines.extend(phases.iter().filter(|(_, phase)| phase.calls > 0).map(describe_phase));
     match answer.finish {
         Finish::Interrupted => lines.push("interrupted; the answer is incomplete".into()),

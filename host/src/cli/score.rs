@@ -83,8 +83,10 @@ pub(super) fn read_questions(path: &Path, limit: Option<usize>) -> Result<Vec<Qu
 fn read_line(line: &str, folder: &Path) -> Result<Question, String> {
     let line: Line = serde_json::from_str(line).map_err(|error| {
         let text = error.to_string();
-        let text = text.replace("data did not match any variant of untagged enum OneOrMany",
-            "image and answer take a string or a list of strings");
+        let text = text.replace(
+            "data did not match any variant of untagged enum OneOrMany",
+            "image and answer take a string or a list of strings",
+        );
         format!("{text} (expected {{\"image\", \"question\", \"answer\", \"kind\"}})")
     })?;
     let images: Vec<PathBuf> = line
@@ -113,9 +115,8 @@ pub(super) fn is_right(answer: &str, accepted: &[String]) -> bool {
 }
 
 fn plain(text: &str) -> String {
-    let is_edge = |c: char| {
-        c.is_whitespace() || c.is_ascii_punctuation() || "“”‘’«»…–—。，！？、；：".contains(c)
-    };
+    let is_edge =
+        |c: char| c.is_whitespace() || c.is_ascii_punctuation() || "“”‘’«»…–—。，！？、；：".contains(c);
     let inner = text.trim_matches(is_edge);
     // An answer that is nothing but punctuation is compared as it stands.
     let inner = if inner.is_empty() { text.trim() } else { inner };
@@ -145,9 +146,7 @@ impl Score {
         let kinds: serde_json::Map<String, Value> = self
             .kinds
             .iter()
-            .map(|(kind, &(right, n))| {
-                (kind.clone(), json!({"exact_match": share(right, n), "n": n}))
-            })
+            .map(|(kind, &(right, n))| (kind.clone(), json!({"exact_match": share(right, n), "n": n})))
             .collect();
         json!({"exact_match": share(self.right, self.n), "n": self.n, "kinds": kinds})
     }
@@ -158,8 +157,7 @@ impl Score {
         let row = |name: &str, right: usize, n: usize| {
             format!("{name:<width$} {right:>6} of {n:>6} {:>6.1} %\n", share(right, n) * 100.0)
         };
-        let mut text: String =
-            self.kinds.iter().map(|(kind, &(right, n))| row(kind, right, n)).collect();
+        let mut text: String = self.kinds.iter().map(|(kind, &(right, n))| row(kind, right, n)).collect();
         text.push_str(&row("total", self.right, self.n));
         text
     }

@@ -3,11 +3,7 @@
 use super::{DeviceError, ImageHandle, ModelInfo};
 
 /// A prompt for an empty context: known ids, one placeholder per image row, room for an answer.
-pub fn check_prompt(
-    model: &ModelInfo,
-    ids: &[u32],
-    images: &[ImageHandle],
-) -> Result<(), DeviceError> {
+pub fn check_prompt(model: &ModelInfo, ids: &[u32], images: &[ImageHandle]) -> Result<(), DeviceError> {
     if ids.is_empty() {
         return Err(DeviceError::Input("the prompt has no tokens".into()));
     }

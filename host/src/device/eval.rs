@@ -4,8 +4,8 @@
 //! traffic, so those statistics stay unknown.
 
 use super::{
-    check_prompt, check_step, Device, DeviceError, ImageHandle, Logits, ModelInfo, PhaseStats,
-    RunStats, StepOutput,
+    check_prompt, check_step, Device, DeviceError, ImageHandle, Logits, ModelInfo, PhaseStats, RunStats,
+    StepOutput,
 };
 use crate::image::PatchRows;
 use flightvlm_compiler::diag::Diagnostic;
@@ -86,8 +86,7 @@ impl Device for EvalDevice<'_> {
     ) -> Result<StepOutput, DeviceError> {
         let start = Instant::now();
         check_prompt(&self.info, ids, images)?;
-        let rows: Vec<Vec<f32>> =
-            images.iter().map(|handle| self.images[handle.index].clone()).collect();
+        let rows: Vec<Vec<f32>> = images.iter().map(|handle| self.images[handle.index].clone()).collect();
         let mut logits = self.session.prefill(ids, &rows).map_err(input)?;
         self.used = ids.len();
         self.stats.prefill.add(&phase(ids.len(), start.elapsed()));

@@ -5,8 +5,8 @@
 //! and tokens back. The whole network, token selection included, runs on the machine.
 
 use super::{
-    check_prompt, check_step, Device, DeviceError, ImageHandle, Logits, ModelInfo, PhaseStats,
-    RunStats, StepOutput,
+    check_prompt, check_step, Device, DeviceError, ImageHandle, Logits, ModelInfo, PhaseStats, RunStats,
+    StepOutput,
 };
 use crate::image::PatchRows;
 use flightvlm_compiler::codegen::{text_args, vision_args};
@@ -36,7 +36,10 @@ fn failed(e: MachineError) -> DeviceError {
 impl<'p> ProgramDevice<'p> {
     /// Writes code, weights and the rotary table into the machine's DRAM.
     pub fn new(
-        name: &'static str, program: &'p Program, machine: Box<dyn Machine>, mut info: ModelInfo,
+        name: &'static str,
+        program: &'p Program,
+        machine: Box<dyn Machine>,
+        mut info: ModelInfo,
     ) -> Result<Self, DeviceError> {
         let meta = &program.meta;
         info.max_context = info.max_context.min(meta.text.max_context);

@@ -62,10 +62,7 @@ impl ProcessorConfig {
         let object = json.get("image_processor").unwrap_or(&json);
         match object.as_object() {
             Some(keys) => Keys { file, keys }.read(),
-            None => Err(ImageError::Config {
-                file: file.into(),
-                message: "expected a JSON object".into(),
-            }),
+            None => Err(ImageError::Config { file: file.into(), message: "expected a JSON object".into() }),
         }
     }
 }
@@ -82,11 +79,8 @@ impl Keys<'_> {
         let is_clip = kind.starts_with("CLIP");
         self.refuse("do_pad")?;
         let resize = if self.flag("do_resize", true)? {
-            let default = if is_clip {
-                Size::ShortestEdge(224)
-            } else {
-                Size::Exact { height: 224, width: 224 }
-            };
+            let default =
+                if is_clip { Size::ShortestEdge(224) } else { Size::Exact { height: 224, width: 224 } };
             Some((self.size(default)?, self.filter()?))
         } else {
             None
@@ -101,8 +95,7 @@ impl Keys<'_> {
         if rescale_factor <= 0.0 {
             return Err(self.error(format!("rescale_factor is {rescale_factor}, not positive")));
         }
-        let backend =
-            if kind.ends_with("Pil") { Backend::Pillow } else { Backend::Torchvision };
+        let backend = if kind.ends_with("Pil") { Backend::Pillow } else { Backend::Torchvision };
         Ok(ProcessorConfig {
             backend,
             resize,
@@ -126,8 +119,7 @@ impl Keys<'_> {
 
     fn class(&self) -> Result<&str, ImageError> {
         const KNOWN: [&str; 2] = ["CLIPImageProcessor", "SiglipImageProcessor"];
-        let Some(name) = self.get("image_processor_type").or(self.get("feature_extractor_type"))
-        else {
+        let Some(name) = self.get("image_processor_type").or(self.get("feature_extractor_type")) else {
             return Ok(KNOWN[0]);
         };
         let name = name.as_str().unwrap_or_default();
@@ -136,10 +128,7 @@ impl Keys<'_> {
         if KNOWN.contains(&stem) {
             return Ok(name);
         }
-        Err(self.error(format!(
-            "image processor {name:?} is not supported; supported: {}",
-            KNOWN.join(", ")
-        )))
+        Err(self.error(format!("image processor {name:?} is not supported; supported: {}", KNOWN.join(", "))))
     }
 
     fn refuse(&self, key: &str) -> Result<(), ImageError> {
@@ -160,9 +149,9 @@ impl Keys<'_> {
     fn number(&self, key: &str, default: f64) -> Result<f64, ImageError> {
         match self.get(key) {
             None => Ok(default),
-            Some(value) => value
-                .as_f64()
-                .ok_or_else(|| self.error(format!("{key} is {value}, expected a number"))),
+            Some(value) => {
+                value.as_f64().ok_or_else(|| self.error(format!("{key} is {value}, expected a number")))
+            }
         }
     }
 
@@ -201,9 +190,7 @@ impl Keys<'_> {
             (None, None, Some(edge), None) => {
                 Ok(Size::ShortestEdge(self.pixels("size.shortest_edge", edge)?))
             }
-            _ => Err(self.error(format!(
-                "size is {value}; supported: height and width, or shortest_edge"
-            ))),
+            _ => Err(self.error(format!("size is {value}; supported: height and width, or shortest_edge"))),
         }
     }
 
@@ -214,10 +201,9 @@ impl Keys<'_> {
             return Ok((side, side));
         }
         match (value.get("height"), value.get("width")) {
-            (Some(height), Some(width)) => Ok((
-                self.pixels("crop_size.height", height)?,
-                self.pixels("crop_size.width", width)?,
-            )),
+            (Some(height), Some(width)) => {
+                Ok((self.pixels("crop_size.height", height)?, self.pixels("crop_size.width", width)?))
+            }
             _ => Err(self.error(format!("crop_size is {value}; supported: height and width"))),
         }
     }
@@ -225,9 +211,7 @@ impl Keys<'_> {
     fn filter(&self) -> Result<Filter, ImageError> {
         let Some(value) = self.get("resample") else { return Ok(Filter::Bicubic) };
         value.as_u64().and_then(Filter::from_code).ok_or_else(|| {
-            self.error(format!(
-                "resample is {value}; supported: 1 (Lanczos), 2 (bilinear), 3 (bicubic)"
-            ))
+            self.error(format!("resample is {value}; supported: 1 (Lanczos), 2 (bilinear), 3 (bicubic)"))
         })
     }
 }

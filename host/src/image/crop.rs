@@ -7,12 +7,7 @@ use super::{Backend, RgbPicture};
 /// Odd differences: both backends put the extra row or column of a *cut* below and to the right;
 /// for padding, Pillow's processor puts the extra one above and to the left, torchvision's below
 /// and to the right.
-pub(super) fn center_crop(
-    picture: &RgbPicture,
-    width: usize,
-    height: usize,
-    backend: Backend,
-) -> RgbPicture {
+pub(super) fn center_crop(picture: &RgbPicture, width: usize, height: usize, backend: Backend) -> RgbPicture {
     let mut data = vec![0u8; width * height * 3];
     let (from_x, to_x, columns) = place(picture.width, width, backend);
     let (from_y, to_y, rows) = place(picture.height, height, backend);

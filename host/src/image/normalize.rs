@@ -35,7 +35,11 @@ fn level_table(config: &ProcessorConfig, c: usize) -> [f32; 256] {
             }
             (Backend::Pillow, true, normalize) => {
                 let value = (level as f64 * scale) as f32;
-                if normalize { (value - mean) / std } else { value }
+                if normalize {
+                    (value - mean) / std
+                } else {
+                    value
+                }
             }
         }
     })

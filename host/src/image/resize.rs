@@ -97,9 +97,8 @@ impl Axis {
             // Truncation towards zero; negative values mean "from the first pixel".
             let start = (center - support + 0.5).max(0.0) as usize;
             let end = ((center + support + 0.5) as usize).min(from);
-            let mut taps: Vec<f64> = (start..end)
-                .map(|j| filter.at((j as f64 - center + 0.5) * inverse))
-                .collect();
+            let mut taps: Vec<f64> =
+                (start..end).map(|j| filter.at((j as f64 - center + 0.5) * inverse)).collect();
             let total: f64 = taps.iter().sum();
             if total != 0.0 {
                 taps.iter_mut().for_each(|weight| *weight /= total);
@@ -113,10 +112,7 @@ impl Axis {
         };
         let one = f64::from(1u32 << fraction_bits);
         let quantise = |weight: f64| (weight * one + 0.5f64.copysign(weight)) as i32;
-        let weights = real
-            .into_iter()
-            .map(|taps| taps.into_iter().map(quantise).collect())
-            .collect();
+        let weights = real.into_iter().map(|taps| taps.into_iter().map(quantise).collect()).collect();
         Axis { first, weights, fraction_bits }
     }
 }
@@ -124,9 +120,7 @@ impl Axis {
 /// The most fraction bits (at most 22) with which every weight still fits in 16 bits.
 fn sixteen_bit_precision(weights: &[Vec<f64>]) -> u32 {
     let largest = weights.iter().flatten().copied().fold(0.0, f64::max);
-    (0..22)
-        .find(|&bits| (0.5 + largest * f64::from(1u32 << (bits + 1))) as i64 >= 1 << 15)
-        .unwrap_or(22)
+    (0..22).find(|&bits| (0.5 + largest * f64::from(1u32 << (bits + 1))) as i64 >= 1 << 15).unwrap_or(22)
 }
 
 /// Rounds an accumulator to a pixel.

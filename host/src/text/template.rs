@@ -50,17 +50,12 @@ pub struct ChatTemplate {
 
 impl ChatTemplate {
     /// Compiles a Jinja template. Without one, see [`ChatTemplate::render`].
-    pub fn new(
-        source: Option<&str>,
-        special: SpecialTokens,
-        image_token: &str,
-    ) -> Result<Self, TextError> {
+    pub fn new(source: Option<&str>, special: SpecialTokens, image_token: &str) -> Result<Self, TextError> {
         let environment = source.map(compile).transpose()?;
         // Templates for text-only models read `content` as a string, the others as a list of
         // parts with a `type`; the latter must mention that word.
-        let takes_parts = source.is_some_and(|source| {
-            ["'type'", "\"type\"", ".type"].iter().any(|word| source.contains(word))
-        });
+        let takes_parts = source
+            .is_some_and(|source| ["'type'", "\"type\"", ".type"].iter().any(|word| source.contains(word)));
         Ok(ChatTemplate { environment, takes_parts, special, image_token: image_token.to_owned() })
     }
 
@@ -113,10 +108,8 @@ impl ChatTemplate {
 
 /// An environment with the functions and whitespace rules that transformers gives templates.
 fn compile(source: &str) -> Result<Environment<'static>, TextError> {
-    let failed = |error: Error| TextError::File {
-        file: "the chat template".into(),
-        message: explain(&error),
-    };
+    let failed =
+        |error: Error| TextError::File { file: "the chat template".into(), message: explain(&error) };
     let mut environment = Environment::new();
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.map_err(failed)?);
@@ -166,9 +159,7 @@ fn to_json(value: Value, options: Kwargs) -> Result<Value, Error> {
 fn python_json(value: &serde_json::Value, indent: Option<usize>, depth: usize, out: &mut String) {
     use serde_json::Value as Json;
     let (open, close, items): (_, _, Vec<(Option<&String>, &Json)>) = match value {
-        Json::Array(list) if !list.is_empty() => {
-            ('[', ']', list.iter().map(|item| (None, item)).collect())
-        }
+        Json::Array(list) if !list.is_empty() => ('[', ']', list.iter().map(|item| (None, item)).collect()),
         Json::Object(map) if !map.is_empty() => {
             ('{', '}', map.iter().map(|(key, item)| (Some(key), item)).collect())
         }

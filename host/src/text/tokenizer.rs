@@ -15,11 +15,9 @@ impl Tokenizer {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, TextError> {
         let failed = |message: String| TextError::File { file: "tokenizer.json".into(), message };
         // Plain syntax faults are found here, with their line.
-        serde_json::from_slice::<serde::de::IgnoredAny>(bytes)
-            .map_err(|error| failed(error.to_string()))?;
+        serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map_err(|error| failed(error.to_string()))?;
         let tokenizer = quietly(|| -> Result<Self, String> {
-            let mut inner =
-                tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())?;
+            let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| error.to_string())?;
             inner.with_padding(None);
             inner.with_truncation(None).map_err(|error| error.to_string())?;
             let tokenizer = Tokenizer { inner };

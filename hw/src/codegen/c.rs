@@ -14,7 +14,12 @@ pub(super) fn header(config: &HwConfig) -> String {
         let _ = writeln!(o, "#define FVLM_OP_{m} 0x{:02x}u", d.opcode);
         for (i, f) in d.fields.iter().enumerate() {
             let n = f.name.to_uppercase();
-            let _ = writeln!(o, "#define FVLM_{m}_{n}_LSB {}u\n#define FVLM_{m}_{n}_WIDTH {}u", d.lsb(i), f.width);
+            let _ = writeln!(
+                o,
+                "#define FVLM_{m}_{n}_LSB {}u\n#define FVLM_{m}_{n}_WIDTH {}u",
+                d.lsb(i),
+                f.width
+            );
             if let FieldKind::Enum(list) = f.kind {
                 for (v, e) in list.iter().enumerate() {
                     let _ = writeln!(o, "#define FVLM_{m}_{n}_{} {v}u", e.to_uppercase());

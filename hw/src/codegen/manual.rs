@@ -13,7 +13,14 @@ pub(super) fn isa() -> String {
          Exact semantics: [microarchitecture.md](microarchitecture.md).\n"
     );
     for d in INSNS {
-        let _ = writeln!(o, "## `{}` ({:#04x}, unit {})\n\n{}", d.mnemonic, d.opcode, d.unit.name(), d.doc.trim());
+        let _ = writeln!(
+            o,
+            "## `{}` ({:#04x}, unit {})\n\n{}",
+            d.mnemonic,
+            d.opcode,
+            d.unit.name(),
+            d.doc.trim()
+        );
         if d.fields.is_empty() {
             o.push('\n');
             continue;
@@ -24,7 +31,14 @@ pub(super) fn isa() -> String {
                 FieldKind::Enum(list) => list.join(", "),
                 k => format!("{k:?}").to_lowercase(),
             };
-            let _ = writeln!(o, "| {}:{} | `{}` | {kind} | {} |", d.lsb(i) + f.width - 1, d.lsb(i), f.name, f.doc);
+            let _ = writeln!(
+                o,
+                "| {}:{} | `{}` | {kind} | {} |",
+                d.lsb(i) + f.width - 1,
+                d.lsb(i),
+                f.name,
+                f.doc
+            );
         }
         let _ = writeln!(o, "\n{} of 256 bits used.\n", d.bits());
     }

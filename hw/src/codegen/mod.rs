@@ -26,9 +26,8 @@ pub fn files() -> Vec<(&'static str, String)> {
 
 /// Files whose committed text differs from what the tables say.
 pub fn stale(hw_dir: &Path) -> Vec<PathBuf> {
-    let differs = |(p, text): &(&str, String)| {
-        std::fs::read_to_string(hw_dir.join(p)).map_or(true, |old| old != *text)
-    };
+    let differs =
+        |(p, text): &(&str, String)| std::fs::read_to_string(hw_dir.join(p)).map_or(true, |old| old != *text);
     files().into_iter().filter(differs).map(|(p, _)| hw_dir.join(p)).collect()
 }
 

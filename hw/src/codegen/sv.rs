@@ -9,7 +9,11 @@ use crate::numerics::ROM;
 use std::fmt::Write as _;
 
 pub(super) fn package(config: &HwConfig) -> String {
-    let mut o = format!("// {}\n// Instruction set, register map and configuration `{}`.\n", super::HEADER, config.name);
+    let mut o = format!(
+        "// {}\n// Instruction set, register map and configuration `{}`.\n",
+        super::HEADER,
+        config.name
+    );
     o += "`default_nettype none\n\n/* verilator lint_off UNUSEDPARAM */\npackage fvlm_isa_pkg;\n";
     let _ = writeln!(o, "  localparam logic [31:0] IsaHash = 32'h{:08x};\n", isa_hash(config));
     configuration(&mut o, config);
@@ -70,8 +74,12 @@ fn instruction(o: &mut String, d: &InsnDef) {
         if let FieldKind::Enum(list) = f.kind {
             for (v, e) in list.iter().enumerate() {
                 let _ = writeln!(
-                    o, "  localparam logic [{}:0] {upper}_{}_{} = {}'d{v};",
-                    f.width - 1, f.name.to_uppercase(), e.to_uppercase(), f.width
+                    o,
+                    "  localparam logic [{}:0] {upper}_{}_{} = {}'d{v};",
+                    f.width - 1,
+                    f.name.to_uppercase(),
+                    e.to_uppercase(),
+                    f.width
                 );
             }
         }
@@ -81,7 +89,11 @@ fn instruction(o: &mut String, d: &InsnDef) {
 
 /// Members of a resolved command: counts and addresses are numbers.
 fn command(o: &mut String, d: &InsnDef) {
-    let _ = writeln!(o, "  // Resolved `{}`: registers and address generators are read.\n  typedef struct packed {{", d.mnemonic);
+    let _ = writeln!(
+        o,
+        "  // Resolved `{}`: registers and address generators are read.\n  typedef struct packed {{",
+        d.mnemonic
+    );
     let mut skip = false;
     for (i, f) in d.fields.iter().enumerate() {
         if std::mem::take(&mut skip) {
@@ -116,10 +128,22 @@ fn legality(o: &mut String) {
             let (lsb, msb) = (d.lsb(i), d.lsb(i) + f.width - 1);
             match f.kind {
                 FieldKind::Enum(list) if list.len() < 1 << f.width => {
-                    let _ = writeln!(o, "        if (w[{msb}:{lsb}] > {}'d{}) is_illegal = 1'b1;  // {}", f.width, list.len() - 1, f.name);
+                    let _ = writeln!(
+                        o,
+                        "        if (w[{msb}:{lsb}] > {}'d{}) is_illegal = 1'b1;  // {}",
+                        f.width,
+                        list.len() - 1,
+                        f.name
+                    );
                 }
                 FieldKind::Count => {
-                    let _ = writeln!(o, "        if (w[{msb}] && w[{}:{}] != '0) is_illegal = 1'b1;  // {}", lsb + 14, lsb + 5, f.name);
+                    let _ = writeln!(
+                        o,
+                        "        if (w[{msb}] && w[{}:{}] != '0) is_illegal = 1'b1;  // {}",
+                        lsb + 14,
+                        lsb + 5,
+                        f.name
+                    );
                 }
                 _ => {}
             }

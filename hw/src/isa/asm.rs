@@ -71,15 +71,19 @@ fn number(s: &str) -> Result<u32, String> {
 
 fn prefixed(s: &str, prefix: char, limit: u32) -> Result<u32, String> {
     let n = number(s.strip_prefix(prefix).ok_or(format!("`{s}`: expected {prefix}N"))?)?;
-    if n < limit { Ok(n) } else { Err(format!("`{s}` is out of range (limit {limit})")) }
+    if n < limit {
+        Ok(n)
+    } else {
+        Err(format!("`{s}` is out of range (limit {limit})"))
+    }
 }
 
 fn parse_value(f: &Field, s: &str) -> Result<u32, String> {
     match f.kind {
         FieldKind::Count if s.starts_with('r') => Ok(0x8000 | prefixed(s, 'r', 32)?),
-        FieldKind::Count => number(s).and_then(|n| {
-            if n < 0x8000 { Ok(n) } else { Err(format!("count {n} exceeds 32767")) }
-        }),
+        FieldKind::Count => {
+            number(s).and_then(|n| if n < 0x8000 { Ok(n) } else { Err(format!("count {n} exceeds 32767")) })
+        }
         FieldKind::Reg => prefixed(s, 'r', 32),
         FieldKind::Agu => prefixed(s, 'a', 16),
         FieldKind::Enum(list) => list
@@ -113,10 +117,8 @@ fn parse_units(s: &str) -> Result<u8, String> {
 fn parse_line(text: &str) -> Result<Insn, String> {
     let mut words = text.split_whitespace();
     let mnemonic = words.next().unwrap_or("");
-    let def = INSNS
-        .iter()
-        .find(|d| d.mnemonic == mnemonic)
-        .ok_or(format!("unknown mnemonic `{mnemonic}`"))?;
+    let def =
+        INSNS.iter().find(|d| d.mnemonic == mnemonic).ok_or(format!("unknown mnemonic `{mnemonic}`"))?;
     let mut values = vec![0; def.fields.len()];
     let (mut wait, mut release) = (0, 0);
     for word in words {

@@ -95,8 +95,7 @@ impl Insn {
     /// Decodes and checks legality.
     pub fn decode(word: &Word) -> Result<Insn, DecodeError> {
         let opcode = word.get(0, 8) as u8;
-        let def =
-            INSNS.iter().find(|d| d.opcode == opcode).ok_or(DecodeError::Opcode(opcode))?;
+        let def = INSNS.iter().find(|d| d.opcode == opcode).ok_or(DecodeError::Opcode(opcode))?;
         let mut values = Vec::with_capacity(def.fields.len());
         for (i, f) in def.fields.iter().enumerate() {
             let v = word.get(def.lsb(i), f.width);

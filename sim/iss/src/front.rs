@@ -50,7 +50,11 @@ pub(crate) struct LdWork {
 impl LdWork {
     /// Scale groups of a weight tile.
     pub fn groups(&self) -> u32 {
-        if self.kbg == 0 { 1 } else { self.len.div_ceil(self.kbg) }
+        if self.kbg == 0 {
+            1
+        } else {
+            self.len.div_ceil(self.kbg)
+        }
     }
     /// SFIFO words of a weight tile.
     pub fn sfifo_words(&self) -> u32 {
@@ -188,12 +192,20 @@ impl Front {
     }
 
     fn count32(&self, field: u32) -> u32 {
-        if field & 0x8000 != 0 { self.r[(field & 31) as usize] } else { field }
+        if field & 0x8000 != 0 {
+            self.r[(field & 31) as usize]
+        } else {
+            field
+        }
     }
 
     fn count(&self, field: u32) -> Result<u32, FaultCode> {
         let v = self.count32(field);
-        if v < 65536 { Ok(v) } else { Err(FaultCode::Operand) }
+        if v < 65536 {
+            Ok(v)
+        } else {
+            Err(FaultCode::Operand)
+        }
     }
 
     fn fetch(&mut self) -> Result<Insn, FaultCode> {
@@ -307,8 +319,7 @@ impl Front {
     }
 
     fn operand(&self, kind: u32, value: u32, stride: u32, row: u32) -> VxOperand {
-        let value =
-            if kind == K_IMM { value } else { self.address(value >> 28, value & 0x3_ffff) };
+        let value = if kind == K_IMM { value } else { self.address(value >> 28, value & 0x3_ffff) };
         VxOperand { kind, value, stride, row }
     }
 

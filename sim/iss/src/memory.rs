@@ -47,11 +47,20 @@ impl Memory {
 
 /// Does `rows` × `words` with row step `stride` from `base` stay below `limit`? Empty always fits.
 pub(crate) fn check(
-    base: u32, rows: u32, stride: u32, words: u64, limit: u64, code: FaultCode,
+    base: u32,
+    rows: u32,
+    stride: u32,
+    words: u64,
+    limit: u64,
+    code: FaultCode,
 ) -> Result<(), FaultCode> {
     if rows == 0 || words == 0 {
         return Ok(());
     }
     let last = u64::from(base) + u64::from(rows - 1) * u64::from(stride) + words - 1;
-    if last < limit { Ok(()) } else { Err(code) }
+    if last < limit {
+        Ok(())
+    } else {
+        Err(code)
+    }
 }

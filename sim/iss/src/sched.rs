@@ -116,7 +116,11 @@ pub(crate) struct Run<'a> {
 
 /// Runs one launch; gives the report and the final scalars.
 pub(crate) fn run(
-    config: &HwConfig, memory: &mut Memory, launch: &Launch, record: bool, stop: &AtomicBool,
+    config: &HwConfig,
+    memory: &mut Memory,
+    launch: &Launch,
+    record: bool,
+    stop: &AtomicBool,
 ) -> (Report, [u32; 32]) {
     let fault = |code| Fault { code, unit: Unit::Sys, pc: launch.entry };
     let code = match load_code(memory, launch, config) {
@@ -426,8 +430,8 @@ impl Run<'_> {
         let pairs = u64::from(w.rows.div_ceil(2));
         let mut moved = false;
         while run.tile < w.tiles {
-            let there = self.words.push_at.len() >= w.kb as usize
-                && self.scales.push_at.len() >= scales as usize;
+            let there =
+                self.words.push_at.len() >= w.kb as usize && self.scales.push_at.len() >= scales as usize;
             if !there {
                 break;
             }
@@ -538,9 +542,7 @@ impl Run<'_> {
         let Some((first, end)) = st::touched(w) else { return };
         for s in self.sources.iter_mut().filter(|s| s.copy.is_none()) {
             let from = u64::from(s.work.src);
-            let to = from
-                + u64::from(s.work.rows - 1) * u64::from(s.work.src_stride)
-                + s.work.tile_units();
+            let to = from + u64::from(s.work.rows - 1) * u64::from(s.work.src_stride) + s.work.tile_units();
             if from < end && first < to {
                 s.copy = Some(self.memory.dram[from as usize * 64..to as usize * 64].to_vec());
             }

@@ -14,14 +14,26 @@ fn main() -> Result<(), MachineError> {
     }
     let programs = [
         ("dispatch only", "loop count=20000 len=1\nnop\nhalt"),
-        ("matrix, 2 rows", "loop count=8 len=2\nld mode=weight rows=48 len=48 src_off=4096 src_stride=193 wscale=1\n\
-          mm rows=2 tiles=48 kb=48 act_stride=48 out_stride=48 wscale=1\nhalt"),
-        ("matrix, 64 rows", "loop count=2 len=2\nld mode=weight rows=16 len=48 src_off=4096 src_stride=193 wscale=1\n\
-          mm rows=64 tiles=16 kb=48 act_stride=48 out_stride=16 wscale=1\nhalt"),
-        ("vector", "loop count=4 len=1\nvx rows=64 len=1024 a_kind=spad a_stride=64 b_kind=imm b=#1.5 op1=mul \
-          func=gelu d_kind=spad d_stride=64 red=sum\nhalt"),
-        ("copy", "loop count=8 len=2\nld mode=rows rows=1 len=2000 src_off=8000 @release=st\n\
-          st mode=rows rows=1 len=2000 dst_off=20000 @wait=ld\nhalt"),
+        (
+            "matrix, 2 rows",
+            "loop count=8 len=2\nld mode=weight rows=48 len=48 src_off=4096 src_stride=193 wscale=1\n\
+          mm rows=2 tiles=48 kb=48 act_stride=48 out_stride=48 wscale=1\nhalt",
+        ),
+        (
+            "matrix, 64 rows",
+            "loop count=2 len=2\nld mode=weight rows=16 len=48 src_off=4096 src_stride=193 wscale=1\n\
+          mm rows=64 tiles=16 kb=48 act_stride=48 out_stride=16 wscale=1\nhalt",
+        ),
+        (
+            "vector",
+            "loop count=4 len=1\nvx rows=64 len=1024 a_kind=spad a_stride=64 b_kind=imm b=#1.5 op1=mul \
+          func=gelu d_kind=spad d_stride=64 red=sum\nhalt",
+        ),
+        (
+            "copy",
+            "loop count=8 len=2\nld mode=rows rows=1 len=2000 src_off=8000 @release=st\n\
+          st mode=rows rows=1 len=2000 dst_off=20000 @wait=ld\nhalt",
+        ),
     ];
     for (name, text) in programs {
         let code: Vec<u8> = assemble(text)

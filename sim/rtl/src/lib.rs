@@ -156,10 +156,9 @@ impl RtlMachine {
     fn check_assertions(&mut self) -> Result<(), MachineError> {
         match self.model.take_stop() {
             None => Ok(()),
-            Some(at) => Err(MachineError(format!(
-                "assertion failed at {at} (seen before cycle {})",
-                self.model.time
-            ))),
+            Some(at) => {
+                Err(MachineError(format!("assertion failed at {at} (seen before cycle {})", self.model.time)))
+            }
         }
     }
 
@@ -291,7 +290,7 @@ impl RtlMachine {
             if active == 0 && elapsed > 2 {
                 return Ok(false);
             }
-            if elapsed % POLL_CYCLES == 0 {
+            if elapsed.is_multiple_of(POLL_CYCLES) {
                 self.check_assertions()?;
                 if self.interrupt.load(Ordering::Relaxed) {
                     return Ok(true);

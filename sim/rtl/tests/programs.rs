@@ -55,13 +55,7 @@ fn load(m: &mut dyn Machine, text: &str) -> Launch {
     for (i, a) in args.iter_mut().enumerate() {
         *a = 3 + i as u32;
     }
-    Launch {
-        code_base_units: 0,
-        code_len: (code.len() / 32) as u32,
-        entry: 0,
-        args,
-        watchdog_cycles: 3000,
-    }
+    Launch { code_base_units: 0, code_len: (code.len() / 32) as u32, entry: 0, args, watchdog_cycles: 3000 }
 }
 
 fn run(m: &mut dyn Machine, text: &str) -> Report {
@@ -113,7 +107,9 @@ fn same(text: &str) -> (Report, Report) {
     for u in 0..4 {
         println!(
             "  {:2} busy rtl {:6} iss {:6}  retired at rtl {:?} iss {:?}",
-            Unit::QUEUES[u].name(), fixed.counters.busy_cycles[u], expected.counters.busy_cycles[u],
+            Unit::QUEUES[u].name(),
+            fixed.counters.busy_cycles[u],
+            expected.counters.busy_cycles[u],
             fixed.retired[u].iter().take(6).map(|r| r.cycle).collect::<Vec<_>>(),
             expected.retired[u].iter().take(6).map(|r| r.cycle).collect::<Vec<_>>(),
         );
@@ -149,7 +145,8 @@ fn weights_through_the_fifo_into_the_array() {
 
 #[test]
 fn more_weights_than_the_fifo_holds() {
-    same("
+    same(
+        "
         ld mode=rows rows=2 len=32 dst_stride=32 src_off=600 src_stride=32 @release=vx
         ld mode=scalars rows=1 len=1 dst_off=100 src_off=700
         fence
@@ -159,12 +156,14 @@ fn more_weights_than_the_fifo_holds() {
         mm rows=2 tiles=24 kb=32 act_stride=32 out_off=2000 out_stride=24 sa_off=100 wscale=1
         fence
         st mode=rows rows=2 len=24 src_off=2000 src_stride=24 dst_off=5000 dst_stride=24
-        halt");
+        halt",
+    );
 }
 
 #[test]
 fn loops_scalars_and_address_generators() {
-    same("
+    same(
+        "
         seta agu=a1 what=base rs=r0 imm=600
         seta agu=a1 what=stride0 rs=r0 imm=16
         seta agu=a1 what=stride1 rs=r0 imm=4
@@ -189,12 +188,14 @@ fn loops_scalars_and_address_generators() {
         alu func=max rd=r29 rs=r23 rt=r22
         alu func=add rd=r0 rs=r23 rt=r22
         ld mode=rows rows=1 len=1 dst_off=8000 src_agu=a3 src_off=600
-        halt");
+        halt",
+    );
 }
 
 #[test]
 fn seta_as_last_instruction_of_a_body() {
-    same("
+    same(
+        "
         seta agu=a1 what=stride0 imm=1
         loop count=5 len=2
         ld mode=rows rows=1 len=1 dst_agu=a1 src_agu=a1 src_off=600
@@ -202,7 +203,8 @@ fn seta_as_last_instruction_of_a_body() {
         loop count=3 len=2
         ld mode=rows rows=1 len=1 dst_agu=a1 dst_off=100 src_agu=a1 src_off=600
         seta agu=a1 what=advance imm=3
-        halt");
+        halt",
+    );
 }
 
 #[test]
@@ -218,17 +220,20 @@ fn key_and_value_cache_stores() {
 
 #[test]
 fn gathered_rows() {
-    same("
+    same(
+        "
         ld mode=scalars rows=2 len=1 dst_off=30 dst_stride=16 src_off=4200 src_stride=3
         ld mode=gather rows=7 len=5 dst_stride=6 src_off=600 src_stride=9 sidx_off=40
         st mode=rows rows=7 len=5 src_stride=6 dst_off=5000 dst_stride=5
         fence
-        halt");
+        halt",
+    );
 }
 
 #[test]
 fn commands_that_do_nothing() {
-    same("
+    same(
+        "
         ld mode=rows rows=0 len=5 dst_off=200000 src_off=600
         ld mode=rows rows=5 len=0 dst_off=200000 src_off=600
         ld mode=weight rows=0 len=0
@@ -239,7 +244,8 @@ fn commands_that_do_nothing() {
         vx rows=0 len=3 a_off=200000
         vx rows=3 len=0 a_off=200000
         nop
-        halt");
+        halt",
+    );
 }
 
 #[test]

@@ -37,7 +37,11 @@ pub(crate) fn check_st(w: &StWork, m: &Memory) -> Result<(), FaultCode> {
         ST_SCALAR => check(w.src, w.rows, w.src_stride, 1, m.s.len() as u64, FaultCode::Smem)?,
         _ => check(w.src, w.rows, w.src_stride, len, m.abuf.len() as u64, FaultCode::Abuf)?,
     }
-    if end <= m.units() { Ok(()) } else { Err(FaultCode::Dram) }
+    if end <= m.units() {
+        Ok(())
+    } else {
+        Err(FaultCode::Dram)
+    }
 }
 
 pub(crate) fn run(w: &StWork, m: &mut Memory) {

@@ -40,8 +40,7 @@ pub(crate) fn check_vx(w: &VxWork, m: &Memory) -> Result<(), FaultCode> {
 #[inline(always)]
 fn load(m: &Memory, x: &VxOperand, row: u32, word: u32) -> Lanes {
     match x.kind {
-        K_SPAD => m.spad[(x.value + row * x.stride + word) as usize]
-            .map(|b| f32::from_bits(canon_bits(b))),
+        K_SPAD => m.spad[(x.value + row * x.stride + word) as usize].map(|b| f32::from_bits(canon_bits(b))),
         K_S => [f32::from_bits(canon_bits(m.s[(x.value + row * x.stride) as usize])); 16],
         K_IMM => [f32::from_bits(canon_bits(x.value)); 16],
         _ => [0.0; 16],
