@@ -1,7 +1,7 @@
 //! The generation loop.
 
 use crate::bundle::BundleError;
-use crate::device::{Device, DeviceError, Logits, RunStats};
+use crate::device::{Device, DeviceError, Logits, RunStats, StepOutput};
 use crate::prompt::Prompt;
 use crate::sampler::{Sampler, Sampling};
 use crate::text::{StopStrings, TextError, TokenStream, Tokenizer};
@@ -90,11 +90,11 @@ pub fn generate(
     assert!(options.max_new_tokens > 0, "nothing to generate");
     let start = Instant::now();
     device.begin()?;
-    let mut handles = Vec::with_capacity(prompt.images.len());
-    for patches in &prompt.images {
-        handles.push(device.encode_image(patches)?);
-    }
-    let mut output = device.prefill(&prompt.ids, &handles, Logits::LastToken)?;
+    let mut output = match read_prompt(device, prompt) {
+        Ok(output) => output,
+        Err(DeviceError::Interrupted) => return Ok(nothing(device, start)),
+        Err(error) => return Err(error.into()),
+    };
     let max_context = device.model().max_context;
     let mut sampler = Sampler::new(options.sampling);
     let mut text = Shown::new(tokenizer, options, show);
@@ -122,12 +122,37 @@ pub fn generate(
         if prompt.ids.len() + tokens.len() > max_context {
             break Finish::ContextFull;
         }
-        output = device.step(token)?;
+        output = match device.step(token) {
+            Ok(output) => output,
+            Err(DeviceError::Interrupted) => break Finish::Interrupted,
+            Err(error) => return Err(error.into()),
+        };
     };
     let text = text.finish()?;
     let first_token = first_token.unwrap_or_default();
     let rest = start.elapsed() - first_token;
     Ok(Answer { text, tokens, finish, first_token, rest, stats: device.stats() })
+}
+
+/// Encodes the pictures and runs the prompt.
+fn read_prompt(device: &mut dyn Device, prompt: &Prompt) -> Result<StepOutput, DeviceError> {
+    let mut handles = Vec::with_capacity(prompt.images.len());
+    for patches in &prompt.images {
+        handles.push(device.encode_image(patches)?);
+    }
+    device.prefill(&prompt.ids, &handles, Logits::LastToken)
+}
+
+/// The answer of a run that was interrupted before its first token.
+fn nothing(device: &dyn Device, start: Instant) -> Answer {
+    Answer {
+        text: String::new(),
+        tokens: Vec::new(),
+        finish: Finish::Interrupted,
+        first_token: start.elapsed(),
+        rest: Duration::ZERO,
+        stats: device.stats(),
+    }
 }
 
 /// The path from tokens to the reader.

@@ -4,6 +4,7 @@ mod accuracy;
 mod assets;
 mod cycles;
 mod families;
+mod faults;
 mod fuzz;
 mod lengths;
 mod same_bits;

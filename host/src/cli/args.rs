@@ -52,7 +52,7 @@ impl ModelArgs {
 #[derive(Args)]
 pub(super) struct DeviceArgs {
     /// What runs the model; `flightvlm devices` lists the choices
-    #[arg(long, default_value = "eval", value_name = "NAME")]
+    #[arg(long, default_value = "iss", value_name = "NAME")]
     pub(super) device: String,
 }
 

@@ -43,6 +43,7 @@ pub(super) fn main(args: Args) -> Result<()> {
     let source = args.model.open()?;
     let mut transcript = args.transcript.as_deref().map(PendingFile::create).transpose()?;
     let mut device = open(&args.device.device, &source)?;
+    device.interrupt(interrupt_flag().clone());
     let progress = bar(questions.len());
     let mut score = Score::default();
     let mut total = RunStats::default();

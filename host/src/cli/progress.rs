@@ -3,7 +3,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A spinner with a message; invisible when standard error is not a terminal.
@@ -30,17 +30,18 @@ pub(super) fn bar(count: usize) -> ProgressBar {
 }
 
 /// Set by the first Ctrl-C; the second one ends the process with code 130.
-pub(super) fn interrupt_flag() -> &'static AtomicBool {
-    static FLAG: AtomicBool = AtomicBool::new(false);
-    static HANDLER: OnceLock<()> = OnceLock::new();
-    HANDLER.get_or_init(|| {
-        let handler = || {
-            if FLAG.swap(true, Ordering::Relaxed) {
+pub(super) fn interrupt_flag() -> &'static Arc<AtomicBool> {
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    FLAG.get_or_init(|| {
+        let flag = Arc::new(AtomicBool::new(false));
+        let seen = flag.clone();
+        let handler = move || {
+            if seen.swap(true, Ordering::Relaxed) {
                 std::process::exit(130);
             }
         };
         // Without a handler, Ctrl-C ends the process at once, which is acceptable.
         let _ = ctrlc::set_handler(handler);
-    });
-    &FLAG
+        flag
+    })
 }

@@ -56,6 +56,7 @@ pub(super) fn main(args: Args) -> Result<()> {
         }
     };
     let flag = interrupt_flag();
+    device.interrupt(flag.clone());
     let answer = generate(device.as_mut(), tokenizer, &prompt, &options, flag, &mut show)?;
     waiting.finish_and_clear();
     if args.json {

@@ -20,6 +20,8 @@ pub use registry::{find, open, DeviceEntry, OpenError, DEVICES};
 pub use stats::{PhaseStats, RunStats};
 
 use crate::image::PatchRows;
+use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 /// Which rows of logits the caller wants back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +80,10 @@ pub trait Device {
 
     /// What has happened since [`Device::begin`].
     fn stats(&self) -> RunStats;
+
+    /// A flag that ends a running launch early when set ([`DeviceError::Interrupted`]). Devices whose
+    /// calls are short may ignore it.
+    fn interrupt(&mut self, _flag: Arc<AtomicBool>) {}
 }
 
 /// Why a device did not do what it was asked.
@@ -124,6 +130,9 @@ pub enum DeviceError {
     /// An argument does not fit the model.
     #[error("{0}")]
     Input(String),
+    /// The flag of [`Device::interrupt`] was set; the context is lost.
+    #[error("interrupted")]
+    Interrupted,
     /// The device stopped with a fault of its own.
     #[error("device fault: {0}")]
     Fault(String),

@@ -12,7 +12,10 @@ use crate::image::PatchRows;
 use flightvlm_compiler::codegen::{text_args, vision_args};
 use flightvlm_compiler::program::{Program, CODE_REGION};
 use flightvlm_hw::config::UNIT_BYTES;
+use flightvlm_hw::isa::{disassemble, Insn, Word};
 use flightvlm_hw::machine::{Launch, Machine, MachineError, Report};
+use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Cycles without progress after which a machine reports a deadlock.
@@ -89,13 +92,22 @@ impl<'p> ProgramDevice<'p> {
         }
         let report = self.machine.launch(&launch).map_err(failed)?;
         if let Some(fault) = report.fault {
-            let part = meta.part(fault.pc);
-            return Err(DeviceError::Fault(format!("{}: {fault}; it computes {part}", self.name)));
+            let (part, text) = (meta.part(fault.pc), self.instruction(fault.pc));
+            let name = self.name;
+            return Err(DeviceError::Fault(format!("{name}: {fault}; `{text}` computes {part}")));
         }
         if report.interrupted {
-            return Err(DeviceError::Fault("the launch was interrupted".into()));
+            return Err(DeviceError::Interrupted);
         }
         Ok(report)
+    }
+
+    /// The instruction at `pc` as text.
+    fn instruction(&self, pc: u32) -> String {
+        let bytes = self.program.code.chunks_exact(32).nth(pc as usize);
+        let word = bytes.and_then(|b| b.try_into().ok()).map(Word::from_bytes);
+        let insn = word.and_then(|w: Word| Insn::decode(&w).ok());
+        insn.map_or_else(|| "no instruction".into(), |i| disassemble(&i))
     }
 
     /// Writes `ids` rows and runs them behind position `self.used`.
@@ -246,5 +258,9 @@ impl Device for ProgramDevice<'_> {
 
     fn stats(&self) -> RunStats {
         self.stats
+    }
+
+    fn interrupt(&mut self, flag: Arc<AtomicBool>) {
+        self.machine.interrupt(flag);
     }
 }

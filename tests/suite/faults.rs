@@ -1,0 +1,81 @@
+//! What goes wrong on a machine reaches the user as one error that names the unit, the instruction
+//! and the part of the model; an interrupt ends a launch without one.
+
+use crate::assets::{demo, iss, rtl};
+use flightvlm::device::{Device, DeviceError, Logits, ProgramDevice};
+use flightvlm_compiler::program::Program;
+use flightvlm_hw::isa::{Insn, Op, Word};
+use flightvlm_hw::machine::Machine;
+use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+
+/// Changes the first instruction that `change` accepts, from the language model's entry on.
+fn sabotage(program: &mut Program, change: impl Fn(&mut Insn) -> bool) {
+    let first = program.meta.text.entry as usize;
+    for bytes in program.code.chunks_exact_mut(32).skip(first) {
+        let word: [u8; 32] = (&*bytes).try_into().expect("an instruction");
+        let mut insn = Insn::decode(&Word::from_bytes(&word)).expect("legal code");
+        if change(&mut insn) {
+            return bytes.copy_from_slice(&insn.encode().to_bytes());
+        }
+    }
+    panic!("no instruction to change");
+}
+
+/// The error of a short prompt on a sabotaged program.
+fn fault(change: impl Fn(&mut Insn) -> bool, machine: fn(&Program) -> Box<dyn Machine>) -> String {
+    let source = demo();
+    let mut program = source.program().expect("compiles").clone();
+    sabotage(&mut program, change);
+    let machine = machine(&program);
+    let mut d = ProgramDevice::new("machine", &program, machine, source.info().expect("facts")).expect("loads");
+    d.begin().expect("an empty context");
+    d.prefill(&[5, 6, 7], &[], Logits::LastToken).expect_err("a fault").to_string()
+}
+
+#[test]
+fn a_fault_names_the_instruction_and_the_layer() {
+    let far_scratchpad = |insn: &mut Insn| match &mut insn.op {
+        Op::Mm(mm) if mm.rows != 0 => {
+            mm.out_off = 0x3_ffff;
+            true
+        }
+        _ => false,
+    };
+    let far_dram = |insn: &mut Insn| match &mut insn.op {
+        Op::Ld(ld) if ld.mode == 3 => {
+            ld.src_off = 0xfff_ffff;
+            true
+        }
+        _ => false,
+    };
+    let lost_token = |insn: &mut Insn| match insn.op {
+        Op::Mm(_) if insn.release != 0 => {
+            insn.release = 0;
+            true
+        }
+        _ => false,
+    };
+    for (what, messages) in [
+        ("SPAD", [fault(far_scratchpad, iss), fault(far_scratchpad, rtl)]),
+        ("DRAM", [fault(far_dram, iss), fault(far_dram, rtl)]),
+        ("DEADLOCK", [fault(lost_token, iss), fault(lost_token, rtl)]),
+    ] {
+        println!("{}", messages[0]);
+        assert_eq!(messages[0], messages[1], "iss and rtl say the same");
+        assert!(messages[0].contains(what), "{}", messages[0]);
+        assert!(messages[0].contains("at instruction") && messages[0].contains("` computes "));
+    }
+    let layer = fault(far_scratchpad, iss);
+    assert!(layer.contains("language_model.model.layers.0.self_attn.q_proj"), "{layer}");
+}
+
+#[test]
+fn an_interrupt_ends_a_launch() {
+    let source = demo();
+    let program = source.program().expect("compiles");
+    let mut d = crate::assets::device(&source, "rtl", rtl(program));
+    d.interrupt(Arc::new(AtomicBool::new(true)));
+    let result = d.prefill(&[5, 6, 7], &[], Logits::LastToken);
+    assert!(matches!(result, Err(DeviceError::Interrupted)));
+}
