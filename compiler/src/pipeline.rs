@@ -21,8 +21,9 @@ use std::fmt::Write as _;
 pub const IMAGE_SLOTS: usize = 16;
 
 /// A stage: name and what its output shows.
-pub const STAGES: [(&str, &str); 5] = [
+pub const STAGES: [(&str, &str); 6] = [
     ("graph", "the tensor graph as imported, verified"),
+    ("dot", "the same for Graphviz"),
     ("plan", "the fused form: towers of transformer layers"),
     ("map", "DRAM regions and on-chip regions with their lifetimes"),
     ("asm", "the instructions with the part of the model they compute"),
@@ -61,6 +62,10 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled, Diagnostics
     };
     verify_graph(model)?;
     stages.push(("graph", model.graph.to_string()));
+    if stop(&stages) {
+        return Ok(Compiled { stages, program: None });
+    }
+    stages.push(("dot", crate::graph::dot(&model.graph)));
     if stop(&stages) {
         return Ok(Compiled { stages, program: None });
     }

@@ -82,7 +82,7 @@ fn an_illegal_instruction_is_found_when_read() {
 #[test]
 fn stages_can_be_looked_at_and_stopped_behind() {
     let model = import(&root().join("tests/golden/clip-llama"), &ImportOptions::default()).unwrap();
-    for (i, (name, _)) in flightvlm_compiler::pipeline::STAGES.iter().enumerate().take(4) {
+    for (i, (name, _)) in flightvlm_compiler::pipeline::STAGES.iter().enumerate().take(5) {
         let mut o = options();
         o.stop_after = Some((*name).into());
         let compiled = compile(&model, &o).unwrap();

@@ -59,7 +59,7 @@ fn evaluate_gives_the_same_tokens_as_transformers() {
     let transcript = folder.path().join("t.jsonl");
     let (file, transcript) = (text(&file), text(&transcript));
     let arguments = ["evaluate", &model, "--questions", &file, "--transcript", &transcript, "--json"];
-    let result = json(&[&arguments[..], &["--max-new-tokens", "16"]].concat());
+    let result = json(&[&arguments[..], &["--device", "eval", "--max-new-tokens", "16"]].concat());
     let said = std::fs::read_to_string(&transcript).expect("transcript");
     assert_eq!(said.lines().count(), chosen.len());
     let mut right = 0;
@@ -81,7 +81,7 @@ fn run_streams_only_the_answer() {
     let image = tests().join("data/emoji-vqa").join(reference["image"].as_str().expect("image"));
     let question = reference["question"].as_str().expect("question");
     let image = text(&image);
-    let arguments = ["run", &model, "--image", &image, "--prompt", question];
+    let arguments = ["run", &model, "--device", "eval", "--image", &image, "--prompt", question];
     let plain = succeeds(&arguments);
     assert_eq!(plain, format!("{}\n", reference["answer"].as_str().expect("answer")));
     let report = json(&[&arguments[..], &["--json"]].concat());

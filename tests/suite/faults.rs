@@ -28,7 +28,8 @@ fn fault(change: impl Fn(&mut Insn) -> bool, machine: fn(&Program) -> Box<dyn Ma
     let mut program = source.program().expect("compiles").clone();
     sabotage(&mut program, change);
     let machine = machine(&program);
-    let mut d = ProgramDevice::new("machine", &program, machine, source.info().expect("facts")).expect("loads");
+    let mut d =
+        ProgramDevice::new("machine", &program, machine, source.info().expect("facts")).expect("loads");
     d.begin().expect("an empty context");
     d.prefill(&[5, 6, 7], &[], Logits::LastToken).expect_err("a fault").to_string()
 }

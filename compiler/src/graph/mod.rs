@@ -10,6 +10,7 @@
 //! The graph holds no weight data and knows no device.
 
 mod build;
+mod dot;
 mod id;
 mod op;
 mod print;
@@ -18,6 +19,7 @@ mod ty;
 mod verify;
 
 pub use build::{Graph, Node, WeightDecl};
+pub use dot::dot;
 pub use id::{NodeId, ValueId, WeightId};
 pub use op::{ActKind, InputKind, Op};
 pub use spec::{ModelSpec, TextSpec, VisionKind, VisionSpec};

@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// Program file to write
     #[arg(short, long, value_name = "FILE.fvp")]
     output: Option<PathBuf>,
-    /// Stages to write as text, separated by commas: graph, plan, map, asm, stats
+    /// Stages to write as text, separated by commas: graph, dot, plan, map, asm, stats
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = stage)]
     emit: Vec<String>,
     /// Where to write them [default: standard output]

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// What to show: graph, plan (checkpoint folders only), map, asm, stats
+    /// What to show: graph, dot, plan (checkpoint folders only), map, asm, stats
     #[arg(long, default_value = "map,stats", value_delimiter = ',', value_parser = stage)]
     show: Vec<String>,
     /// Write JSON: sizes, regions, parts of the code
