@@ -6,6 +6,7 @@ use flightvlm::image::decode_file;
 use flightvlm::prompt::{prepare, user_turn};
 use flightvlm::source::Source;
 use flightvlm_hw::isa::{disassemble, Insn, Word};
+use flightvlm_rtlsim::{MemoryTiming, RtlConfig, RtlMachine};
 use flightvlm_tests::pair::Pair;
 use std::path::Path;
 
@@ -49,6 +50,27 @@ fn questions_retire_the_same_commands_in_the_same_order() {
     let compared = compared.load(std::sync::atomic::Ordering::Relaxed);
     println!("{compared} retired commands equal in order");
     assert!(compared > 2_000);
+}
+
+/// The hardware on memory with random latency and back-pressure: other cycles, same bits.
+#[test]
+fn erratic_memory_changes_no_bit() {
+    let source = demo();
+    let program = source.program().expect("compiles");
+    let q = &questions()[1];
+    let mut a = device(&source, "iss", iss(program));
+    let expected = answer(&mut a, &source, Some(&q.image), &q.text);
+    for seed in [1, 2] {
+        let mut config = RtlConfig::new(program.meta.config.clone());
+        config.memory = MemoryTiming::Random { seed, latency_cycles_max: 100 };
+        let machine = Box::new(RtlMachine::new(config).expect("the RTL starts"));
+        let mut b = device(&source, "rtl", machine);
+        let got = answer(&mut b, &source, Some(&q.image), &q.text);
+        assert!(got == expected, "seed {seed}: tokens {:?} against {:?}", got.0, expected.0);
+        let (fixed, erratic) = (a.stats().total().cycles, b.stats().total().cycles);
+        println!("seed {seed}: cycles {erratic:?}, on regular memory {fixed:?}; same bits");
+        assert!(erratic > fixed);
+    }
 }
 
 #[test]

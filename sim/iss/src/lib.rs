@@ -3,12 +3,14 @@
 //!
 //! * [`front`](front): dispatcher — scalars, loops, address generators, resolution of operands.
 //! * [`units`](units): what each unit does to memory (function) and how long it takes (timing).
+//! * [`fifo`](fifo): timing of the weight FIFO.
 //! * [`sched`](sched): the event loop that interleaves dispatcher and units through tokens.
 //!
 //! Invariants: knows programs, not models. A command's effects happen in one step at the time it
 //! starts, so a program whose tokens do not order its memory accesses may differ from hardware;
 //! the compiler never makes one. No tolerance anywhere: equality with the RTL is exact.
 
+mod fifo;
 mod front;
 mod memory;
 mod sched;

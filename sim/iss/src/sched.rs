@@ -4,6 +4,7 @@
 //! Weight loads and matrix commands overlap through the FIFO, so they run as two coroutines that
 //! [`Run::pump`] advances word by word as far as the other side allows.
 
+use crate::fifo::FifoTimes;
 use crate::front::{Command, Front, LdWork, MmWork, Step, Work};
 use crate::memory::Memory;
 use crate::timing::{self, ReadStream};
@@ -55,45 +56,6 @@ struct TileSource {
     taken: u32,
     /// DRAM copy, made when a store is about to overwrite tiles that are not used yet.
     copy: Option<Vec<u8>>,
-}
-
-/// One FIFO's timing: when each entry was pushed and each slot freed.
-struct FifoTimes {
-    depth: usize,
-    pushed: u64,
-    popped: u64,
-    push_at: VecDeque<u64>,
-    pop_at: VecDeque<u64>,
-}
-
-impl FifoTimes {
-    fn new(depth: u32) -> FifoTimes {
-        let (push_at, pop_at) = (VecDeque::new(), VecDeque::new());
-        FifoTimes { depth: depth as usize, pushed: 0, popped: 0, push_at, pop_at }
-    }
-    /// Cycle from which the next entry has a slot; `None`: not known yet.
-    fn slot(&self) -> Option<u64> {
-        if ((self.pushed - self.popped) as usize) < self.depth {
-            // The slot of entry i was freed by the pop of entry i − depth.
-            let age = (self.pushed + self.pop_at.len() as u64).checked_sub(self.popped);
-            let index = age.and_then(|a| (a as usize).checked_sub(self.depth));
-            Some(index.and_then(|i| self.pop_at.get(i)).map_or(0, |t| t + 1))
-        } else {
-            None
-        }
-    }
-    fn push(&mut self, at: u64) {
-        self.pushed += 1;
-        self.push_at.push_back(at);
-    }
-    fn pop(&mut self, at: u64) {
-        self.popped += 1;
-        self.push_at.pop_front();
-        self.pop_at.push_back(at);
-        if self.pop_at.len() > self.depth {
-            self.pop_at.pop_front();
-        }
-    }
 }
 
 pub(crate) struct Run<'a> {
