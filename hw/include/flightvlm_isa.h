@@ -2,7 +2,7 @@
 #ifndef FLIGHTVLM_ISA_H
 #define FLIGHTVLM_ISA_H
 
-#define FVLM_ISA_HASH 0x292f7198u
+#define FVLM_ISA_HASH 0xa9945502u
 
 #define FVLM_OP_NOP 0x01u
 #define FVLM_OP_HALT 0x02u
@@ -82,6 +82,21 @@
 #define FVLM_LD_WSCALE_WIDTH 1u
 #define FVLM_LD_BIAS_LSB 180u
 #define FVLM_LD_BIAS_WIDTH 1u
+#define FVLM_LD_FMT_LSB 181u
+#define FVLM_LD_FMT_WIDTH 3u
+#define FVLM_LD_FMT_W8 0u
+#define FVLM_LD_FMT_W4K 1u
+#define FVLM_LD_FMT_W4N 2u
+#define FVLM_LD_FMT_MIXED 3u
+#define FVLM_LD_NM_LSB 184u
+#define FVLM_LD_NM_WIDTH 3u
+#define FVLM_LD_NM_DENSE 0u
+#define FVLM_LD_NM_S2OF4 1u
+#define FVLM_LD_NM_S8OF16 2u
+#define FVLM_LD_NM_S4OF16 3u
+#define FVLM_LD_NM_S2OF16 4u
+#define FVLM_LD_FIRST_LSB 187u
+#define FVLM_LD_FIRST_WIDTH 16u
 #define FVLM_OP_ST 0x11u
 #define FVLM_ST_MODE_LSB 16u
 #define FVLM_ST_MODE_WIDTH 3u
@@ -89,6 +104,9 @@
 #define FVLM_ST_MODE_KV_K 1u
 #define FVLM_ST_MODE_KV_V 2u
 #define FVLM_ST_MODE_SCALAR 3u
+#define FVLM_ST_MODE_KV_SCALE 4u
+#define FVLM_ST_MODE_KV_K4 5u
+#define FVLM_ST_MODE_KV_V4 6u
 #define FVLM_ST_ROWS_LSB 19u
 #define FVLM_ST_ROWS_WIDTH 16u
 #define FVLM_ST_LEN_LSB 35u
@@ -109,6 +127,8 @@
 #define FVLM_ST_CHUNK_STRIDE_WIDTH 24u
 #define FVLM_ST_POS_LSB 173u
 #define FVLM_ST_POS_WIDTH 16u
+#define FVLM_ST_FIRST_LSB 189u
+#define FVLM_ST_FIRST_WIDTH 16u
 #define FVLM_OP_MM 0x12u
 #define FVLM_MM_ROWS_LSB 16u
 #define FVLM_MM_ROWS_WIDTH 16u
@@ -138,6 +158,15 @@
 #define FVLM_MM_WSCALE_WIDTH 1u
 #define FVLM_MM_BIAS_LSB 163u
 #define FVLM_MM_BIAS_WIDTH 1u
+#define FVLM_MM_NM_LSB 164u
+#define FVLM_MM_NM_WIDTH 3u
+#define FVLM_MM_NM_DENSE 0u
+#define FVLM_MM_NM_S2OF4 1u
+#define FVLM_MM_NM_S8OF16 2u
+#define FVLM_MM_NM_S4OF16 3u
+#define FVLM_MM_NM_S2OF16 4u
+#define FVLM_MM_FIRST_LSB 167u
+#define FVLM_MM_FIRST_WIDTH 16u
 #define FVLM_OP_VX 0x13u
 #define FVLM_VX_ROWS_LSB 16u
 #define FVLM_VX_ROWS_WIDTH 16u
@@ -237,11 +266,13 @@
 #define FVLM_CSR_ISA_HASH 0x010u /* hash of ISA table, register map and configuration */
 #define FVLM_CSR_STATUS 0x014u /* bit 0 fault; 11:8 code; 18:16 unit; valid after ap_done */
 #define FVLM_CSR_FAULT_PC 0x018u /* pc of the faulting instruction */
-#define FVLM_CSR_MEM_UNITS 0x01cu /* DRAM size in 64-byte units; addresses at or past it fault */
-#define FVLM_CSR_CODE_BASE 0x020u /* first DRAM unit of the code (two instructions a unit) */
+#define FVLM_CSR_MEM_UNITS 0x01cu /* main memory size in 64-byte units; addresses at or past it fault */
+#define FVLM_CSR_CODE_BASE 0x020u /* first main-memory unit of the code */
 #define FVLM_CSR_CODE_LEN 0x024u /* instructions */
 #define FVLM_CSR_ENTRY 0x028u /* pc of the first instruction */
 #define FVLM_CSR_WATCHDOG 0x02cu /* cycles without progress until fault DEADLOCK */
+#define FVLM_CSR_CODE_UNITS 0x030u /* 64-byte units of the code */
+#define FVLM_CSR_CHANNEL_UNITS 0x034u /* size of each weight channel in 64-byte units; addresses at or past it fault */
 #define FVLM_CSR_ARG1 0x044u /* loaded into R1 at launch; R2..R15 follow every 4 bytes up to 0x7c */
 #define FVLM_CSR_CNT_CYCLES 0x080u /* cycles from ap_start to ap_done (two words, low first, as all counters) */
 #define FVLM_CSR_CNT_DISPATCHED 0x088u /* instructions executed by the dispatcher, queue pushes included */
@@ -257,10 +288,12 @@
 #define FVLM_CSR_CNT_WAIT_ST 0x0d8u /* cycles in which ST's oldest command waits for tokens */
 #define FVLM_CSR_CNT_WAIT_MM 0x0e0u /* cycles in which MM's oldest command waits for tokens */
 #define FVLM_CSR_CNT_WAIT_VX 0x0e8u /* cycles in which VX's oldest command waits for tokens */
-#define FVLM_CSR_CNT_READ_BEATS 0x0f0u /* AXI read beats, 64 bytes each */
-#define FVLM_CSR_CNT_WRITE_BEATS 0x0f8u /* AXI write beats */
-#define FVLM_CSR_CNT_MAC_BEATS 0x100u /* array beats: 16 outputs x 16 inputs x the rows in use */
+#define FVLM_CSR_CNT_READ_BEATS 0x0f0u /* read beats of main memory, 64 bytes each */
+#define FVLM_CSR_CNT_WRITE_BEATS 0x0f8u /* write beats of main memory */
+#define FVLM_CSR_CNT_MAC_BEATS 0x100u /* array beats: 16 outputs x 16 stored inputs x the rows in use, all slices */
 #define FVLM_CSR_CNT_STARVED_MM 0x108u /* cycles in which MM executes but waits for weights */
+#define FVLM_CSR_CNT_CHANNEL_READ_BEATS 0x110u /* read beats of all weight channels */
+#define FVLM_CSR_CNT_CHANNEL_WRITE_BEATS 0x118u /* write beats of all weight channels */
 
 #define FVLM_FAULT_ILLEGAL 1u
 #define FVLM_FAULT_SPAD 2u

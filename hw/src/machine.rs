@@ -100,8 +100,10 @@ impl std::fmt::Display for Fault {
 /// Arguments of one launch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launch {
-    /// First DRAM unit of the code.
+    /// First main-memory unit of the code.
     pub code_base_units: u32,
+    /// Units of the code ([`crate::isa::store_code`], padded to 64 bytes).
+    pub code_units: u32,
     /// Instructions.
     pub code_len: u32,
     /// First pc.
@@ -125,11 +127,15 @@ pub struct Counters {
     pub busy_cycles: [u64; 4],
     /// Cycles waiting for tokens.
     pub wait_cycles: [u64; 4],
-    /// AXI read beats of 64 bytes.
+    /// Read beats of main memory, 64 bytes each.
     pub read_beats: u64,
-    /// AXI write beats.
+    /// Write beats of main memory.
     pub write_beats: u64,
-    /// Array beats x rows in use (256 MACs each).
+    /// Read beats of all weight channels.
+    pub channel_read_beats: u64,
+    /// Write beats of all weight channels.
+    pub channel_write_beats: u64,
+    /// Array beats x rows in use, all slices (256 stored MACs each).
     pub mac_beats: u64,
     /// Cycles in which MM waited for weights.
     pub starved_cycles: u64,
@@ -175,16 +181,35 @@ pub struct OnChip {
     pub r: Vec<u32>,
 }
 
-/// A machine with DRAM.
+/// One of the machine's memories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Bank {
+    /// Main memory: code, tables, token rows, results.
+    Main,
+    /// The weight and KV channel of a slice.
+    Channel(u32),
+}
+
+impl std::fmt::Display for Bank {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Bank::Main => f.write_str("main memory"),
+            Bank::Channel(c) => write!(f, "channel {c}"),
+        }
+    }
+}
+
+/// A machine with its memories.
 pub trait Machine {
     /// `iss`, `rtl`, …
     fn name(&self) -> &str;
-    /// Makes DRAM at least `units` × 64 bytes, zero-filled where new.
-    fn resize_dram(&mut self, units: u32) -> Result<(), MachineError>;
-    /// Writes DRAM at a byte address.
-    fn write(&mut self, address_bytes: u64, data: &[u8]) -> Result<(), MachineError>;
-    /// Reads DRAM at a byte address.
-    fn read(&mut self, address_bytes: u64, out: &mut [u8]) -> Result<(), MachineError>;
+    /// Makes main memory at least `main_units` × 64 bytes and every channel `channel_units` × 64,
+    /// zero-filled where new.
+    fn resize(&mut self, main_units: u32, channel_units: u32) -> Result<(), MachineError>;
+    /// Writes at a byte address of a memory.
+    fn write(&mut self, bank: Bank, address_bytes: u64, data: &[u8]) -> Result<(), MachineError>;
+    /// Reads at a byte address of a memory.
+    fn read(&mut self, bank: Bank, address_bytes: u64, out: &mut [u8]) -> Result<(), MachineError>;
     /// Runs a launch to its end. A fault is not an error: it is in the report.
     fn launch(&mut self, launch: &Launch) -> Result<Report, MachineError>;
     /// Record `Report::retired` from now on.

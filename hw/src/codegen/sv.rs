@@ -3,7 +3,10 @@
 
 use crate::config::HwConfig;
 use crate::csr::CSRS;
-use crate::isa::{isa_hash, FieldKind, InsnDef, Unit, INSNS, REG_RMOD, REG_VBASE};
+use crate::isa::{
+    isa_hash, FieldKind, InsnDef, Unit, FIRST_LONG_OPCODE, INSNS, MIXED_BITS, NM_INDEX_UNITS,
+    NM_WINDOW_WORDS, REG_RMOD, REG_VBASE,
+};
 use crate::machine::FaultCode;
 use crate::numerics::ROM;
 use std::fmt::Write as _;
@@ -21,6 +24,10 @@ pub(super) fn package(config: &HwConfig) -> String {
         instruction(&mut o, d);
     }
     let _ = writeln!(o, "  localparam int unsigned RegVbase = {REG_VBASE};\n  localparam int unsigned RegRmod = {REG_RMOD};\n");
+    let _ = writeln!(o, "  localparam logic [7:0] FirstLongOpcode = 8'h{FIRST_LONG_OPCODE:02x};");
+    lookup(&mut o, "nm_window_words", "ABUF words that a stored word selects from", &NM_WINDOW_WORDS);
+    lookup(&mut o, "nm_index_units", "memory units of indices in front of a stored word", &NM_INDEX_UNITS);
+    lookup(&mut o, "mixed_bits", "weight width by format code of fmt=mixed", &MIXED_BITS);
     for u in Unit::QUEUES.iter().chain([&Unit::Sys]) {
         let _ = writeln!(o, "  localparam logic [2:0] UNIT_{} = 3'd{};", u.name().to_uppercase(), *u as u8);
     }
@@ -50,6 +57,9 @@ fn camel(s: &str) -> String {
 
 fn configuration(o: &mut String, c: &HwConfig) {
     for (name, v) in [
+        ("Slices", c.slices),
+        ("VxWords", c.vx_words),
+        ("PairWriteCycles", c.pair_write_cycles()),
         ("SpadWords", c.spad_words),
         ("AbufWords", c.abuf_words),
         ("SWords", c.s_words),
@@ -61,6 +71,19 @@ fn configuration(o: &mut String, c: &HwConfig) {
         let _ = writeln!(o, "  localparam int unsigned {name} = {v};");
     }
     o.push('\n');
+}
+
+/// A table over a 3-bit field as a function.
+fn lookup(o: &mut String, name: &str, doc: &str, values: &[u32]) {
+    let _ = writeln!(
+        o,
+        "  // {doc}.\n  function automatic logic [3:0] {name}(input logic [2:0] x);\n    case (x)"
+    );
+    for (i, v) in values.iter().enumerate() {
+        let _ = writeln!(o, "      3'd{i}: {name} = 4'd{v};");
+    }
+    let _ =
+        writeln!(o, "      default: {name} = 4'd{};\n    endcase\n  endfunction\n", values[values.len() - 1]);
 }
 
 fn instruction(o: &mut String, d: &InsnDef) {
@@ -165,6 +188,7 @@ fn combination(mnemonic: &str) -> Vec<String> {
     match mnemonic {
         "loop" => vec![format!("{} == '0", whole("LoopLen"))],
         "seta" => vec![format!("{} == '0", whole("SetaAgu"))],
+        "ld" => vec![format!("{} == LD_FMT_MIXED && {} == '0", whole("LdFmt"), whole("LdWscale"))],
         "vx" => vec![
             format!("{} != VX_B_KIND_IMM && {} != '0", whole("VxBKind"), slice("VxB", 18, 27)),
             format!("{} != VX_C_KIND_IMM && {} != '0", whole("VxCKind"), slice("VxC", 18, 27)),

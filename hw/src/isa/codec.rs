@@ -59,22 +59,37 @@ impl Word {
             self.0[i + 1] = self.0[i + 1] & !(mask >> r) | u64::from(value) >> r;
         }
     }
-    /// Little-endian bytes as they lie in DRAM.
-    pub fn to_bytes(self) -> [u8; 32] {
-        let mut out = [0; 32];
-        for (chunk, w) in out.chunks_exact_mut(8).zip(self.0) {
-            chunk.copy_from_slice(&w.to_le_bytes());
-        }
-        out
+    /// Stored in 32 bytes rather than 16.
+    pub fn is_long(&self) -> bool {
+        self.0[0] as u8 >= super::table::FIRST_LONG_OPCODE
     }
-    /// Inverse of `to_bytes`.
-    pub fn from_bytes(bytes: &[u8; 32]) -> Word {
-        let mut w = [0u64; 4];
-        for (w, chunk) in w.iter_mut().zip(bytes.chunks_exact(8)) {
-            *w = u64::from_le_bytes(chunk.try_into().expect("invariant: chunks of 8"));
-        }
-        Word(w)
+}
+
+/// Code as it lies in memory: 16 bytes for each word of the dispatcher's own instructions (their
+/// upper half is dropped), 32 for the others, little-endian.
+pub fn store_code(words: &[Word]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(words.len() * 32);
+    for w in words {
+        let halves = if w.is_long() { 4 } else { 2 };
+        out.extend(w.0[..halves].iter().flat_map(|x| x.to_le_bytes()));
     }
+    out
+}
+
+/// Inverse of `store_code`: the first `count` words; fewer when the bytes end before.
+pub fn load_code(bytes: &[u8], count: usize) -> Vec<Word> {
+    let mut halves = bytes.chunks_exact(8).map(|c| u64::from_le_bytes(c.try_into().expect("invariant: 8")));
+    let mut out = Vec::with_capacity(count);
+    while out.len() < count {
+        let (Some(a), Some(b)) = (halves.next(), halves.next()) else { break };
+        let mut w = Word([a, b, 0, 0]);
+        if w.is_long() {
+            let (Some(c), Some(d)) = (halves.next(), halves.next()) else { break };
+            (w.0[2], w.0[3]) = (c, d);
+        }
+        out.push(w);
+    }
+    out
 }
 
 impl Insn {
@@ -136,6 +151,7 @@ fn check_combination(def: &InsnDef, op: &Op) -> Result<(), DecodeError> {
     match op {
         Op::Loop(l) if l.len == 0 => bad("a loop body has at least one instruction"),
         Op::Seta(s) if s.agu == 0 => bad("address generator 0 is constant zero"),
+        Op::Ld(l) if l.fmt == FMT_MIXED && l.wscale == 0 => bad("format mixed needs scales"),
         Op::Vx(v) => {
             for (k, x) in [(v.b_kind, v.b), (v.c_kind, v.c)] {
                 if k != K_IMM && x & 0x0ffc_0000 != 0 {
@@ -163,7 +179,9 @@ mod tests {
     #[test]
     fn table_is_consistent() {
         for (i, d) in INSNS.iter().enumerate() {
-            assert!(d.bits() <= 256, "{} uses {} bits", d.mnemonic, d.bits());
+            let room = if d.opcode >= FIRST_LONG_OPCODE { 256 } else { 128 };
+            assert!(d.bits() <= room, "{} uses {} bits", d.mnemonic, d.bits());
+            assert_eq!(d.opcode < FIRST_LONG_OPCODE, d.unit == Unit::Sys);
             assert!(!d.doc.trim().is_empty());
             for e in &INSNS[..i] {
                 assert!(e.opcode < d.opcode && e.mnemonic != d.mnemonic);
@@ -203,7 +221,10 @@ mod tests {
         fn decode_encode_is_identity(w in any_insn()) {
             if let Ok(insn) = Insn::decode(&w) {
                 prop_assert_eq!(insn.encode(), w);
-                prop_assert_eq!(Word::from_bytes(&w.to_bytes()), w);
+                let long = Word([1, 2, 3, 4 << 8 | 0x10]);
+                let long = Word([long.0[3], 2, 3, 4]);
+                prop_assert_eq!(load_code(&store_code(&[w, long, w]), 3), vec![w, long, w]);
+                prop_assert_eq!(load_code(&store_code(&[w]), 2), vec![w]);
                 let text = crate::isa::disassemble(&insn);
                 prop_assert_eq!(crate::isa::assemble(&text).unwrap(), vec![insn]);
             }

@@ -1,6 +1,7 @@
 //! The instruction set: one table ([`table`]), everything else derived from it.
 //!
-//! An instruction is 256 bits, little-endian in memory (four u64 words), half a DRAM unit.
+//! An instruction is 256 bits inside the machine; in memory the dispatcher's own take 16 bytes, the
+//! others 32 ([`store_code`]).
 //! Semantics: `hw/doc/microarchitecture.md`.
 
 mod asm;
@@ -8,13 +9,10 @@ mod codec;
 mod table;
 
 pub use asm::{assemble, disassemble, AsmError};
-pub use codec::{DecodeError, Word};
+pub use codec::{load_code, store_code, DecodeError, Word};
 pub use table::*;
 
 use crate::config::HwConfig;
-
-/// Bytes of one encoded instruction.
-pub const INSN_BYTES: usize = 32;
 
 /// FNV-1a over the table's text and the configuration: a program, a simulator and a bitstream
 /// that disagree on either refuse to work together.

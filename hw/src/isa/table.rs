@@ -81,6 +81,16 @@ pub struct InsnDef {
 
 /// First bit of the first field.
 pub const FIRST_FIELD_LSB: u32 = 16;
+/// Opcodes from here on are stored in 32 bytes, lower ones (the dispatcher's own) in 16.
+pub const FIRST_LONG_OPCODE: u8 = 0x10;
+
+/// ABUF words that one stored word of 16 inputs spans: the window that the input multiplexer of
+/// the array selects from, by `nm` value.
+pub const NM_WINDOW_WORDS: [u32; 5] = [1, 2, 2, 4, 8];
+/// DRAM units of indices in front of each stored word, by `nm` value.
+pub const NM_INDEX_UNITS: [u32; 5] = [0, 1, 1, 2, 2];
+/// Weight widths by format code of `fmt=mixed` (codes 6 and 7 read as 8 bits).
+pub const MIXED_BITS: [u32; 8] = [8, 4, 2, 3, 5, 6, 8, 8];
 
 impl InsnDef {
     /// Least significant bit of field `index`.
@@ -191,43 +201,47 @@ insns! {
         rs 5 reg "register part of the value",
         imm 32 imm "immediate part of the value",
     }
-    /// Loads from DRAM.
+    /// Loads: rows and scalars from main memory, weight tiles from the channels.
     Ld = 0x10 "ld" Ld {
         mode 3 ["rows" "gather" "scalars" "weight"] "what is loaded where",
         rows 16 count "rows; n-tiles in mode weight",
-        len 16 count "64-byte units a row; k-blocks a tile in mode weight",
+        len 16 count "64-byte units a row; words (16 outputs x 16 stored inputs) a tile in mode weight",
         dst_agu 4 agu "destination address generator",
         dst_off 18 off "destination offset (SPAD word or S index)",
         dst_stride 12 uint "destination step per row",
-        src_agu 4 agu "DRAM address generator (64-byte units)",
-        src_off 28 off "DRAM offset",
-        src_stride 32 uint "DRAM step per row or tile, 64-byte units",
+        src_agu 4 agu "source address generator (64-byte units; mode weight: within each channel)",
+        src_off 28 off "source offset",
+        src_stride 32 uint "source step per row (mode weight: per round of slices), 64-byte units",
         sidx_agu 4 agu "gather: address generator of the first index in S",
         sidx_off 18 off "gather: offset of the first index in S",
-        kbg 8 uint "weight: k-blocks per scale group, 0 = all",
-        wscale 1 flag "weight: a scale unit precedes each group",
+        kbg 8 uint "weight: words per scale group, 0 = all",
+        wscale 1 flag "weight: each group has a scale",
         bias 1 flag "weight: a bias unit precedes each tile",
+        fmt 3 ["w8" "w4k" "w4n" "mixed"] "weight: how words are stored",
+        nm 3 ["dense" "s2of4" "s8of16" "s4of16" "s2of16"] "weight: N:M sparsity",
+        first 16 count "weight: slot of the first tile; slot modulo slices is the slice",
     }
-    /// Stores to DRAM.
+    /// Stores: rows and scalars to main memory, keys and values to the channels.
     St = 0x11 "st" St {
-        mode 3 ["rows" "kv_k" "kv_v" "scalar"] "what is stored how",
+        mode 3 ["rows" "kv_k" "kv_v" "scalar" "kv_scale" "kv_k4" "kv_v4"] "what is stored how",
         rows 16 count "rows",
-        len 16 count "64-byte units (rows) or 16-byte chunks (kv_k, kv_v) a row",
+        len 16 count "64-byte units (rows) or 16-element chunks (kv_*) a row",
         src_agu 4 agu "source address generator",
         src_off 18 off "source offset (SPAD word, ABUF word or S index)",
         src_stride 12 uint "source step per row",
-        dst_agu 4 agu "DRAM address generator",
-        dst_off 28 off "DRAM offset",
-        dst_stride 32 uint "DRAM step per row (rows) or per 16 positions (others)",
-        chunk_stride 24 uint "DRAM step per chunk (kv_k, kv_v)",
-        pos 16 count "position of the first row (kv_k, kv_v, scalar)",
+        dst_agu 4 agu "destination address generator (64-byte units; kv_*: within each channel)",
+        dst_off 28 off "destination offset",
+        dst_stride 32 uint "destination step per row (rows), per 16 positions (scalar, kv_v*) or per round (kv_k*, kv_scale)",
+        chunk_stride 24 uint "destination step per chunk (kv_k*) or per round (kv_v*)",
+        pos 16 count "position of the first row (all but rows)",
+        first 16 count "kv_*: slot of block 0 (kv_k*, kv_scale) or of chunk 0 (kv_v*)",
     }
     /// Matrix multiplication: rows of ABUF times weight tiles from the FIFO, dequantised to SPAD.
     Mm = 0x12 "mm" Mm {
         rows 16 count "activation rows",
         tiles 16 count "tiles of 16 outputs",
-        kb 16 count "k-blocks of 16 inputs",
-        kbg 8 uint "k-blocks per scale group, 0 = all",
+        kb 16 count "words a tile: 16 outputs x 16 stored inputs each",
+        kbg 8 uint "words per scale group, 0 = all",
         act_agu 4 agu "activations: address generator",
         act_off 18 off "activations: ABUF word",
         act_stride 12 uint "activations: words per row",
@@ -238,6 +252,8 @@ insns! {
         sa_off 18 off "row scales: first index in S",
         wscale 1 flag "weight scales are in the FIFO",
         bias 1 flag "a bias is in the FIFO",
+        nm 3 ["dense" "s2of4" "s8of16" "s4of16" "s2of16"] "N:M sparsity of the tiles",
+        first 16 count "slot of the first tile, as in the load",
     }
     /// Vector operation over rows: y = func(op2(op1(a, b), c)), stored and/or reduced.
     Vx = 0x13 "vx" Vx {
@@ -280,6 +296,18 @@ pub mod names {
     pub const ST_KV_K: u32 = 1;
     pub const ST_KV_V: u32 = 2;
     pub const ST_SCALAR: u32 = 3;
+    pub const ST_KV_SCALE: u32 = 4;
+    pub const ST_KV_K4: u32 = 5;
+    pub const ST_KV_V4: u32 = 6;
+    pub const FMT_W8: u32 = 0;
+    pub const FMT_W4K: u32 = 1;
+    pub const FMT_W4N: u32 = 2;
+    pub const FMT_MIXED: u32 = 3;
+    pub const NM_DENSE: u32 = 0;
+    pub const NM_2OF4: u32 = 1;
+    pub const NM_8OF16: u32 = 2;
+    pub const NM_4OF16: u32 = 3;
+    pub const NM_2OF16: u32 = 4;
     pub const ALU_ADD: u32 = 0;
     pub const ALU_SUB: u32 = 1;
     pub const ALU_MUL: u32 = 2;
