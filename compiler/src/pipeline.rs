@@ -59,14 +59,18 @@ impl Options {
     fn build(&self) -> Build {
         let Spec { widths, sparsity, group_words } = self.storage;
         let layers = Storage { widths, sparsity, group_words, slices: self.config.slices };
-        // The output layer is dense and at least 4 bits wide: its errors meet no further layer.
-        let head = Widths::Uniform(match widths {
-            Widths::Uniform(bits) => bits.max(4),
-            Widths::Mixed { average_bits } if average_bits <= 4.0 => 4,
-            Widths::Mixed { .. } => 8,
-        });
+        let head = Widths::Uniform(head_bits(widths));
         let head = Storage { widths: head, sparsity: Sparsity::Dense, ..layers };
         Build { config: self.config.clone(), layers, head, kv_bits: self.kv_bits }
+    }
+}
+
+/// Bits of the output layer, which is dense and at least 4 bits wide: its errors meet no further layer.
+fn head_bits(layers: Widths) -> u8 {
+    match layers {
+        Widths::Uniform(bits) => bits.max(4),
+        Widths::Mixed { average_bits } if average_bits <= 4.0 => 4,
+        Widths::Mixed { .. } => 8,
     }
 }
 
@@ -279,19 +283,13 @@ fn check_capacity(dram: &DramMap, build: &Build, options: &Options) -> Result<()
                 dram.regions.iter().filter(|r| r.space == space && f(&r.name)).map(|r| u64::from(r.units) * 64).sum()
             };
             let cache = of(&|n| n.ends_with("cache"));
-            let weights = of(&|n| n == "text.layers" || n == "text.head");
             if let Some(room) = has.checked_sub(needs - cache) {
                 let context = options.max_context as u64 * room / cache.max(1) / 16 * 16;
-                help = format!("--max-context {context} or less, or {help}");
+                help = format!("--max-context {context} or less; or {help}");
             }
-            let bits = match options.storage.widths {
-                Widths::Uniform(bits) => f64::from(bits),
-                Widths::Mixed { average_bits } => f64::from(average_bits),
-            };
-            let room = has.saturating_sub(needs - weights) as f64 / weights.max(1) as f64;
-            if bits * room >= 2.0 {
-                let fits = (bits * room * 10.0).floor() / 10.0;
-                help = format!("weights of {fits} bits or less (--weights mixed={fits}), {help}");
+            let (layers, head) = (of(&|n| n == "text.layers"), of(&|n| n == "text.head"));
+            if let Some(bits) = fitting_bits(options.storage.widths, layers, head, needs - has) {
+                help = format!("weights of {bits} bits or less (--weights mixed={bits}); or {help}");
             }
         }
         all.push(Diagnostic::new(
@@ -302,6 +300,21 @@ fn check_capacity(dram: &DramMap, build: &Build, options: &Options) -> Result<()
         ));
     }
     all.into_result(())
+}
+
+/// The widest average, in tenths of a bit, with which layers and output layer take `excess` bytes less.
+fn fitting_bits(now: Widths, layers: u64, head: u64, excess: u64) -> Option<f32> {
+    let bits = match now {
+        Widths::Uniform(bits) => f32::from(bits),
+        Widths::Mixed { average_bits } => average_bits,
+    };
+    let size = |average_bits: f32| {
+        let head_share = f64::from(head_bits(Widths::Mixed { average_bits })) / f64::from(head_bits(now));
+        layers as f64 * f64::from(average_bits / bits) + head as f64 * head_share
+    };
+    let limit = (layers + head).checked_sub(excess)? as f64;
+    let tenths = (20..(bits * 10.0).ceil() as u32).rev();
+    tenths.map(|t| t as f32 / 10.0).find(|b| size(*b) <= limit)
 }
 
 fn listing(code: &Code) -> String {

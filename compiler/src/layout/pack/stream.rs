@@ -13,17 +13,6 @@ pub(super) fn group_units(words: u32, bits: u8) -> u32 {
     }
 }
 
-/// Bits of a 64-byte-aligned run that is filled in any order.
-struct Bits<'a>(&'a mut [u8]);
-
-impl Bits<'_> {
-    fn or(&mut self, at: usize, value: u32) {
-        for i in (0..32).filter(|i| value >> i & 1 == 1) {
-            self.0[(at + i) / 8] |= 1 << ((at + i) % 8);
-        }
-    }
-}
-
 /// A word of a tile: 16 rows × 16 stored inputs.
 struct Word<'a> {
     q: &'a Quantised,
@@ -32,69 +21,67 @@ struct Word<'a> {
 }
 
 impl Word<'_> {
-    fn at(&self, n: usize, k: usize) -> usize {
-        (self.row + n) * self.q.stored() + self.first + k
+    fn range(&self, n: usize) -> std::ops::Range<usize> {
+        let at = (self.row + n) * self.q.stored() + self.first;
+        at..at + TILE
     }
-    /// The level as its two's complement code of `bits` bits.
-    fn code(&self, n: usize, k: usize, bits: u8) -> u32 {
-        let level = i32::from(self.q.levels[self.at(n, k)]);
-        let code = if bits <= 3 { (level - 1) >> 1 } else { level };
-        code as u32 & ((1 << bits) - 1)
+    /// The levels of row `n`.
+    fn levels(&self, n: usize) -> &[i8; TILE] {
+        self.q.levels[self.range(n)].first_chunk().expect("invariant: 16 levels")
     }
-    fn position(&self, n: usize, k: usize) -> u32 {
-        u32::from(self.q.index[self.at(n, k)])
+    /// The positions of row `n`.
+    fn positions(&self, n: usize) -> &[u8; TILE] {
+        self.q.index[self.range(n)].first_chunk().expect("invariant: 16 positions")
     }
 }
 
-/// Room for `units` zeroed units at the end of `out`.
-fn room(out: &mut Vec<u8>, units: u32) -> Bits<'_> {
-    let from = out.len();
-    out.resize(from + units as usize * 64, 0);
-    Bits(&mut out[from..])
+/// `width` bits of each of 16 values, the first lowest.
+fn fields(values: &[u8; TILE], width: u32) -> u64 {
+    values.iter().rev().fold(0, |all, v| all << width | u64::from(*v))
 }
 
 /// Appends the indices of a word.
 fn indices(w: &Word<'_>, out: &mut Vec<u8>) {
-    let field = match w.q.sparsity {
-        Sparsity::Dense => return,
-        Sparsity::S8of16 => {
-            let mut bits = room(out, 1);
-            for n in 0..TILE {
-                (0..TILE).for_each(|k| bits.or(32 * n + 16 * (k / 8), 1 << w.position(n, k)));
-            }
-            return;
-        }
-        Sparsity::S2of4 => 2,
-        Sparsity::S4of16 | Sparsity::S2of16 => 4,
-    };
-    let mut bits = room(out, field as u32 / 2);
     for n in 0..TILE {
-        (0..TILE).for_each(|k| bits.or(field * (TILE * n + k), w.position(n, k)));
+        match w.q.sparsity {
+            Sparsity::Dense => return,
+            Sparsity::S2of4 => out.extend((fields(w.positions(n), 2) as u32).to_le_bytes()),
+            Sparsity::S8of16 => {
+                for block in w.positions(n).chunks_exact(8) {
+                    out.extend(block.iter().fold(0u16, |mask, p| mask | 1 << p).to_le_bytes());
+                }
+            }
+            Sparsity::S4of16 | Sparsity::S2of16 => out.extend(fields(w.positions(n), 4).to_le_bytes()),
+        }
     }
 }
 
 /// Appends the levels of a word of 8 or 4 bits, layout k.
 fn bytes(w: &Word<'_>, bits: u8, out: &mut Vec<u8>) {
     for n in 0..TILE {
+        let levels = w.levels(n);
         if bits == 8 {
-            out.extend((0..TILE).map(|k| w.code(n, k, 8) as u8));
+            out.extend(levels.map(|x| x as u8));
         } else {
-            out.extend((0..8).map(|k| (w.code(n, k, 4) | w.code(n, k + 8, 4) << 4) as u8));
+            let (low, high) = levels.split_at(8);
+            out.extend(low.iter().zip(high).map(|(l, h)| *l as u8 & 15 | (*h as u8) << 4));
         }
     }
 }
 
 /// Appends the bit planes of one or two words.
 fn planes(pair: &[Word<'_>], bits: u8, out: &mut Vec<u8>) {
-    let mut planes = room(out, u32::from(bits));
+    let from = out.len();
+    out.resize(from + usize::from(bits) * 64, 0);
+    let planes = &mut out[from..];
     for (half, w) in pair.iter().enumerate() {
         for n in 0..TILE {
-            for k in 0..TILE {
-                let code = w.code(n, k, bits);
-                for i in 0..usize::from(bits) {
-                    let bit = code >> (usize::from(bits) - 1 - i) & 1;
-                    planes.or(512 * i + 256 * half + TILE * n + k, bit);
-                }
+            // 3 and 2 bits are mid-rise: level 2q + 1 of the code q.
+            let codes = w.levels(n).map(|x| if bits <= 3 { (x - 1) >> 1 } else { x });
+            for i in 0..usize::from(bits) {
+                let shift = usize::from(bits) - 1 - i;
+                let plane = codes.iter().rev().fold(0u16, |all, c| all << 1 | (*c as u16 >> shift & 1));
+                planes[64 * i + 32 * half + 2 * n..][..2].copy_from_slice(&plane.to_le_bytes());
             }
         }
     }
