@@ -18,8 +18,8 @@ pub(super) struct ModelArgs {
     /// Positions that prompt and answer may fill together [default: what the model supports]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(super) max_context: Option<usize>,
-    /// Hardware to compile for, a named configuration
-    #[arg(long, default_value = "sim", value_name = "NAME", value_parser = target)]
+    /// Hardware to compile for: sim, mini, u280, or a TOML file (hw/targets has some)
+    #[arg(long, default_value = "sim", value_name = "NAME|FILE", value_parser = target)]
     target: HwConfig,
     /// Width of the language model's weights: w8, w6, w5, w4, w3, w2, or mixed=BITS on average
     #[arg(long, default_value = "w8", value_name = "FORMAT")]
@@ -38,11 +38,15 @@ pub(super) struct ModelArgs {
     no_weights: bool,
 }
 
-/// A named configuration. The array, the memories and the RTL of others come with their build.
+/// A named configuration or one from a file.
 fn target(name: &str) -> Result<HwConfig, String> {
+    if name.ends_with(".toml") {
+        let text = std::fs::read_to_string(name).map_err(|e| e.to_string())?;
+        return HwConfig::from_toml(&text);
+    }
     HwConfig::named(name).ok_or_else(|| {
         let names: Vec<String> = HwConfig::all().into_iter().map(|c| c.name).collect();
-        format!("no such target; there are: {}", names.join(", "))
+        format!("no such target; there are {} and TOML files", names.join(", "))
     })
 }
 
