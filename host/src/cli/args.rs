@@ -68,12 +68,26 @@ fn kv_bits(text: &str) -> Result<u32, String> {
 impl ModelArgs {
     /// Opens the model's small files.
     pub(super) fn open(&self) -> Result<Source> {
+        self.open_with(self.no_weights)
+    }
+
+    /// The same for commands that never need weights.
+    pub(super) fn open_shape(&self) -> Result<Source> {
+        self.open_with(true)
+    }
+
+    /// Is it a compiled program?
+    pub(super) fn is_program(&self) -> bool {
+        self.model.is_file() && self.model.extension().is_none_or(|x| x != "gguf")
+    }
+
+    fn open_with(&self, no_weights: bool) -> Result<Source> {
         Ok(Source::open(
             &self.model,
             LoadOptions {
                 max_context: self.max_context,
                 target: self.target.clone(),
-                no_weights: self.no_weights,
+                no_weights,
                 storage: Spec {
                     widths: self.weights,
                     sparsity: self.sparsity,
