@@ -33,8 +33,8 @@ pub struct Row {
     pub source: &'static str,
     /// Ours.
     pub modelled: f64,
-    /// Accepted relative error.
-    pub tolerance: f64,
+    /// Accepted relative error; none where the two are not the same experiment.
+    pub tolerance: Option<f64>,
     /// What the reader must know.
     pub note: String,
 }
@@ -45,9 +45,9 @@ impl Row {
         self.modelled / self.published - 1.0
     }
 
-    /// Whether the error is accepted.
-    pub fn passes(&self) -> bool {
-        self.error().abs() <= self.tolerance
+    /// Whether the error is accepted, if there is something to accept.
+    pub fn passes(&self) -> Option<bool> {
+        self.tolerance.map(|tolerance| self.error().abs() <= tolerance)
     }
 }
 

@@ -102,8 +102,7 @@ mod tests {
     #[test]
     fn find_is_the_first_tick_that_keeps_every_rule() {
         for (rrd_s, rrd_l, faw) in [(4, 6, 15), (4, 6, 27), (1, 1, 40), (4, 4, 0)] {
-            let timing =
-                Timing { t_rrd_s: rrd_s, t_rrd_l: rrd_l, t_faw: faw, ..Timing::hbm2_u280() };
+            let timing = Timing { t_rrd_s: rrd_s, t_rrd_l: rrd_l, t_faw: faw, ..Timing::hbm2_u280() };
             let mut activates = Activates::new(&timing);
             let mut all: Vec<(u64, usize)> = Vec::new();
             let mut random = 7u64;
@@ -115,9 +114,9 @@ mod tests {
                     with.push((tick, group));
                     with.sort_unstable();
                     with.windows(5).all(|w| w[4].0 - w[0].0 >= faw)
-                        && all.iter().all(|&(t, g)| {
-                            t.abs_diff(tick) >= if g == group { rrd_l } else { rrd_s }
-                        })
+                        && all
+                            .iter()
+                            .all(|&(t, g)| t.abs_diff(tick) >= if g == group { rrd_l } else { rrd_s })
                 };
                 let expected = (from..).find(|&t| legal(t)).expect("unbounded");
                 assert_eq!(activates.find(from, group), expected, "after {all:?}");

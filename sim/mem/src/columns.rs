@@ -67,11 +67,7 @@ impl Columns {
         let before = if word == 0 { 0 } else { self.word(word - 1, column) };
         let after = self.word(word + 1, column);
         (1..apart).fold(here, |close, distance| {
-            close
-                | here << distance
-                | before >> (64 - distance)
-                | here >> distance
-                | after << (64 - distance)
+            close | here << distance | before >> (64 - distance) | here >> distance | after << (64 - distance)
         })
     }
 
@@ -84,8 +80,8 @@ impl Columns {
         let mut mask = u64::MAX << (from % 64);
         let mut word = from / 64;
         loop {
-            let taken = self.too_close(word, ANY, self.apart)
-                | self.too_close(word, 1 + group, self.apart_in_group);
+            let taken =
+                self.too_close(word, ANY, self.apart) | self.too_close(word, 1 + group, self.apart_in_group);
             let free = !taken & mask;
             if free != 0 {
                 return word * 64 + u64::from(free.trailing_zeros());

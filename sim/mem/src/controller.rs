@@ -305,8 +305,9 @@ impl Controller {
             self.reads += count;
             self.last_read = Some(tick + (count - 1) * stride);
             match runs.last_mut() {
-                Some(run) if run.tick + (run.count - 1) * run.stride + stride == tick + latency
-                    && (run.count == 1 || run.stride == stride) =>
+                Some(run)
+                    if run.tick + (run.count - 1) * run.stride + stride == tick + latency
+                        && (run.count == 1 || run.stride == stride) =>
                 {
                     run.stride = stride;
                     run.count += count;

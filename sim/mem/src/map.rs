@@ -52,14 +52,14 @@ impl AddressMap {
         }
     }
 
-    /// Column bits lowest, then groups, then banks.
+    /// Column bits lowest, then banks, then groups.
     pub const fn hbm2_columns_lowest() -> AddressMap {
         AddressMap {
             interleaved_bits: 0,
             column_bits: 5,
             bank_bits: 2,
             upper_group_bits: 2,
-            groups_above_banks: false,
+            groups_above_banks: true,
         }
     }
 

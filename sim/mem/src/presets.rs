@@ -48,14 +48,14 @@ impl ChannelConfig {
                 map: AddressMap::hbm2_u280(),
                 window_accesses: 64,
                 // Calibrated, with the age, on DRAMsim3's streams of 50 % and 10 % writes.
-                write_batch_accesses: 48,
+                write_batch_accesses: 64,
                 write_age_accesses: 128,
                 write_idle_ticks: 32,
                 refresh: true,
                 refresh_phase_ticks: phase.ticks(&timing),
                 timing,
             },
-            port: PortConfig { kernel_hz, port_bytes_per_cycle, request_ticks: 41, response_ticks: 40 },
+            port: PortConfig { kernel_hz, port_bytes_per_cycle, request_ticks: 40, response_ticks: 39 },
         }
     }
 
@@ -67,14 +67,14 @@ impl ChannelConfig {
             controller: ControllerConfig {
                 map: AddressMap::ddr4(),
                 window_accesses: 64,
-                write_batch_accesses: 48,
+                write_batch_accesses: 64,
                 write_age_accesses: 128,
                 write_idle_ticks: 32,
                 refresh: true,
                 refresh_phase_ticks: phase.ticks(&timing),
                 timing,
             },
-            port: PortConfig { kernel_hz, port_bytes_per_cycle, request_ticks: 35, response_ticks: 35 },
+            port: PortConfig { kernel_hz, port_bytes_per_cycle, request_ticks: 34, response_ticks: 35 },
         }
     }
 }
@@ -83,7 +83,12 @@ impl MasterConfig {
     /// One master on the first `channels` pseudo-channels of its local switch (up to four, no lateral
     /// hop). A hop costs 5 ticks (5.5 ns): 22 cycles of 450 MHz to the farthest channel (Shuhai;
     /// recalled, unverified) over eight switches.
-    pub fn hbm2_u280(kernel_hz: u64, port_bytes_per_cycle: u64, channels: u64, reorder: bool) -> MasterConfig {
+    pub fn hbm2_u280(
+        kernel_hz: u64,
+        port_bytes_per_cycle: u64,
+        channels: u64,
+        reorder: bool,
+    ) -> MasterConfig {
         let timing = Timing::hbm2_u280();
         MasterConfig {
             channel: ChannelConfig::hbm2_u280(kernel_hz, port_bytes_per_cycle, RefreshPhase::Aligned),

@@ -3,8 +3,8 @@
 
 use super::{Grade, Row};
 use crate::master::{Master, MasterConfig};
-use crate::presets::HBM_CHANNEL_BYTES;
 use crate::port::UNIT_BYTES;
+use crate::presets::HBM_CHANNEL_BYTES;
 use crate::traffic::{drive, Burst, Kernel, Kind, Numbers};
 
 const SOURCE: &str = "AMD Vitis tutorial XD099";
@@ -19,8 +19,10 @@ const ISSUE_LIMITED: f64 = 1.03;
 /// latency is 2 KB, and a burst is 64 bytes at least).
 const OUTSTANDING: usize = 64;
 
-/// Channels, whether with RAMA, cycles between two requests, GB/s by size. The random kernel issues
-/// 75 M requests a second (4.75 GB/s of 64 bytes), with RAMA 100 M (6.40 GB/s): 300 MHz / 4 and / 3.
+/// Channels, whether with RAMA, fewest cycles between two requests, GB/s by size. The random kernel
+/// issues 75 M requests a second (4.75 GB/s of 64 bytes), with RAMA 100 M (6.40 GB/s): 300 MHz / 4 and
+/// / 3. Of longer requests none more than every `beats + 2` cycles: 9.60 and 12.80 GB/s of 128 and
+/// 256 bytes are 300 MHz / 4 and / 6 to the digit.
 const RANDOM: [(u64, bool, u64, [f64; 5]); 5] = [
     (1, false, 4, [4.75, 9.60, 12.62, 13.13, 13.16]),
     (2, false, 4, [0.761, 1.50, 2.71, 4.50, 6.55]),
@@ -48,6 +50,7 @@ pub(super) fn rows() -> Vec<Row> {
     for (channels, reorder, issue_cycles, published) in RANDOM {
         for (size, published) in SIZES.into_iter().zip(published) {
             let beats = size / UNIT_BYTES;
+            let issue_cycles = issue_cycles.max(beats + 2);
             let modelled = run(channels, reorder, issue_cycles, random(channels, beats));
             let unlimited = run(channels, reorder, 1, random(channels, beats));
             let note = if unlimited > modelled * ISSUE_LIMITED {
@@ -71,7 +74,7 @@ fn row(pattern: &str, channels: u64, size: u64, published: f64, modelled: f64, n
         grade: Grade::Measured,
         source: SOURCE,
         modelled,
-        tolerance: 0.10,
+        tolerance: Some(0.10),
         note,
     }
 }
@@ -96,7 +99,9 @@ fn sequential(channels: u64, beats: u64) -> impl Iterator<Item = Burst> {
 fn random(channels: u64, beats: u64) -> impl Iterator<Item = Burst> {
     let mut numbers = Numbers(channels * 1000 + beats);
     let places = channels * UNITS_PER_CHANNEL / beats;
-    (0..BYTES / UNIT_BYTES / beats).map(move |_| {
-        Burst { kind: Kind::Read, unit: numbers.below(places) * beats, beats }
+    (0..BYTES / UNIT_BYTES / beats).map(move |_| Burst {
+        kind: Kind::Read,
+        unit: numbers.below(places) * beats,
+        beats,
     })
 }

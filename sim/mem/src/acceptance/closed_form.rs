@@ -1,8 +1,8 @@
 //! Bounds that follow from the timing rules alone.
 
 use super::{Grade, Row};
-use crate::controller::{Controller, ControllerConfig, Run};
 use crate::channel::ChannelConfig;
+use crate::controller::{Controller, ControllerConfig, Run};
 use crate::port::UNIT_BYTES;
 use crate::presets::RefreshPhase;
 use crate::timing::Timing;
@@ -41,13 +41,20 @@ pub(super) fn rows() -> Vec<Row> {
             grade: Grade::Formula,
             source,
             modelled,
-            tolerance: 0.005,
+            tolerance: Some(0.005),
             note: note.into(),
         });
     };
     let lost = (t.t_rtp + t.t_rp + t.t_rfc + t.t_rcd_rd) as f64 / t.t_refi as f64;
     let sequential = saturated(config(|_| ()), |i| i);
-    row("refresh-limited stream", "B/tick", peak * (1.0 - lost), "1 - (tRTP+tRP+tRFC+tRCD)/tREFI", sequential, "");
+    row(
+        "refresh-limited stream",
+        "B/tick",
+        peak * (1.0 - lost),
+        "1 - (tRTP+tRP+tRFC+tRCD)/tREFI",
+        sequential,
+        "",
+    );
     let no_refresh = saturated(config(|c| c.refresh = false), |i| i);
     row("stream without refresh", "B/tick", peak, "bus", no_refresh, "");
     // A new row for every access, banks in turn: 16 banks lie 1 KB apart, a row of all is 16 KB.
@@ -62,7 +69,14 @@ pub(super) fn rows() -> Vec<Row> {
         }),
         every_row,
     );
-    row("an activate an access, tFAW 30 ns", "B/tick", 4.0 * 32.0 / 27.0, "4 x 32 B / tFAW", faw, "no refresh");
+    row(
+        "an activate an access, tFAW 30 ns",
+        "B/tick",
+        4.0 * 32.0 / 27.0,
+        "4 x 32 B / tFAW",
+        faw,
+        "no refresh",
+    );
     let rrd = saturated(config(|c| c.refresh = false), every_row);
     let bound = 32.0 / t.t_rrd_s as f64;
     row("an activate an access", "B/tick", bound, "32 B / tRRD_S", rrd, "no refresh; tFAW 15 < 4 tRRD_S");
