@@ -38,9 +38,9 @@ impl RefreshPhase {
 impl ChannelConfig {
     /// A pseudo-channel of U280's HBM2 behind a port of its own.
     ///
-    /// The way through AXI, clock crossings, controller and PHY takes 90 ns (81 ticks): Shuhai's
-    /// latencies of page hit, closed page and page miss (106.7, 122.2, 137.8 ns; recalled, unverified)
-    /// less the DRAM's own times leave 90.0, 91.1 and 92.2 ns.
+    /// The way through AXI, clock crossings, controller and PHY takes 87.8 ns (79 ticks), so that one
+    /// unit takes what Shuhai measured of page hit, closed page and page miss: 106.7, 122.2, 137.8 ns
+    /// (recalled, unverified); the model gives 106.7, 124.4, 137.8.
     pub fn hbm2_u280(kernel_hz: u64, port_bytes_per_cycle: u64, phase: RefreshPhase) -> ChannelConfig {
         let timing = Timing::hbm2_u280();
         ChannelConfig {
@@ -59,8 +59,8 @@ impl ChannelConfig {
         }
     }
 
-    /// One of U280's two DDR4-2400 channels. 58.3 ns (70 ticks) of way, from Shuhai's latencies
-    /// (73.3, 89.9, 106.6 ns; recalled, unverified) as for HBM2.
+    /// One of U280's two DDR4-2400 channels. 57.5 ns (69 ticks) of way, from Shuhai's 73.3, 89.9,
+    /// 106.6 ns (recalled, unverified) as for HBM2; the model gives 75.0, 90.0, 103.3.
     pub fn ddr4_2400(kernel_hz: u64, port_bytes_per_cycle: u64, phase: RefreshPhase) -> ChannelConfig {
         let timing = Timing::ddr4_2400();
         ChannelConfig {

@@ -85,7 +85,7 @@ pub(super) fn rows() -> Vec<Row> {
             grade: Grade::Simulated,
             source: "DRAMsim3 2981759",
             modelled,
-            tolerance: tolerance,
+            tolerance,
             note: note.into(),
         });
     };

@@ -170,7 +170,10 @@ mod tests {
     use super::*;
     use CommandKind::{Activate, Precharge, Read, Refresh, Write};
 
-    fn trace(commands: &[(u64, CommandKind, usize, u64)]) -> Vec<Command> {
+    /// Tick, kind, bank, row.
+    type Short = (u64, CommandKind, usize, u64);
+
+    fn trace(commands: &[Short]) -> Vec<Command> {
         commands.iter().map(|&(tick, kind, bank, row)| Command { tick, kind, bank, row }).collect()
     }
 
@@ -180,8 +183,8 @@ mod tests {
         let t = Timing { t_faw: 30, ..Timing::hbm2_u280() };
         // Banks 0..4 are group 0, 4..8 group 1.
         let opened = [(0, Activate, 0, 7), (6, Activate, 1, 7), (10, Activate, 4, 7)];
-        let late = |more: &[(u64, CommandKind, usize, u64)]| [&opened[..], more].concat();
-        let cases: Vec<(&str, Vec<(u64, CommandKind, usize, u64)>)> = vec![
+        let late = |more: &[Short]| [&opened[..], more].concat();
+        let cases: Vec<(&str, Vec<Short>)> = vec![
             ("tRP:", vec![(0, Activate, 0, 1), (40, Precharge, 0, 1), (53, Activate, 0, 1)]),
             ("tRC", vec![(0, Activate, 0, 1), (31, Precharge, 0, 1), (44, Activate, 0, 1)]),
             ("tRRD_S", vec![(0, Activate, 0, 1), (4, Activate, 4, 1)]),
