@@ -44,7 +44,15 @@ impl Pins {
     }
 }
 
+/// The same cases in every run, and no file that remembers failures.
+fn always_the_same(cases: u32) -> ProptestConfig {
+    let rng_seed = proptest::test_runner::RngSeed::Fixed(2026);
+    ProptestConfig { cases, rng_seed, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
+    #![proptest_config(always_the_same(256))]
+
     /// With a receiver that is at times not ready: it takes what is offered by the rule of `MemoryPort`.
     #[test]
     fn equals_an_axi_memory_of_fixed_latency(

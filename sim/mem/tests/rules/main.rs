@@ -74,9 +74,9 @@ fn any_config() -> impl Strategy<Value = ChannelConfig> {
         1..80usize,
         any::<bool>(),
         phase,
-        14..40u64,
+        (14..40u64, 0..16u64, 0..3u64, 0..4u64),
     )
-        .prop_map(|(ddr, hz, bytes, map, window, batch, refresh, phase, faw)| {
+        .prop_map(|(ddr, hz, bytes, map, window, batch, refresh, phase, (faw, rc, ccd, rrd))| {
             let aligned = RefreshPhase::Aligned;
             let mut config = if ddr {
                 ChannelConfig::ddr4_2400(hz, bytes, aligned)
@@ -88,12 +88,22 @@ fn any_config() -> impl Strategy<Value = ChannelConfig> {
             let c = &mut config.controller;
             (c.window_accesses, c.write_batch_accesses) = (window, batch);
             (c.refresh, c.refresh_phase_ticks, c.timing.t_faw) = (refresh, phase, faw);
+            // Rules that the presets leave slack: tRC beyond tRAS + tRP, odd tCCD_L.
+            c.timing.t_rc += rc;
+            c.timing.t_ccd_l += ccd;
+            c.timing.t_rrd_l += rrd;
             config
         })
 }
 
+/// The same cases in every run, and no file that remembers failures.
+fn always_the_same(cases: u32) -> ProptestConfig {
+    let rng_seed = proptest::test_runner::RngSeed::Fixed(2026);
+    ProptestConfig { cases, rng_seed, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(always_the_same(256))]
 
     /// No command breaks a rule, every byte moves once, answers are in order and never early.
     #[test]
@@ -221,4 +231,26 @@ fn a_saturated_random_trace_is_legal() {
     let trace = channel.take_trace();
     let counts = check(&Timing::hbm2_u280(), &trace, true).expect("legal");
     assert_eq!((counts.reads, counts.activates > 7000, counts.refreshes > 5), (8000, true, true));
+}
+
+/// Nothing bounds what a caller may submit ahead of time: the model does.
+#[test]
+fn a_flood_at_cycle_zero_takes_the_time_its_bytes_need() {
+    for write_every in [0, 1, 2, 7] {
+        let mut channel = Channel::new(ChannelConfig::hbm2_u280(225_000_000, 64, RefreshPhase::Aligned));
+        let mut beats = Vec::new();
+        let mut last = 0;
+        for i in 0..20_000u64 {
+            let request = Request { cycle: 0, unit: i * 7919 % (1 << 22), beats: 1 + i % 64 };
+            if write_every > 0 && i % write_every == 0 {
+                last = last.max(channel.write(request));
+            } else {
+                channel.read(request, &mut beats);
+                last = last.max(beats[beats.len() - 1]);
+            }
+        }
+        let units: u64 = (0..20_000u64).map(|i| 1 + i % 64).sum();
+        // A unit a cycle at best; at worst rows, turnarounds and refresh take half as much again.
+        assert!(last > units && last < units * 3 / 2, "{write_every}: {last} cycles for {units} units");
+    }
 }
