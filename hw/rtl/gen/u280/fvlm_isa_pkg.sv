@@ -4,7 +4,7 @@
 
 /* verilator lint_off UNUSEDPARAM */
 package fvlm_isa_pkg;
-  localparam logic [31:0] IsaHash = 32'h3040f9e2;
+  localparam logic [31:0] IsaHash = 32'h9344bf07;
 
   localparam int unsigned Slices = 32;
   localparam int unsigned VxWords = 4;
@@ -164,29 +164,31 @@ package fvlm_isa_pkg;
   localparam int unsigned MmActOffLsb = 76;  // activations: ABUF word
   localparam int unsigned MmActOffW = 18;
   localparam int unsigned MmActStrideLsb = 94;  // activations: words per row
-  localparam int unsigned MmActStrideW = 12;
-  localparam int unsigned MmOutAguLsb = 106;  // output: address generator
+  localparam int unsigned MmActStrideW = 16;
+  localparam int unsigned MmOutAguLsb = 110;  // output: address generator
   localparam int unsigned MmOutAguW = 4;
-  localparam int unsigned MmOutOffLsb = 110;  // output: SPAD word
+  localparam int unsigned MmOutOffLsb = 114;  // output: SPAD word
   localparam int unsigned MmOutOffW = 18;
-  localparam int unsigned MmOutStrideLsb = 128;  // output: words per row
-  localparam int unsigned MmOutStrideW = 12;
-  localparam int unsigned MmSaAguLsb = 140;  // row scales: address generator
+  localparam int unsigned MmOutStrideLsb = 132;  // output: words per row
+  localparam int unsigned MmOutStrideW = 16;
+  localparam int unsigned MmSaAguLsb = 148;  // row scales: address generator
   localparam int unsigned MmSaAguW = 4;
-  localparam int unsigned MmSaOffLsb = 144;  // row scales: first index in S
+  localparam int unsigned MmSaOffLsb = 152;  // row scales: first index in S
   localparam int unsigned MmSaOffW = 18;
-  localparam int unsigned MmWscaleLsb = 162;  // weight scales are in the FIFO
+  localparam int unsigned MmSaStrideLsb = 170;  // row scales: step per row
+  localparam int unsigned MmSaStrideW = 16;
+  localparam int unsigned MmWscaleLsb = 186;  // weight scales are in the FIFO
   localparam int unsigned MmWscaleW = 1;
-  localparam int unsigned MmBiasLsb = 163;  // a bias is in the FIFO
+  localparam int unsigned MmBiasLsb = 187;  // a bias is in the FIFO
   localparam int unsigned MmBiasW = 1;
-  localparam int unsigned MmNmLsb = 164;  // N:M sparsity of the tiles
+  localparam int unsigned MmNmLsb = 188;  // N:M sparsity of the tiles
   localparam int unsigned MmNmW = 3;
   localparam logic [2:0] MM_NM_DENSE = 3'd0;
   localparam logic [2:0] MM_NM_S2OF4 = 3'd1;
   localparam logic [2:0] MM_NM_S8OF16 = 3'd2;
   localparam logic [2:0] MM_NM_S4OF16 = 3'd3;
   localparam logic [2:0] MM_NM_S2OF16 = 3'd4;
-  localparam int unsigned MmFirstLsb = 167;  // slot of the first tile, as in the load
+  localparam int unsigned MmFirstLsb = 191;  // slot of the first tile, as in the load
   localparam int unsigned MmFirstW = 16;
 
   localparam logic [7:0] OP_VX = 8'h13;
@@ -426,10 +428,11 @@ package fvlm_isa_pkg;
     logic [15:0] kb;
     logic [7:0] kbg;
     logic [31:0] act_addr;
-    logic [11:0] act_stride;
+    logic [15:0] act_stride;
     logic [31:0] out_addr;
-    logic [11:0] out_stride;
+    logic [15:0] out_stride;
     logic [31:0] sa_addr;
+    logic [15:0] sa_stride;
     logic [0:0] wscale;
     logic [0:0] bias;
     logic [2:0] nm;
@@ -520,12 +523,15 @@ package fvlm_isa_pkg;
         if (((w[11:8] | w[15:12]) & 4'd2) != 4'd0) is_illegal = 1'b1;
       end
       OP_MM: begin
-        if (w[255:183] != '0) is_illegal = 1'b1;
+        if (w[255:207] != '0) is_illegal = 1'b1;
         if (w[31] && w[30:21] != '0) is_illegal = 1'b1;  // rows
         if (w[47] && w[46:37] != '0) is_illegal = 1'b1;  // tiles
         if (w[63] && w[62:53] != '0) is_illegal = 1'b1;  // kb
-        if (w[166:164] > 3'd4) is_illegal = 1'b1;  // nm
-        if (w[182] && w[181:172] != '0) is_illegal = 1'b1;  // first
+        if (w[109] && w[108:99] != '0) is_illegal = 1'b1;  // act_stride
+        if (w[147] && w[146:137] != '0) is_illegal = 1'b1;  // out_stride
+        if (w[185] && w[184:175] != '0) is_illegal = 1'b1;  // sa_stride
+        if (w[190:188] > 3'd4) is_illegal = 1'b1;  // nm
+        if (w[206] && w[205:196] != '0) is_illegal = 1'b1;  // first
         if (((w[11:8] | w[15:12]) & 4'd4) != 4'd0) is_illegal = 1'b1;
       end
       OP_VX: begin
