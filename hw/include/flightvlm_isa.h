@@ -2,7 +2,7 @@
 #ifndef FLIGHTVLM_ISA_H
 #define FLIGHTVLM_ISA_H
 
-#define FVLM_ISA_HASH 0xd5ec2fa9u
+#define FVLM_ISA_HASH 0x7c5a8df2u
 
 #define FVLM_OP_NOP 0x01u
 #define FVLM_OP_HALT 0x02u
@@ -84,10 +84,11 @@
 #define FVLM_LD_BIAS_WIDTH 1u
 #define FVLM_LD_FMT_LSB 181u
 #define FVLM_LD_FMT_WIDTH 3u
-#define FVLM_LD_FMT_W8 0u
-#define FVLM_LD_FMT_W4K 1u
-#define FVLM_LD_FMT_W4N 2u
-#define FVLM_LD_FMT_MIXED 3u
+#define FVLM_LD_FMT_W8K 0u
+#define FVLM_LD_FMT_W8N 1u
+#define FVLM_LD_FMT_W4K 2u
+#define FVLM_LD_FMT_W4N 3u
+#define FVLM_LD_FMT_MIXED 4u
 #define FVLM_LD_NM_LSB 184u
 #define FVLM_LD_NM_WIDTH 3u
 #define FVLM_LD_NM_DENSE 0u
@@ -129,6 +130,12 @@
 #define FVLM_ST_POS_WIDTH 16u
 #define FVLM_ST_FIRST_LSB 189u
 #define FVLM_ST_FIRST_WIDTH 16u
+#define FVLM_ST_HEADS_LSB 205u
+#define FVLM_ST_HEADS_WIDTH 16u
+#define FVLM_ST_HEAD_STRIDE_LSB 221u
+#define FVLM_ST_HEAD_STRIDE_WIDTH 12u
+#define FVLM_ST_HEAD_STEP_LSB 233u
+#define FVLM_ST_HEAD_STEP_WIDTH 16u
 #define FVLM_OP_MM 0x12u
 #define FVLM_MM_ROWS_LSB 16u
 #define FVLM_MM_ROWS_WIDTH 16u

@@ -217,7 +217,7 @@ insns! {
         kbg 8 uint "weight: words per scale group, 0 = all",
         wscale 1 flag "weight: each group has a scale",
         bias 1 flag "weight: a bias unit precedes each tile",
-        fmt 3 ["w8" "w4k" "w4n" "mixed"] "weight: how words are stored",
+        fmt 3 ["w8k" "w8n" "w4k" "w4n" "mixed"] "weight: how words are stored",
         nm 3 ["dense" "s2of4" "s8of16" "s4of16" "s2of16"] "weight: N:M sparsity",
         first 16 count "weight: slot of the first tile; slot modulo slices is the slice",
     }
@@ -235,6 +235,9 @@ insns! {
         chunk_stride 24 uint "destination step per chunk (kv_k*) or per round (kv_v*)",
         pos 16 count "position of the first row (all but rows)",
         first 16 count "kv_*: slot of block 0 (kv_k*, kv_scale) or of chunk 0 (kv_v*)",
+        heads 16 count "repetitions (all but rows)",
+        head_stride 12 uint "source step per repetition",
+        head_step 16 uint "destination step per repetition: slots (kv_*) or units (scalar)",
     }
     /// Matrix multiplication: rows of ABUF times weight tiles from the FIFO, dequantised to SPAD.
     Mm = 0x12 "mm" Mm {
@@ -300,10 +303,11 @@ pub mod names {
     pub const ST_KV_SCALE: u32 = 4;
     pub const ST_KV_K4: u32 = 5;
     pub const ST_KV_V4: u32 = 6;
-    pub const FMT_W8: u32 = 0;
-    pub const FMT_W4K: u32 = 1;
-    pub const FMT_W4N: u32 = 2;
-    pub const FMT_MIXED: u32 = 3;
+    pub const FMT_W8K: u32 = 0;
+    pub const FMT_W8N: u32 = 1;
+    pub const FMT_W4K: u32 = 2;
+    pub const FMT_W4N: u32 = 3;
+    pub const FMT_MIXED: u32 = 4;
     pub const NM_DENSE: u32 = 0;
     pub const NM_2OF4: u32 = 1;
     pub const NM_8OF16: u32 = 2;

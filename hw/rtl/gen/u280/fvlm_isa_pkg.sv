@@ -4,7 +4,7 @@
 
 /* verilator lint_off UNUSEDPARAM */
 package fvlm_isa_pkg;
-  localparam logic [31:0] IsaHash = 32'h9344bf07;
+  localparam logic [31:0] IsaHash = 32'h7abe9092;
 
   localparam int unsigned Slices = 32;
   localparam int unsigned VxWords = 4;
@@ -103,10 +103,11 @@ package fvlm_isa_pkg;
   localparam int unsigned LdBiasW = 1;
   localparam int unsigned LdFmtLsb = 181;  // weight: how words are stored
   localparam int unsigned LdFmtW = 3;
-  localparam logic [2:0] LD_FMT_W8 = 3'd0;
-  localparam logic [2:0] LD_FMT_W4K = 3'd1;
-  localparam logic [2:0] LD_FMT_W4N = 3'd2;
-  localparam logic [2:0] LD_FMT_MIXED = 3'd3;
+  localparam logic [2:0] LD_FMT_W8K = 3'd0;
+  localparam logic [2:0] LD_FMT_W8N = 3'd1;
+  localparam logic [2:0] LD_FMT_W4K = 3'd2;
+  localparam logic [2:0] LD_FMT_W4N = 3'd3;
+  localparam logic [2:0] LD_FMT_MIXED = 3'd4;
   localparam int unsigned LdNmLsb = 184;  // weight: N:M sparsity
   localparam int unsigned LdNmW = 3;
   localparam logic [2:0] LD_NM_DENSE = 3'd0;
@@ -149,6 +150,12 @@ package fvlm_isa_pkg;
   localparam int unsigned StPosW = 16;
   localparam int unsigned StFirstLsb = 189;  // kv_*: slot of block 0 (kv_k*, kv_scale) or of chunk 0 (kv_v*)
   localparam int unsigned StFirstW = 16;
+  localparam int unsigned StHeadsLsb = 205;  // repetitions (all but rows)
+  localparam int unsigned StHeadsW = 16;
+  localparam int unsigned StHeadStrideLsb = 221;  // source step per repetition
+  localparam int unsigned StHeadStrideW = 12;
+  localparam int unsigned StHeadStepLsb = 233;  // destination step per repetition: slots (kv_*) or units (scalar)
+  localparam int unsigned StHeadStepW = 16;
 
   localparam logic [7:0] OP_MM = 8'h12;
   localparam int unsigned MmRowsLsb = 16;  // activation rows
@@ -418,6 +425,9 @@ package fvlm_isa_pkg;
     logic [23:0] chunk_stride;
     logic [15:0] pos;
     logic [15:0] first;
+    logic [15:0] heads;
+    logic [11:0] head_stride;
+    logic [15:0] head_step;
     logic [15:0] pc;
   } st_cmd_t;
 
@@ -507,19 +517,20 @@ package fvlm_isa_pkg;
         if (w[18:16] > 3'd3) is_illegal = 1'b1;  // mode
         if (w[34] && w[33:24] != '0) is_illegal = 1'b1;  // rows
         if (w[50] && w[49:40] != '0) is_illegal = 1'b1;  // len
-        if (w[183:181] > 3'd3) is_illegal = 1'b1;  // fmt
+        if (w[183:181] > 3'd4) is_illegal = 1'b1;  // fmt
         if (w[186:184] > 3'd4) is_illegal = 1'b1;  // nm
         if (w[202] && w[201:192] != '0) is_illegal = 1'b1;  // first
         if (((w[11:8] | w[15:12]) & 4'd1) != 4'd0) is_illegal = 1'b1;
         if (w[LdFmtLsb+:LdFmtW] == LD_FMT_MIXED && w[LdWscaleLsb+:LdWscaleW] == '0) is_illegal = 1'b1;
       end
       OP_ST: begin
-        if (w[255:205] != '0) is_illegal = 1'b1;
+        if (w[255:249] != '0) is_illegal = 1'b1;
         if (w[18:16] > 3'd6) is_illegal = 1'b1;  // mode
         if (w[34] && w[33:24] != '0) is_illegal = 1'b1;  // rows
         if (w[50] && w[49:40] != '0) is_illegal = 1'b1;  // len
         if (w[188] && w[187:178] != '0) is_illegal = 1'b1;  // pos
         if (w[204] && w[203:194] != '0) is_illegal = 1'b1;  // first
+        if (w[220] && w[219:210] != '0) is_illegal = 1'b1;  // heads
         if (((w[11:8] | w[15:12]) & 4'd2) != 4'd0) is_illegal = 1'b1;
       end
       OP_MM: begin
