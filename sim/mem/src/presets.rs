@@ -37,12 +37,24 @@ impl RefreshPhase {
 
 impl ChannelConfig {
     /// A pseudo-channel of U280's HBM2 behind a port of its own.
+    pub fn hbm2_u280(kernel_hz: u64, port_bytes_per_cycle: u64, phase: RefreshPhase) -> ChannelConfig {
+        ChannelConfig::hbm2(Timing::hbm2_u280(), kernel_hz, port_bytes_per_cycle, phase)
+    }
+
+    /// A pseudo-channel of HBM2 with the given timing behind a port of its own.
     ///
     /// The way through AXI, clock crossings, controller and PHY takes 87.8 ns (79 ticks), so that one
     /// unit takes what Shuhai measured of page hit, closed page and page miss: 106.7, 122.2, 137.8 ns
     /// (recalled, unverified); the model gives 106.7, 124.4, 137.8.
-    pub fn hbm2_u280(kernel_hz: u64, port_bytes_per_cycle: u64, phase: RefreshPhase) -> ChannelConfig {
-        let timing = Timing::hbm2_u280();
+    pub fn hbm2(
+        timing: Timing,
+        kernel_hz: u64,
+        port_bytes_per_cycle: u64,
+        phase: RefreshPhase,
+    ) -> ChannelConfig {
+        // The way is a time, whatever the memory's clock.
+        let ticks = |at_900_mhz: u64| at_900_mhz * timing.clock_hz / 900_000_000;
+        let (request_ticks, response_ticks) = (ticks(40), ticks(39));
         ChannelConfig {
             controller: ControllerConfig {
                 map: AddressMap::hbm2_u280(),
@@ -55,7 +67,7 @@ impl ChannelConfig {
                 refresh_phase_ticks: phase.ticks(&timing),
                 timing,
             },
-            port: PortConfig { kernel_hz, port_bytes_per_cycle, request_ticks: 40, response_ticks: 39 },
+            port: PortConfig { kernel_hz, port_bytes_per_cycle, request_ticks, response_ticks },
         }
     }
 

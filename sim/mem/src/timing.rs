@@ -59,44 +59,48 @@ const fn at_least(ps: u64, clock_hz: u64) -> u64 {
 }
 
 impl Timing {
-    /// U280's HBM2, 4-high stacks, a 64-bit pseudo-channel at 900 MHz. Times from the rules of
-    /// Ramulator 2.1 (`hbm2.py`: JEDEC) and DRAMsim3's `HBM2_8Gb_x128.ini` where both agree; tFAW
-    /// 16 ns because DRAMsim3's 30 ns contradicts measured random traffic; tRFC of a 4 Gb channel.
+    /// U280's HBM2: 900 MHz, 4-high stacks.
     pub const fn hbm2_u280() -> Timing {
-        const HZ: u64 = 900_000_000;
+        Timing::hbm2(900_000_000, 260_000)
+    }
+
+    /// A 64-bit HBM2 pseudo-channel at `clock_hz` with tRFC `rfc_ps`: a 4-high stack (4 Gb channels) has
+    /// 260 ns, an 8-high one 350 ns. Other times from the rules of
+    /// Ramulator 2.1 (`hbm2.py`: JEDEC) and DRAMsim3's `HBM2_8Gb_x128.ini` where both agree; tFAW
+    /// 16 ns because DRAMsim3's 30 ns contradicts measured random traffic. HBM2E's clocks are taken with
+    /// the same times: a projection.
+    pub const fn hbm2(clock_hz: u64, rfc_ps: u64) -> Timing {
         Timing {
-            clock_hz: HZ,
+            clock_hz,
             access_bytes: 32,
             burst: 2,
             bank_groups: 4,
             banks_per_group: 4,
-            cl: at_least(14_000, HZ),
-            cwl: at_least(5_000, HZ),
-            t_rcd_rd: at_least(14_000, HZ),
-            t_rcd_wr: at_least(12_000, HZ),
-            t_rp: at_least(14_000, HZ),
-            t_ras: at_least(34_000, HZ),
-            t_rc: at_least(48_000, HZ),
+            cl: at_least(14_000, clock_hz),
+            cwl: at_least(5_000, clock_hz),
+            t_rcd_rd: at_least(14_000, clock_hz),
+            t_rcd_wr: at_least(12_000, clock_hz),
+            t_rp: at_least(14_000, clock_hz),
+            t_ras: at_least(34_000, clock_hz),
+            t_rc: at_least(48_000, clock_hz),
             t_ccd_s: 2,
             t_ccd_l: 4,
-            t_rrd_s: at_least(4_000, HZ),
-            t_rrd_l: at_least(6_000, HZ),
-            t_faw: at_least(16_000, HZ),
-            t_wr: at_least(16_000, HZ),
-            t_rtp: at_least(5_000, HZ),
-            t_wtr_s: at_least(6_000, HZ),
-            t_wtr_l: at_least(8_000, HZ),
+            t_rrd_s: at_least(4_000, clock_hz),
+            t_rrd_l: at_least(6_000, clock_hz),
+            t_faw: at_least(16_000, clock_hz),
+            t_wr: at_least(16_000, clock_hz),
+            t_rtp: at_least(5_000, clock_hz),
+            t_wtr_s: at_least(6_000, clock_hz),
+            t_wtr_l: at_least(8_000, clock_hz),
             t_bubble: 1,
-            t_refi: at_least(3_900_000, HZ),
-            t_rfc: at_least(260_000, HZ),
+            t_refi: at_least(3_900_000, clock_hz),
+            t_rfc: at_least(rfc_ps, clock_hz),
         }
     }
 
     /// U55C's 8-high stacks: as [`Timing::hbm2_u280`] with tRFC of an 8 Gb channel (350 ns).
     pub const fn hbm2_8h() -> Timing {
-        let mut t = Timing::hbm2_u280();
-        t.t_rfc = at_least(350_000, t.clock_hz);
-        t
+        Timing::hbm2(900_000_000, 350_000)
     }
 
     /// One of U280's two DDR4-2400 channels: 64 data bits, one rank of sixteen 8 Gb x4 devices
