@@ -108,7 +108,11 @@ fn values(shape: &TileShape, g: &Group, tile: &[u8], i: u32) -> Values {
                 let q = (0..bits as usize).fold(0i32, |q, plane| {
                     let b = unit(tile, first + plane)[bit / 8] >> (bit % 8) & 1;
                     // The first plane is the sign.
-                    if plane == 0 { -i32::from(b) } else { q << 1 | i32::from(b) }
+                    if plane == 0 {
+                        -i32::from(b)
+                    } else {
+                        q << 1 | i32::from(b)
+                    }
                 });
                 (if bits <= 3 { 2 * q + 1 } else { q }) as i8
             }

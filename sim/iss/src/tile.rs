@@ -22,9 +22,14 @@ pub(crate) struct TileShape {
 pub(crate) enum ScaleAt {
     None,
     /// A unit of f32.
-    Floats { unit: usize },
+    Floats {
+        unit: usize,
+    },
     /// Half of a unit of bfloat16: the first is an even group's, the second an odd group's.
-    Halves { unit: usize, odd: bool },
+    Halves {
+        unit: usize,
+        odd: bool,
+    },
 }
 
 /// A scale group of a tile.

@@ -79,15 +79,14 @@ impl Tiles {
         let word = self.settle(self.words[i], slice, |l| l.shape.kb);
         let scale = self.settle(self.scales[i], slice, |l| l.shape.sfifo_words());
         if let Some(load) = self.load(word.load) {
-            let (s, slices) = (&load.work.shape, self.words.len() as u32);
-            let alike = (s.kb, s.group(), s.bias, s.wscale, s.nm) == (w.kb, w.group(), w.bias, w.wscale, w.nm);
-            if alike && word.at == 0 && (s.sfifo_words() == 0 || scale == word) {
+            let (s, slices) = (load.work.shape, self.words.len() as u32);
+            let alike =
+                (s.kb, s.group(), s.bias, s.wscale, s.nm) == (w.kb, w.group(), w.bias, w.wscale, w.nm);
+            let scales = s.sfifo_words();
+            if alike && word.at == 0 && (scales == 0 || scale == word) {
                 let slot = load.work.first_slot_of(slice, slices) + word.tile * slices;
                 self.words[i] = Cursor { at: s.kb, ..word };
-                self.scales[i] = if s.sfifo_words() == 0 { scale } else { self.words[i] };
-                if s.sfifo_words() != 0 {
-                    self.scales[i].at = s.sfifo_words();
-                }
+                self.scales[i] = if scales == 0 { scale } else { Cursor { at: scales, ..word } };
                 return Taken::Whole { load: word.load, slot };
             }
         }

@@ -106,7 +106,11 @@ pub(crate) struct MmWork {
 impl MmWork {
     /// Words of a scale group (the last one may have fewer).
     pub fn group(&self) -> u32 {
-        if self.kbg == 0 { self.kb } else { self.kbg.min(self.kb) }
+        if self.kbg == 0 {
+            self.kb
+        } else {
+            self.kbg.min(self.kb)
+        }
     }
     pub fn groups(&self) -> u32 {
         self.kb.div_ceil(self.group().max(1))
@@ -169,4 +173,3 @@ pub(crate) struct VxWork {
     pub vbase: u32,
     pub rmod: u32,
 }
-

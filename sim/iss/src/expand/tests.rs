@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 fn put_bits(unit: &mut [u8], lsb: usize, width: usize, value: u32) {
     for b in 0..width {
-        unit[(lsb + b) / 8] |= (value as u8 >> b & 1) << ((lsb + b) % 8);
+        unit[(lsb + b) / 8] |= ((value >> b) as u8 & 1) << ((lsb + b) % 8);
     }
 }
 
@@ -113,7 +113,8 @@ pub(crate) fn random_tile(rng: &mut ChaCha8Rng, shape: &TileShape) -> (Vec<u8>, 
                 codes = [rng.random_range(0..8), rng.random_range(0..8)];
                 for (half, code) in codes.into_iter().enumerate() {
                     let h: [u16; 16] = std::array::from_fn(|_| rng.random_range(0x3d00..0x4000));
-                    let signs = (0..16).map(|i| if i < 3 { (code >> i & 1) as u16 } else { rng.random_range(0..2) });
+                    let signs =
+                        (0..16).map(|i| if i < 3 { (code >> i & 1) as u16 } else { rng.random_range(0..2) });
                     bytes.extend(h.iter().zip(signs).flat_map(|(x, s)| (x | s << 15).to_le_bytes()));
                     if half == 0 || left > words {
                         want.scales.push(std::array::from_fn(|n| f32::from_bits(u32::from(h[n]) << 16)));

@@ -55,13 +55,16 @@ pub(crate) fn run(w: &MmWork, m: &mut Memory, tiles: &mut Tiles) {
     if macs >= PARALLEL_MACS && apart && rayon::current_num_threads() > 1 {
         let output = Output(spad.as_mut_ptr());
         let least = (w.tiles as usize / (4 * rayon::current_num_threads())).max(1);
-        taken.par_iter().enumerate().with_min_len(least).for_each_init(Scratch::default, |scratch, (j, t)| {
-            let output = &output;
-            job.tile(tiles.source(t, m), scratch, |r, lanes| {
-                // SAFETY: `check_mm` bounded the word, and rows and tiles have distinct ones.
-                unsafe { output.write(out + r * stride + j, lanes) }
-            });
-        });
+        taken.par_iter().enumerate().with_min_len(least).for_each_init(
+            Scratch::default,
+            |scratch, (j, t)| {
+                let output = &output;
+                job.tile(tiles.source(t, m), scratch, |r, lanes| {
+                    // SAFETY: `check_mm` bounded the word, and rows and tiles have distinct ones.
+                    unsafe { output.write(out + r * stride + j, lanes) }
+                });
+            },
+        );
     } else {
         let mut scratch = Scratch::default();
         for (j, t) in taken.iter().enumerate() {

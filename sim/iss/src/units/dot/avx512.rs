@@ -26,7 +26,7 @@ use layout::*;
 /// Rows from which a tile is put in order first.
 const ORDER_ROWS: u32 = 3;
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Line([u8; 64]);
 
@@ -91,7 +91,8 @@ unsafe fn direct<const R: usize>(
     let groups = job.w.groups() as usize;
     let mut p = [_mm512_setzero_ps(); R];
     for (i, g) in shape.groups_of(bytes).enumerate() {
-        let acts: [*const i8; R] = std::array::from_fn(|r| job.row(r as u32)[g.first_word as usize..].as_ptr().cast());
+        let acts: [*const i8; R] =
+            std::array::from_fn(|r| job.row(r as u32)[g.first_word as usize..].as_ptr().cast());
         // SAFETY: passed on; the group's units and activations are in range.
         let acc = unsafe {
             let from = bytes.as_ptr();
@@ -263,7 +264,11 @@ unsafe fn order_group<const L: u8>(nm: u32, from: *const u8, g: &Group, to: *mut
 /// Σ u·a over a dense group for R rows, outputs ascending.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
-unsafe fn sums<const L: u8, const R: usize>(from: *const u8, g: &Group, acts: [*const i8; R]) -> [__m512i; R] {
+unsafe fn sums<const L: u8, const R: usize>(
+    from: *const u8,
+    g: &Group,
+    acts: [*const i8; R],
+) -> [__m512i; R] {
     // Few rows: a sum for each quad, so that no instruction waits for the one before.
     let mut acc = [[_mm512_setzero_si512(); 4]; R];
     for i in 0..g.words {
@@ -325,13 +330,19 @@ unsafe fn quads<const L: u8>(p: *const u8, second: bool) -> [__m512i; 4] {
             [0, 1, 2, 3].map(|i| _mm512_xor_si512(_mm512_permutexvar_epi8(to, unit(i)), top))
         }
         NIBBLES_K => {
-            let [a, b] = [unit(0), unit(1)].map(nibbles);
+            let [a, b] = [nibbles(unit(0)), nibbles(unit(1))];
             // Even and odd 32-bit parts of both units.
             let even = |x, y| {
-                _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(_mm512_castsi512_ps(x), _mm512_castsi512_ps(y)))
+                _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(
+                    _mm512_castsi512_ps(x),
+                    _mm512_castsi512_ps(y),
+                ))
             };
             let odd = |x, y| {
-                _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(_mm512_castsi512_ps(x), _mm512_castsi512_ps(y)))
+                _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(
+                    _mm512_castsi512_ps(x),
+                    _mm512_castsi512_ps(y),
+                ))
             };
             [even(a.0, b.0), odd(a.0, b.0), even(a.1, b.1), odd(a.1, b.1)]
         }
@@ -339,7 +350,7 @@ unsafe fn quads<const L: u8>(p: *const u8, second: bool) -> [__m512i; 4] {
             let to: [[u8; 64]; 2] = const { [permutation_n4(0), permutation_n4(1)] };
             // SAFETY: 64 bytes are there.
             let to = to.map(|t| unsafe { _mm512_loadu_si512(t.as_ptr().cast()) });
-            let [a, b] = [unit(0), unit(1)].map(nibbles);
+            let [a, b] = [nibbles(unit(0)), nibbles(unit(1))];
             let pick = |x: (__m512i, __m512i), t| _mm512_permutex2var_epi8(x.0, t, x.1);
             [pick(a, to[0]), pick(a, to[1]), pick(b, to[0]), pick(b, to[1])]
         }
@@ -353,7 +364,11 @@ unsafe fn quads<const L: u8>(p: *const u8, second: bool) -> [__m512i; 4] {
                     let at = p.add(64 * plane + if second { 32 } else { 0 } + 8 * i);
                     let m = at.cast::<u64>().read_unaligned();
                     // The sign plane is inverted: two's complement plus the offset.
-                    if plane == 0 { !m } else { m }
+                    if plane == 0 {
+                        !m
+                    } else {
+                        m
+                    }
                 };
                 for (i, x) in bytes.iter_mut().enumerate() {
                     *x = _mm512_or_si512(*x, _mm512_maskz_set1_epi8(mask(i), weight));
