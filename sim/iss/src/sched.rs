@@ -439,7 +439,11 @@ impl Run<'_> {
                     self.load = Some(LoadRun::Post { command, work, start, from });
                     return Ok(());
                 };
-                self.streams.iter_mut().for_each(|s| s.push(work, at));
+                for (s, channel) in self.streams.iter_mut().zip(&self.memory.channels) {
+                    s.push(work, at);
+                    // A tile without units waits for no request.
+                    s.expand(channel);
+                }
                 if self.memory.data {
                     self.tiles.push(work);
                 }
