@@ -1,6 +1,7 @@
 //! What each unit does to memory. `check` runs before any effect and names the fault; `run` then
 //! cannot fail (but for a gathered row's address, known only when its index is read).
 
+pub(crate) mod dot;
 pub(crate) mod ld;
 pub(crate) mod mm;
 pub(crate) mod st;
