@@ -65,6 +65,20 @@ impl Hessian {
         self.packed.iter_mut().zip(&other.packed).for_each(|(a, b)| *a += b);
     }
 
+    /// The sums over the inputs in the order `cols`; `None`: an input that is always zero.
+    pub fn select(&self, cols: &[Option<u32>]) -> Hessian {
+        let mut out = Hessian::new(cols.len());
+        out.rows = self.rows;
+        for (r, a) in cols.iter().enumerate() {
+            for (c, b) in cols.iter().take(r + 1).enumerate() {
+                if let (Some(a), Some(b)) = (a, b) {
+                    out.packed[row_start(r) + c] = self.at(*a as usize, *b as usize);
+                }
+            }
+        }
+        out
+    }
+
     /// Inputs.
     pub fn cols(&self) -> usize {
         self.cols

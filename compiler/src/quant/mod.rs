@@ -39,6 +39,18 @@ use shape::Shape;
 /// Output rows of a tile: they share the width of each group.
 pub const TILE_ROWS: usize = 16;
 
+/// Sum of bits times words over the groups of a tile: the same for all tiles of a layer of `cols` inputs.
+pub fn tile_word_bits(cols: usize, spec: &Spec) -> usize {
+    budget::tile_words_bits(&Shape::new(cols, spec), spec.widths)
+}
+
+/// What is known about the inputs of the layers, by weight.
+#[derive(Debug, Default)]
+pub struct Calibration {
+    /// `XᵀX` of each layer's inputs.
+    pub hessians: std::collections::BTreeMap<crate::graph::WeightId, Hessian>,
+}
+
 /// What is known about the inputs, in the form that the algorithms need.
 struct Inputs {
     /// Damped `XᵀX` over the padded columns and its factor; `None`: all inputs alike.
