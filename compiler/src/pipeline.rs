@@ -3,19 +3,21 @@
 //! [`STAGES`] is the ordered table that `--stop-after` and `--emit` know. Each stage's output is
 //! verified before the next one runs.
 
-use crate::codegen::{generate, text_layout, vision_layout, Code, TextLayout, VisionLayout};
+mod pack;
+
+use crate::codegen::{generate, text_layout, vision_layout, Build, Code, TextLayout, VisionLayout};
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::import::{Model, WeightStore};
-use crate::layout::dram::{DramMap, Kind};
-use crate::layout::pack::{matrix, vector, Packed};
-use crate::layout::words;
-use crate::plan::{fuse, Layer, Norm, Plan, Vision};
-use crate::program::{Meta, Program, TextMeta, VisionMeta, CODE_REGION};
+use crate::import::Model;
+use crate::layout::dram::{DramMap, Kind, Space};
+use crate::layout::pack::Storage;
+use crate::plan::{fuse, Plan};
+use crate::program::{Meta, Program, TextMeta, VisionMeta, Writer, CODE_REGION};
+use crate::quant::{Calibration, Sparsity, Spec, Widths};
 use flightvlm_hw::config::HwConfig;
-use flightvlm_hw::isa::{disassemble, isa_hash, INSN_BYTES};
-use rayon::prelude::*;
+use flightvlm_hw::isa::{disassemble, isa_hash, store_code};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// Image slots of a program: pictures that one prompt may show.
 pub const IMAGE_SLOTS: usize = 16;
@@ -37,24 +39,124 @@ pub struct Options {
     pub config: HwConfig,
     /// Positions that the KV cache is laid out for.
     pub max_context: usize,
-    /// Weight format; `w8` is the only one so far.
-    pub weights: String,
+    /// How the language model's weights are stored.
+    pub storage: Spec,
+    /// Bits of keys and values in the language model's cache: 8 or 4.
+    pub kv_bits: u32,
     /// Leave weights out: code, map and timing only.
     pub no_weights: bool,
     /// Last stage to run, by its name in [`STAGES`]; `None`: all, and a program.
     pub stop_after: Option<String>,
 }
 
+impl Options {
+    /// Dense 8-bit weights and cache for a target.
+    pub fn new(config: HwConfig, max_context: usize) -> Options {
+        let storage = Spec::dense(Widths::Uniform(8));
+        Options { config, max_context, storage, kv_bits: 8, no_weights: false, stop_after: None }
+    }
+
+    fn build(&self) -> Build {
+        let Spec { widths, sparsity, group_words } = self.storage;
+        let layers = Storage { widths, sparsity, group_words, slices: self.config.slices };
+        let head = Widths::Uniform(head_bits(widths));
+        let head = Storage { widths: head, sparsity: Sparsity::Dense, ..layers };
+        Build { config: self.config.clone(), layers, head, kv_bits: self.kv_bits }
+    }
+}
+
+/// Bits of the output layer, which is dense and at least 4 bits wide: its errors meet no further layer.
+fn head_bits(layers: Widths) -> u8 {
+    match layers {
+        Widths::Uniform(bits) => bits.max(4),
+        Widths::Mixed { average_bits } if average_bits <= 4.0 => 4,
+        Widths::Mixed { .. } => 8,
+    }
+}
+
 /// What the stages printed, and the program unless stopped before.
-pub struct Compiled {
+pub struct Compiled<'m> {
     /// Output of each stage that ran, by name.
     pub stages: Vec<(&'static str, String)>,
     /// The program.
-    pub program: Option<Program>,
+    pub program: Option<Built<'m>>,
+}
+
+/// A program whose weights are packed when it is written or collected.
+pub struct Built<'m> {
+    /// Everything but the contents.
+    pub program: Program,
+    model: &'m Model,
+    plan: Plan,
+    laid: Laid,
+    build: Build,
+    no_weights: bool,
+}
+
+impl Built<'_> {
+    /// Packs the weights, record by record.
+    fn pack<E: From<Diagnostics>>(
+        &self,
+        calibration: Option<&Calibration>,
+        sink: &mut dyn FnMut(pack::Piece<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.no_weights {
+            return Ok(());
+        }
+        pack::all(&self.plan, &self.laid, &self.build, &self.model.weights, calibration, sink)
+    }
+
+    /// The program with its weights in memory.
+    pub fn collect(self, calibration: Option<&Calibration>) -> Result<Program, Diagnostics> {
+        let mut contents: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let mut current = String::new();
+        self.pack::<Diagnostics>(calibration, &mut |piece| {
+            match piece {
+                pack::Piece::Region(name) => {
+                    current = name.into();
+                    contents.insert(name.into(), Vec::new());
+                }
+                pack::Piece::Bytes(b) => contents.entry(current.clone()).or_default().extend(b),
+            }
+            Ok(())
+        })?;
+        Ok(Program { contents, ..self.program })
+    }
+
+    /// Writes the program file; weights are packed and written layer by layer.
+    pub fn write(&self, path: &Path, calibration: Option<&Calibration>) -> Result<(), WriteError> {
+        let mut w = Writer::create(path)?;
+        w.code(&self.program.code)?;
+        self.pack::<WriteError>(calibration, &mut |piece| match piece {
+            pack::Piece::Region(name) => Ok(w.content(name)?),
+            pack::Piece::Bytes(b) => Ok(w.append(b)?),
+        })?;
+        for (name, bytes) in &self.program.assets {
+            w.asset(name, bytes)?;
+        }
+        Ok(w.finish(&self.program.meta)?)
+    }
+}
+
+/// Why a program could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The checkpoint's weights.
+    #[error("{0}")]
+    Weights(Diagnostics),
+    /// The file.
+    #[error(transparent)]
+    File(#[from] crate::program::ProgramError),
+}
+
+impl From<Diagnostics> for WriteError {
+    fn from(d: Diagnostics) -> Self {
+        WriteError::Weights(d)
+    }
 }
 
 /// Runs the stages.
-pub fn compile(model: &Model, options: &Options) -> Result<Compiled, Diagnostics> {
+pub fn compile<'m>(model: &'m Model, options: &Options) -> Result<Compiled<'m>, Diagnostics> {
     let mut stages = Vec::new();
     let stop = |stages: &[(&'static str, String)]| {
         let last = stages.last().map(|s| s.0);
@@ -74,7 +176,8 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled, Diagnostics
     if stop(&stages) {
         return Ok(Compiled { stages, program: None });
     }
-    let laid = lay_out(&plan, options)?;
+    let build = options.build();
+    let laid = lay_out(&plan, &build, options)?;
     let onchip = laid.onchip();
     stages.push(("map", format!("{}\n{onchip}", laid.dram)));
     if stop(&stages) {
@@ -94,8 +197,8 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled, Diagnostics
     if stop(&stages) {
         return Ok(Compiled { stages, program: None });
     }
-    let program = assemble(model, &plan, &laid, &code, options)?;
-    stages.push(("stats", stats(&program)));
+    let program = assemble(model, &plan, &laid, &code, options);
+    stages.push(("stats", stats(&program, &plan, &laid)));
     crate::program::verify(&program).map_err(|what| {
         Diagnostic::new(
             "program",
@@ -104,7 +207,8 @@ pub fn compile(model: &Model, options: &Options) -> Result<Compiled, Diagnostics
             "this is a defect of the compiler; please report it",
         )
     })?;
-    Ok(Compiled { stages, program: Some(program) })
+    let no_weights = options.no_weights;
+    Ok(Compiled { stages, program: Some(Built { program, model, plan, laid, build, no_weights }) })
 }
 
 fn verify_graph(model: &Model) -> Result<(), Diagnostics> {
@@ -144,20 +248,73 @@ impl Laid {
     }
 }
 
-/// Code units reserved in front: the whole instruction memory.
-fn lay_out(plan: &Plan, options: &Options) -> Result<Laid, Diagnostics> {
-    let mut dram = DramMap::default();
-    let imem_units = options.config.imem_words.div_ceil(2);
-    dram.add(CODE_REGION, Kind::Content, imem_units).expect("invariant: the first region fits");
-    let mut vision =
-        plan.vision.as_ref().map(|v| vision_layout(v, &options.config, &mut dram)).transpose()?;
+/// Everything's place; the code's region comes first, with room for the whole instruction memory.
+fn lay_out(plan: &Plan, build: &Build, options: &Options) -> Result<Laid, Diagnostics> {
+    let mut dram = DramMap::new(build.config.slices);
+    let imem_units = u64::from(build.config.imem_words.div_ceil(2));
+    dram.add(Space::Main, CODE_REGION, Kind::Content, 1, imem_units)
+        .expect("invariant: the first region fits");
+    let mut vision = plan.vision.as_ref().map(|v| vision_layout(v, build, &mut dram)).transpose()?;
     let visual_rows = plan.vision.as_ref().map_or(0, |v| v.tokens * IMAGE_SLOTS);
-    let text = text_layout(&plan.text, visual_rows, options.max_context, &options.config, &mut dram)?;
+    let text = text_layout(&plan.text, visual_rows, options.max_context, build, &mut dram)?;
     if let Some(v) = &mut vision {
         let table = dram.get("text.embed").expect("invariant: text_layout adds it").base;
         v.set_features(table + plan.text.vocab as u32 * text.dims.dw);
     }
+    check_capacity(&dram, build, options)?;
     Ok(Laid { dram, vision, text })
+}
+
+/// Does the map fit the target's memories? The message says what would make it fit.
+fn check_capacity(dram: &DramMap, build: &Build, options: &Options) -> Result<(), Diagnostics> {
+    let config = &build.config;
+    let mut all = Diagnostics::new();
+    for (space, mib, what) in [
+        (Space::Main, config.main_mib, "main memory"),
+        (Space::Channels, config.channel_mib, "each weight channel"),
+    ] {
+        let (needs, has) = (u64::from(dram.end(space)) * 64, u64::from(mib) << 20);
+        if needs <= has {
+            continue;
+        }
+        let mut help = format!("use a target with more memory than `{}`", config.name);
+        if space == Space::Channels {
+            let of = |f: &dyn Fn(&str) -> bool| -> u64 {
+                dram.regions.iter().filter(|r| r.space == space && f(&r.name)).map(|r| u64::from(r.units) * 64).sum()
+            };
+            let cache = of(&|n| n.ends_with("cache"));
+            if let Some(room) = has.checked_sub(needs - cache) {
+                let context = options.max_context as u64 * room / cache.max(1) / 16 * 16;
+                help = format!("--max-context {context} or less; or {help}");
+            }
+            let (layers, head) = (of(&|n| n == "text.layers"), of(&|n| n == "text.head"));
+            if let Some(bits) = fitting_bits(options.storage.widths, layers, head, needs - has) {
+                help = format!("weights of {bits} bits or less (--weights mixed={bits}); or {help}");
+            }
+        }
+        all.push(Diagnostic::new(
+            format!("{what} of target `{}`", config.name),
+            format!("at most {has} bytes"),
+            format!("{needs} bytes: {} too many", needs - has),
+            help,
+        ));
+    }
+    all.into_result(())
+}
+
+/// The widest average, in tenths of a bit, with which layers and output layer take `excess` bytes less.
+fn fitting_bits(now: Widths, layers: u64, head: u64, excess: u64) -> Option<f32> {
+    let bits = match now {
+        Widths::Uniform(bits) => f32::from(bits),
+        Widths::Mixed { average_bits } => average_bits,
+    };
+    let size = |average_bits: f32| {
+        let head_share = f64::from(head_bits(Widths::Mixed { average_bits })) / f64::from(head_bits(now));
+        layers as f64 * f64::from(average_bits / bits) + head as f64 * head_share
+    };
+    let limit = (layers + head).checked_sub(excess)? as f64;
+    let tenths = (20..(bits * 10.0).ceil() as u32).rev();
+    tenths.map(|t| t as f32 / 10.0).find(|b| size(*b) <= limit)
 }
 
 fn listing(code: &Code) -> String {
@@ -172,16 +329,40 @@ fn listing(code: &Code) -> String {
     out
 }
 
-fn stats(p: &Program) -> String {
-    let weights: usize = p.contents.values().map(Vec::len).sum();
-    format!(
-        "instructions {}\nprogram_bytes {}\nweight_bytes {weights}\ndram_bytes {}\nmax_context {}\ntile_rows {}\n",
-        p.meta.code_len,
-        p.meta.code_len as usize * INSN_BYTES,
-        u64::from(p.meta.dram.end()) * 64,
-        p.meta.text.max_context,
-        p.meta.text.tile_rows,
-    )
+fn stats(p: &Program, plan: &Plan, laid: &Laid) -> String {
+    let m = &p.meta;
+    let text: u64 = laid.text.layer.pieces().map(|(_, p)| p.macs_per_row()).sum::<u64>()
+        * plan.text.layers.len() as u64
+        + laid.text.head.macs_per_row();
+    let mut out = format!(
+        "instructions {}\nprogram_bytes {}\nweight_bytes {}\nmain_bytes {}\nchannel_bytes {} x {}\n\
+         kv_bytes_per_token {}\nmax_context {}\ntile_rows {}\nstored_macs_per_token {text}\n",
+        m.code_len,
+        p.code_bytes(),
+        p.weight_bytes(),
+        u64::from(m.dram.end(Space::Main)) * 64,
+        m.dram.channels,
+        u64::from(m.dram.end(Space::Channels)) * 64,
+        m.kv_bytes_per_token,
+        m.text.max_context,
+        m.text.tile_rows,
+    );
+    for (name, l) in [("vision", laid.vision.as_ref().map(|v| &v.layer)), ("text", Some(&laid.text.layer))] {
+        for (_, piece) in l.iter().flat_map(|l| l.pieces()) {
+            let path = &piece.parts[0].linear.path;
+            let unit = piece.tile_units() * 64;
+            let _ = writeln!(
+                out,
+                "{name} {path}: {} tiles of {} words, {} {}, {unit} bytes in a row, {} per channel",
+                piece.tiles(),
+                piece.words(),
+                piece.spec.widths,
+                piece.spec.sparsity,
+                piece.rounds()
+            );
+        }
+    }
+    out
 }
 
 fn assemble(
@@ -190,10 +371,10 @@ fn assemble(
     laid: &Laid,
     code: &Code,
     options: &Options,
-) -> Result<Program, Diagnostics> {
-    let mut bytes: Vec<u8> = code.asm.insns.iter().flat_map(|i| i.encode().to_bytes()).collect();
+) -> Program {
+    let words: Vec<_> = code.asm.insns.iter().map(|i| i.encode()).collect();
+    let mut bytes = store_code(&words);
     bytes.resize(bytes.len().next_multiple_of(64), 0);
-    let contents = if options.no_weights { BTreeMap::new() } else { pack_all(plan, laid, &model.weights)? };
     let (t, d) = (&plan.text, &laid.text.dims);
     let rope = t.layers[0].attention.rope.as_ref();
     let text = TextMeta {
@@ -220,90 +401,24 @@ fn assemble(
     let meta = Meta {
         isa_hash: isa_hash(&options.config),
         config: options.config.clone(),
-        weights: options.weights.clone(),
+        weights: options.storage.widths.to_string(),
+        sparsity: options.storage.sparsity.to_string(),
         model: model.spec.clone(),
         dram: laid.dram.clone(),
+        kv_bits: options.kv_bits,
+        kv_bytes_per_token: kv_bytes_per_token(plan, laid),
         code_len: code.asm.insns.len() as u32,
         marks: code.asm.marks.clone(),
         text,
         vision,
         onchip: laid.onchip(),
     };
-    Ok(Program { meta, code: bytes, contents, assets: BTreeMap::new() })
+    Program { meta, code: bytes, contents: BTreeMap::new(), assets: BTreeMap::new() }
 }
 
-type Packs = BTreeMap<String, Vec<u8>>;
-
-fn pack_all(plan: &Plan, laid: &Laid, w: &WeightStore) -> Result<Packs, Diagnostics> {
-    let (t, l) = (&plan.text, &laid.text);
-    let mut out = Packs::new();
-    out.insert("text.layers".into(), pack_layers(&t.layers, w, |x| l.record(x))?);
-    out.insert("text.final_norm".into(), norm_bytes(&t.final_norm, w)?);
-    out.insert("text.head".into(), Packed::plain(&t.head).bytes(w)?);
-    out.insert("text.embed".into(), matrix(&w.load_f32(t.embed)?, t.hidden));
-    if let Some((v, l)) = plan.vision.as_ref().zip(laid.vision.as_ref()) {
-        out.insert("vision.layers".into(), pack_layers(&v.layers, w, |x| l.record(x))?);
-        out.insert("vision.patch".into(), l.patch.bytes(w)?);
-        out.insert("vision.position".into(), position_bytes(v, w)?);
-        let mut norms = Vec::new();
-        for n in [&v.pre_norm, &v.post_norm].into_iter().flatten() {
-            norms.extend(norm_bytes(n, w)?);
-        }
-        out.insert("vision.norms".into(), norms);
-        for (i, p) in l.projector.iter().enumerate() {
-            out.insert(format!("vision.projector.{i}"), p.bytes(w)?);
-        }
-    }
-    Ok(out)
-}
-
-/// All layers' records, one behind the other.
-fn pack_layers(
-    layers: &[Layer],
-    w: &WeightStore,
-    offsets: impl Fn(&Layer) -> crate::codegen::LayerOffsets + Sync,
-) -> Result<Vec<u8>, Diagnostics> {
-    let records: Vec<Vec<u8>> = layers
-        .par_iter()
-        .map(|layer| {
-            let o = offsets(layer);
-            let mut record = norm_bytes(&layer.norm1, w)?;
-            record.extend(norm_bytes(&layer.norm2, w)?);
-            for (at, p) in o.projections.iter().chain([&o.o, &o.up, &o.down]) {
-                assert_eq!(record.len(), *at as usize * 64, "layer record is out of step");
-                record.extend(p.bytes(w)?);
-            }
-            Ok(record)
-        })
-        .collect::<Result<_, Diagnostics>>()?;
-    Ok(records.concat())
-}
-
-fn norm_bytes(n: &Norm, w: &WeightStore) -> Result<Vec<u8>, Diagnostics> {
-    let mut out = vector(&w.load_f32(n.w)?, words(n.cols));
-    if let Some(b) = n.b {
-        out.extend(vector(&w.load_f32(b)?, words(n.cols)));
-    }
-    Ok(out)
-}
-
-/// The position table with the class row folded into its row 0.
-fn position_bytes(v: &Vision, w: &WeightStore) -> Result<Vec<u8>, Diagnostics> {
-    let cols = v.patch.cols_out;
-    let mut table = match v.position {
-        Some(p) => w.load_f32(p)?,
-        None => vec![0.0; v.rows * cols],
-    };
-    if let Some(class) = v.class_row {
-        for (x, c) in table.iter_mut().zip(w.load_f32(class)?) {
-            *x += c;
-        }
-        // The class row's pixels are zero, but a patch bias would still be added to it.
-        if let Some(b) = v.patch.b {
-            for (x, c) in table.iter_mut().zip(w.load_f32(b)?) {
-                *x -= c;
-            }
-        }
-    }
-    Ok(matrix(&table, cols))
+/// Keys, values and their scales of one position, all layers.
+fn kv_bytes_per_token(plan: &Plan, laid: &Laid) -> u64 {
+    let d = &laid.text.dims;
+    let head = 2 * d.hw * 16 * d.kv_bits / 8 + 2 * 4;
+    u64::from(d.kv_heads * head) * plan.text.layers.len() as u64
 }

@@ -11,18 +11,13 @@ use proptest::prelude::*;
 use std::sync::OnceLock;
 
 fn options() -> Options {
-    Options {
-        config: HwConfig::sim(),
-        max_context: 64,
-        weights: "w8".into(),
-        no_weights: false,
-        stop_after: None,
-    }
+    Options::new(HwConfig::sim(), 64)
 }
 
 fn program() -> Program {
     let model = import(&root().join("tests/golden/clip-llama"), &ImportOptions::default()).unwrap();
-    let mut p = compile(&model, &options()).unwrap().program.unwrap();
+    let built = compile(&model, &options()).unwrap().program.unwrap();
+    let mut p = built.collect(None).unwrap();
     p.assets.insert("tokenizer.json".into(), b"{}".to_vec());
     p
 }
@@ -33,7 +28,15 @@ fn bytes() -> &'static [u8] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.fvp");
         write(&program(), &path).unwrap();
-        std::fs::read(path).unwrap()
+        let collected = std::fs::read(&path).unwrap();
+        // Written layer by layer, the file is the same.
+        let model = import(&root().join("tests/golden/clip-llama"), &ImportOptions::default()).unwrap();
+        let mut built = compile(&model, &options()).unwrap().program.unwrap();
+        built.program.assets = program().assets;
+        built.write(&path, None).unwrap();
+        let streamed = read(&path).unwrap();
+        assert!(streamed == program());
+        collected
     })
 }
 
@@ -94,8 +97,9 @@ fn stages_can_be_looked_at_and_stopped_behind() {
     let compiled = compile(&model, &options()).unwrap();
     let listing = &compiled.stages.iter().find(|s| s.0 == "asm").unwrap().1;
     let again = flightvlm_hw::isa::assemble(listing).unwrap();
-    let code: Vec<u8> = again.iter().flat_map(|i| i.encode().to_bytes()).collect();
-    assert_eq!(code, compiled.program.unwrap().code[..code.len()]);
+    let words: Vec<_> = again.iter().map(|i| i.encode()).collect();
+    let code = flightvlm_hw::isa::store_code(&words);
+    assert_eq!(code, compiled.program.unwrap().program.code[..code.len()]);
 }
 
 #[test]
@@ -105,7 +109,7 @@ fn code_and_map_do_not_need_weights() {
     let model = import(&dir, &import_options).unwrap();
     let mut o = options();
     o.no_weights = true;
-    let p = compile(&model, &o).unwrap().program.unwrap();
+    let p = compile(&model, &o).unwrap().program.unwrap().collect(None).unwrap();
     assert!(p.contents.is_empty());
     assert_eq!(p.code, program().code);
     assert_eq!(p.meta.dram, program().meta.dram);

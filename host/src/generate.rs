@@ -90,7 +90,8 @@ pub fn generate(
     assert!(options.max_new_tokens > 0, "nothing to generate");
     let start = Instant::now();
     device.begin()?;
-    let mut output = match read_prompt(device, prompt) {
+    let want = if options.sampling == Sampling::Greedy { Logits::None } else { Logits::LastToken };
+    let mut output = match read_prompt(device, prompt, want) {
         Ok(output) => output,
         Err(DeviceError::Interrupted) => return Ok(nothing(device, start)),
         Err(error) => return Err(error.into()),
@@ -122,7 +123,7 @@ pub fn generate(
         if prompt.ids.len() + tokens.len() > max_context {
             break Finish::ContextFull;
         }
-        output = match device.step(token) {
+        output = match device.step(token, want) {
             Ok(output) => output,
             Err(DeviceError::Interrupted) => break Finish::Interrupted,
             Err(error) => return Err(error.into()),
@@ -135,12 +136,12 @@ pub fn generate(
 }
 
 /// Encodes the pictures and runs the prompt.
-fn read_prompt(device: &mut dyn Device, prompt: &Prompt) -> Result<StepOutput, DeviceError> {
+fn read_prompt(device: &mut dyn Device, prompt: &Prompt, want: Logits) -> Result<StepOutput, DeviceError> {
     let mut handles = Vec::with_capacity(prompt.images.len());
     for patches in &prompt.images {
         handles.push(device.encode_image(patches)?);
     }
-    device.prefill(&prompt.ids, &handles, Logits::LastToken)
+    device.prefill(&prompt.ids, &handles, want)
 }
 
 /// The answer of a run that was interrupted before its first token.

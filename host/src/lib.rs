@@ -19,6 +19,7 @@ pub mod cli;
 pub mod device;
 pub mod generate;
 pub mod image;
+pub mod profile;
 pub mod prompt;
 pub mod sampler;
 pub mod source;

@@ -6,6 +6,7 @@ use flightvlm_compiler::diag::Diagnostics;
 use flightvlm_compiler::graph::ModelSpec;
 use flightvlm_compiler::import::{import, ImportOptions, Model};
 use flightvlm_compiler::pipeline::{self, Compiled};
+use flightvlm_compiler::quant::{Calibration, Spec, Widths};
 use flightvlm_compiler::program::{Program, ProgramError};
 use flightvlm_hw::config::HwConfig;
 use std::path::{Path, PathBuf};
@@ -20,13 +21,21 @@ pub struct LoadOptions {
     pub target: HwConfig,
     /// Compile from `config.json` alone.
     pub no_weights: bool,
-    /// Weight format, as in `--weights`.
-    pub weights: String,
+    /// How the language model's weights are stored.
+    pub storage: Spec,
+    /// Bits of keys and values in the cache: 8 or 4.
+    pub kv_bits: u32,
 }
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions { max_context: None, target: HwConfig::sim(), no_weights: false, weights: "w8".into() }
+        LoadOptions {
+            max_context: None,
+            target: HwConfig::sim(),
+            no_weights: false,
+            storage: Spec::dense(Widths::Uniform(8)),
+            kv_bits: 8,
+        }
     }
 }
 
@@ -102,12 +111,14 @@ impl Source {
             return Ok(program);
         }
         let compiled = self.compile(None)?;
-        let program = compiled.program.expect("invariant: no stage was named to stop after");
+        let built = compiled.program.expect("invariant: no stage was named to stop after");
+        let faults = |faults| SourceError::Faults { path: self.path.clone(), faults };
+        let program = built.collect(self.calibration()?).map_err(faults)?;
         Ok(self.program.get_or_init(|| program))
     }
 
     /// Compiles the checkpoint; `stop_after` as in [`pipeline::STAGES`].
-    pub fn compile(&self, stop_after: Option<&str>) -> Result<Compiled, SourceError> {
+    pub fn compile(&self, stop_after: Option<&str>) -> Result<Compiled<'_>, SourceError> {
         let faults = |faults| SourceError::Faults { path: self.path.clone(), faults };
         let model = self.model()?;
         let limit = self.options.max_context.unwrap_or(DEFAULT_CONTEXT);
@@ -115,14 +126,20 @@ impl Source {
             config: self.options.target.clone(),
             max_context: limit.min(model.spec.text.max_position),
             no_weights: self.options.no_weights,
-            weights: self.options.weights.clone(),
+            storage: self.options.storage,
+            kv_bits: self.options.kv_bits,
             stop_after: stop_after.map(str::to_owned),
         };
         let mut compiled = pipeline::compile(model, &options).map_err(faults)?;
-        if let Some(program) = &mut compiled.program {
-            program.assets = self.assets.files().clone();
+        if let Some(built) = &mut compiled.program {
+            built.program.assets = self.assets.files().clone();
         }
         Ok(compiled)
+    }
+
+    /// What is known about the inputs of the layers.
+    pub fn calibration(&self) -> Result<Option<&Calibration>, SourceError> {
+        Ok(None)
     }
 
     /// Where it was opened.

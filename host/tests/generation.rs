@@ -33,6 +33,7 @@ struct Script {
     said: usize,
     used: usize,
     images: usize,
+    want: Option<Logits>,
 }
 
 impl Script {
@@ -45,7 +46,7 @@ impl Script {
             stop_ids: vec![1],
             image: Some(image),
         };
-        Script { model, says: says.to_vec(), said: 0, used: 0, images: 0 }
+        Script { model, says: says.to_vec(), said: 0, used: 0, images: 0, want: None }
     }
 
     fn say(&mut self) -> StepOutput {
@@ -81,13 +82,14 @@ impl Device for Script {
         images: &[ImageHandle],
         want: Logits,
     ) -> Result<StepOutput, DeviceError> {
-        assert_eq!(want, Logits::LastToken);
+        self.want = Some(want);
         check_prompt(&self.model, ids, images)?;
         self.used = ids.len();
         Ok(self.say())
     }
 
-    fn step(&mut self, token: u32) -> Result<StepOutput, DeviceError> {
+    fn step(&mut self, token: u32, want: Logits) -> Result<StepOutput, DeviceError> {
+        assert_eq!(Some(want), self.want);
         check_step(&self.model, token, self.used)?;
         assert_eq!(token, self.says[self.said - 1], "told another token than chosen");
         self.used += 1;

@@ -18,6 +18,11 @@ pub fn demo() -> Source {
     Source::open(&path("models/emoji-llava"), LoadOptions::default()).expect("the demo model opens")
 }
 
+/// The demo model with other options.
+pub fn demo_with(options: LoadOptions) -> Source {
+    Source::open(&path("models/emoji-llava"), options).expect("the demo model opens")
+}
+
 /// A line of the question file.
 pub struct Question {
     /// Picture.

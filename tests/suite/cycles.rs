@@ -14,9 +14,9 @@ fn measure(d: &mut dyn Device, source: &Source) -> RunStats {
     let prompt = prepare(source.assets(), &info, &[turn], &[picture]).expect("a prompt");
     d.begin().expect("an empty context");
     let handle = d.encode_image(&prompt.images[0]).expect("encodes");
-    let mut out = d.prefill(&prompt.ids, &[handle], Logits::LastToken).expect("prefill");
+    let mut out = d.prefill(&prompt.ids, &[handle], Logits::None).expect("prefill");
     for _ in 0..3 {
-        out = d.step(out.greedy_token).expect("a step");
+        out = d.step(out.greedy_token, Logits::None).expect("a step");
     }
     d.stats()
 }

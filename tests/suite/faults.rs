@@ -4,7 +4,7 @@
 use crate::assets::{demo, iss, rtl};
 use flightvlm::device::{Device, DeviceError, Logits, ProgramDevice};
 use flightvlm_compiler::program::Program;
-use flightvlm_hw::isa::{Insn, Op, Word};
+use flightvlm_hw::isa::{load_code, store_code, Insn, Op};
 use flightvlm_hw::machine::Machine;
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
@@ -12,14 +12,16 @@ use std::sync::Arc;
 /// Changes the first instruction that `change` accepts, from the language model's entry on.
 fn sabotage(program: &mut Program, change: impl Fn(&mut Insn) -> bool) {
     let first = program.meta.text.entry as usize;
-    for bytes in program.code.chunks_exact_mut(32).skip(first) {
-        let word: [u8; 32] = (&*bytes).try_into().expect("an instruction");
-        let mut insn = Insn::decode(&Word::from_bytes(&word)).expect("legal code");
-        if change(&mut insn) {
-            return bytes.copy_from_slice(&insn.encode().to_bytes());
-        }
-    }
-    panic!("no instruction to change");
+    let mut words = load_code(&program.code, program.meta.code_len as usize);
+    let changed = words.iter_mut().skip(first).any(|word| {
+        let mut insn = Insn::decode(word).expect("legal code");
+        let changed = change(&mut insn);
+        *word = insn.encode();
+        changed
+    });
+    assert!(changed, "no instruction to change");
+    let code = store_code(&words);
+    program.code[..code.len()].copy_from_slice(&code);
 }
 
 /// The error of a short prompt on a sabotaged program.
@@ -44,7 +46,7 @@ fn a_fault_names_the_instruction_and_the_layer() {
         _ => false,
     };
     let far_dram = |insn: &mut Insn| match &mut insn.op {
-        Op::Ld(ld) if ld.mode == 3 => {
+        Op::Ld(ld) if ld.mode == 3 && ld.rows != 0 => {
             ld.src_off = 0xfff_ffff;
             true
         }

@@ -16,7 +16,7 @@ fn bits(source: &Source, ids: &[u32]) -> Vec<u32> {
     let program = source.program().expect("compiles");
     let mut d = device(source, "iss", iss(program));
     let mut out = d.prefill(ids, &[], Logits::LastToken).expect("prefill").logits;
-    out.extend(d.step(5).expect("a step").logits);
+    out.extend(d.step(5, Logits::LastToken).expect("a step").logits);
     out.iter().map(|x| x.to_bits()).collect()
 }
 

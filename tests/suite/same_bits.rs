@@ -5,7 +5,7 @@ use flightvlm::device::{Device, Logits};
 use flightvlm::image::decode_file;
 use flightvlm::prompt::{prepare, user_turn};
 use flightvlm::source::Source;
-use flightvlm_hw::isa::{disassemble, Insn, Word};
+use flightvlm_compiler::program::Program;
 use flightvlm_rtlsim::{MemoryTiming, RtlConfig, RtlMachine};
 use flightvlm_tests::pair::Pair;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn answer(d: &mut dyn Device, source: &Source, image: Option<&Path>, text: &str)
     for _ in 0..NEW_TOKENS {
         bits.extend(out.logits.iter().map(|x| x.to_bits()));
         tokens.push(out.greedy_token);
-        out = d.step(out.greedy_token).expect("a step");
+        out = d.step(out.greedy_token, Logits::LastToken).expect("a step");
     }
     (tokens, bits)
 }
@@ -36,11 +36,9 @@ fn questions_retire_the_same_commands_in_the_same_order() {
     let source = demo();
     let program = source.program().expect("compiles");
     let meta = program.meta.clone();
-    let code = program.code.clone();
+    let code = Program { contents: Default::default(), ..program.clone() };
     let describe = Box::new(move |pc: u32| {
-        let bytes = code[pc as usize * 32..][..32].try_into().expect("an instruction");
-        let text = Insn::decode(&Word::from_bytes(bytes)).map(|i| disassemble(&i));
-        format!("instruction {pc} `{}` of {}", text.unwrap_or_default(), meta.part(pc))
+        format!("instruction {pc} `{}` of {}", code.instruction(pc).unwrap_or_default(), meta.part(pc))
     });
     let pair = Pair::new(iss(program), rtl(program), describe);
     let compared = pair.compared.clone();

@@ -14,6 +14,8 @@ pub use tower::{Chip, Dims};
 pub use vision::{vision_layout, VisionLayout};
 
 use crate::diag::Diagnostic;
+use crate::layout::dram::{DramMap, Kind, Space};
+use crate::layout::pack::Storage;
 use crate::plan::{Layer, Plan};
 use asm::Asm;
 use flightvlm_hw::config::HwConfig;
@@ -24,8 +26,18 @@ pub mod text_args {
     pub const POSITION: usize = 1;
     /// Rows of the prompt (or 1 in decode).
     pub const ROWS: usize = 2;
-    /// 1: logits of every row (rows ≤ one tile), 0: of the last row.
-    pub const ALL_LOGITS: usize = 3;
+    /// Which logits leave the chip: one of [`super::logits`].
+    pub const LOGITS: usize = 3;
+}
+
+/// Values of [`text_args::LOGITS`].
+pub mod logits {
+    /// None: the token alone.
+    pub const NONE: u32 = 0;
+    /// Those of the last row.
+    pub const LAST: u32 = 1;
+    /// Those of every row (rows ≤ one tile).
+    pub const ALL: u32 = 2;
 }
 
 /// Argument registers of the vision entry point.
@@ -58,6 +70,19 @@ pub fn generate(plan: &Plan, vision: Option<&VisionLayout>, text: &TextLayout) -
     Code { asm, vision_entry, text_entry }
 }
 
+/// What code and layout depend on besides the model.
+#[derive(Debug, Clone)]
+pub struct Build {
+    /// Target.
+    pub config: HwConfig,
+    /// Storage of the language model's layers.
+    pub layers: Storage,
+    /// Storage of its output layer.
+    pub head: Storage,
+    /// Bits of keys and values in the cache: 8 or 4.
+    pub kv_bits: u32,
+}
+
 /// Tile heights to try, the highest first.
 const TILE_ROWS: [u32; 3] = [64, 32, 16];
 
@@ -66,13 +91,17 @@ fn choose_tile<T>(
     what: &str,
     layer: &Layer,
     positions: u32,
-    config: &HwConfig,
+    down_parts: u32,
+    build: &Build,
     fit: impl Fn(&Dims) -> Option<T>,
 ) -> Result<(Dims, T), Diagnostic> {
+    let config = &build.config;
     for rows in TILE_ROWS {
-        let dims = Dims::new(layer, positions, rows);
-        let strides = [dims.scw, 2 * dims.ffw, dims.heads * dims.vw, dims.dw];
-        if strides.iter().all(|s| *s < 4096) {
+        let dims = Dims::new(layer, positions, rows, down_parts, build);
+        // Strides are fields of 12 bits in VX and ST, of 15 in MM.
+        let strides = [dims.scw, 2 * dims.ffw, dims.heads * dims.hw, dims.qk_heads() * dims.hw, dims.dw];
+        let slots = u64::from(dims.kv_heads) * u64::from(dims.k_slots().max(dims.hw));
+        if strides.iter().all(|s| *s < 4096) && slots < 1 << 16 {
             if let Some(chip) = fit(&dims) {
                 return Ok((dims, chip));
             }
@@ -90,4 +119,24 @@ fn choose_tile<T>(
         format!("width {} and {positions} positions", layer.norm1.cols),
         "lower --max-context, or use a target with larger on-chip memories",
     ))
+}
+
+/// Adds a region to the map, or says how far it is beyond the address space.
+fn add(
+    dram: &mut DramMap,
+    space: Space,
+    name: &str,
+    kind: Kind,
+    records: usize,
+    units: u64,
+) -> Result<u32, Diagnostic> {
+    let records = records as u32;
+    dram.add(space, name, kind, records, units).ok_or_else(|| {
+        Diagnostic::new(
+            name,
+            "a memory map below 2^32 units of 64 bytes",
+            format!("a region of {records} x {units} units behind {}", dram.end(space)),
+            "use a smaller model, or lower --max-context",
+        )
+    })
 }

@@ -1,26 +1,28 @@
 //! The language model's entry point: embeds, runs all layers over tiles of the prompt, appends to
 //! the KV cache, computes logits of the last or of all rows, and selects the greedy token.
 
-use super::asm::{abs, agu, vx, Asm, At, Count, Reg, LD, MM, ST, VX};
-use super::layer::{layer_offsets, LayerOffsets, Tower, A_K, A_V, A_V_SCALES, A_WEIGHTS};
+use super::asm::{abs, agu, vx, Asm, Count, Reg, LD, MM, ST, VX};
+use super::layer::{
+    down_parts, layer_offsets, linear_op, LayerOffsets, Tower, A_K, A_NORMS, A_TEMP, A_V, A_V_SCALES,
+    A_WEIGHTS,
+};
 use super::tower::{norm_words, regs, Chip, Dims};
-use super::{choose_tile, text_args};
+use super::{add, choose_tile, text_args, Build};
 use crate::diag::Diagnostic;
-use crate::layout::dram::{DramMap, Kind};
+use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::onchip::Request;
 use crate::layout::pack::Packed;
 use crate::layout::words;
 use crate::plan::{Layer, Text};
-use flightvlm_hw::config::{HwConfig, TILE};
+use flightvlm_hw::config::TILE;
 use flightvlm_hw::isa::{self, names::*};
 
-const A_IDS: u32 = 12;
-const A_LOGITS: u32 = 13;
 const A_ROPE: u32 = 14;
+const A_IDS: u32 = 15;
 /// Logit rows written so far.
 const DONE: Reg = Reg(8);
 /// First row whose logits are wanted.
-const FIRST: Reg = Reg(7);
+const FIRST_ROW: Reg = Reg(7);
 
 /// Where everything of the language model lies.
 #[derive(Debug, Clone)]
@@ -36,6 +38,7 @@ pub struct TextLayout {
     /// Words of a logits row.
     pub logit_words: u32,
     layers_base: u32,
+    norms_base: u32,
     head_base: u32,
     norm_base: u32,
     embed_base: u32,
@@ -50,17 +53,17 @@ pub struct TextLayout {
 
 impl TextLayout {
     /// The record of one layer (all have the same offsets, each its own weights).
-    pub fn record(&self, layer: &Layer) -> LayerOffsets {
-        layer_offsets(&self.dims, layer, false)
+    pub fn record(&self, layer: &Layer, build: &Build) -> LayerOffsets {
+        layer_offsets(&self.dims, layer, false, build.layers, build)
     }
 }
 
-/// Lays the language model out and adds its regions to the DRAM map.
+/// Lays the language model out and adds its regions to the memory map.
 pub fn text_layout(
     text: &Text,
     visual_rows: usize,
     max_context: usize,
-    config: &HwConfig,
+    build: &Build,
     dram: &mut DramMap,
 ) -> Result<TextLayout, Diagnostic> {
     let first: &Layer = text.layers.first().ok_or_else(|| {
@@ -68,46 +71,43 @@ pub fn text_layout(
     })?;
     let positions = max_context.next_multiple_of(TILE) as u32;
     let logit_words = words(text.vocab);
-    let (dims, chip) = choose_tile("text model", first, positions, config, |d| {
+    let parts = down_parts(first, build.layers, build);
+    let (dims, chip) = choose_tile("text model", first, positions, parts, build, |d| {
         let mut spad = d.spad();
         spad.push(Request { name: "logits", words: logit_words, from: 9, to: 9 });
         spad.push(Request { name: "final_norm", words: norm_words(&text.final_norm), from: 0, to: 9 });
-        Chip::fit(&spad, &d.abuf(), &d.s(), config)
+        Chip::fit(&spad, &d.abuf(), &d.s(), &build.config)
     })?;
-    let layer = layer_offsets(&dims, first, false);
-    let head = Packed::plain(&text.head);
-    for p in layer.projections.iter().map(|x| &x.1).chain([&layer.o.1, &layer.up.1, &layer.down.1, &head]) {
-        crate::layout::pack::check_fits(p, config.wfifo_words, config.sfifo_words)?;
+    let layer = layer_offsets(&dims, first, false, build.layers, build);
+    let head = Packed::plain(&text.head, build.head);
+    for p in layer.pieces().map(|x| &x.1).chain([&head]) {
+        p.check(&build.config)?;
     }
-    let layers = text.layers.len() as u64;
-    let kv = u64::from(dims.kv_heads) * layers;
-    let mut add = |name: &str, kind, units: u64| {
-        let units = u32::try_from(units).ok();
-        units.and_then(|u| dram.add(name, kind, u)).ok_or_else(|| {
-            Diagnostic::new(
-                name,
-                "a DRAM map below 2^32 units of 64 bytes",
-                "a larger one",
-                "lower --max-context",
-            )
-        })
-    };
-    let row = u64::from(dims.dw);
-    let tile = u64::from(dims.tile_rows);
+    let layers = text.layers.len();
+    let (row, tile) = (u64::from(dims.dw), u64::from(dims.tile_rows));
     let rope_words = if dims.rope { 2 * dims.half_words } else { 0 };
+    let (main, channels) = (Space::Main, Space::Channels);
+    let mut add = |space, name: &str, kind, records, units| add(dram, space, name, kind, records, units);
     Ok(TextLayout {
-        layers_base: add("text.layers", Kind::Content, layers * u64::from(layer.units))?,
-        norm_base: add("text.final_norm", Kind::Content, u64::from(norm_words(&text.final_norm)))?,
-        head_base: add("text.head", Kind::Content, u64::from(head.units()))?,
+        layers_base: add(channels, "text.layers", Kind::Content, layers, layer.units.into())?,
+        head_base: add(channels, "text.head", Kind::Content, 1, head.units().into())?,
+        k_base: add(channels, "text.k_cache", Kind::State, layers, dims.k_units())?,
+        v_base: add(channels, "text.v_cache", Kind::State, layers, dims.v_units())?,
+        norms_base: add(main, "text.norms", Kind::Content, layers, dims.norm_words.into())?,
+        norm_base: add(main, "text.final_norm", Kind::Content, 1, norm_words(&text.final_norm).into())?,
         // Visual tokens follow the table, so that one gather fetches both.
-        embed_base: add("text.embed", Kind::Content, (text.vocab + visual_rows) as u64 * row)?,
-        rope_base: add("text.rope", Kind::Input, u64::from(positions) * u64::from(rope_words))?,
-        k_base: add("text.k_cache", Kind::State, kv * u64::from(dims.k_units()))?,
-        v_base: add("text.v_cache", Kind::State, kv * u64::from(dims.v_units()))?,
-        v_scales_base: add("text.v_scales", Kind::State, kv * u64::from(dims.scw))?,
-        ids_base: add("text.ids", Kind::Input, u64::from(positions / TILE as u32))?,
-        logits_base: add("text.logits", Kind::Output, tile * u64::from(logit_words))?,
-        tokens_base: add("text.tokens", Kind::Output, tile / TILE as u64)?,
+        embed_base: add(main, "text.embed", Kind::Content, text.vocab + visual_rows, row)?,
+        rope_base: add(main, "text.rope", Kind::Input, positions as usize, rope_words.into())?,
+        v_scales_base: add(
+            main,
+            "text.v_scales",
+            Kind::State,
+            layers,
+            u64::from(dims.kv_heads * dims.scw),
+        )?,
+        ids_base: add(main, "text.ids", Kind::Input, 1, u64::from(positions / TILE as u32))?,
+        logits_base: add(main, "text.logits", Kind::Output, tile as usize, logit_words.into())?,
+        tokens_base: add(main, "text.tokens", Kind::Output, 1, tile / TILE as u64)?,
         dims,
         chip,
         layer,
@@ -126,25 +126,26 @@ pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) {
     asm.copy(POS, Reg(text_args::POSITION as u32));
     asm.copy(LEFT, Reg(text_args::ROWS as u32));
     asm.base(A_IDS, z, l.ids_base);
-    asm.base(A_LOGITS, z, l.logits_base);
     let layers = text.layers.len() as u32;
-    for (a, base, head_units) in
-        [(A_K, l.k_base, d.k_units()), (A_V, l.v_base, d.v_units()), (A_V_SCALES, l.v_scales_base, d.scw)]
-    {
+    for (a, base, layer_units) in [
+        (A_WEIGHTS, l.layers_base, l.layer.units),
+        (A_NORMS, l.norms_base, d.norm_words),
+        (A_K, l.k_base, d.k_units() as u32),
+        (A_V, l.v_base, d.v_units() as u32),
+        (A_V_SCALES, l.v_scales_base, d.kv_heads * d.scw),
+    ] {
         asm.base(a, z, base);
-        asm.stride(a, 1, z, head_units * d.kv_heads);
-        asm.stride(a, 2, z, head_units);
-        asm.stride(a, 3, z, head_units);
+        asm.stride(a, 1, z, layer_units);
     }
-    asm.base(A_WEIGHTS, z, l.layers_base);
-    asm.stride(A_WEIGHTS, 1, z, l.layer.units);
+    asm.stride(A_V_SCALES, 3, z, d.scw);
     asm.alu_imm(ALU_ADD, COUNT, LEFT, d.tile_rows - 1);
     asm.alu_imm(ALU_SHR, COUNT, COUNT, d.tile_rows.trailing_zeros());
     asm.repeat(COUNT, |asm| {
         take_tile(asm, d);
         asm.alu(ALU_ADD, KV_LEN, POS, ROWS);
-        t.set_rows(asm);
+        t.set_rows(asm, false);
         load_rows(asm, &t, l);
+        t.statistic(asm, &text.layers[0].norm1, LD);
         asm.repeat(layers, |asm| layer(asm, &t, &text.layers[0], l));
         head(asm, &t, text, l);
         asm.alu(ALU_ADD, POS, POS, ROWS);
@@ -202,68 +203,74 @@ fn load_rows(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout) {
         });
     }
     asm.ld_sync(0, VX);
-    asm.vx_sync(LD, 0);
 }
 
 fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
     let (d, a) = (t.d, &layer.attention);
     let norms = t.spad("norms");
     asm.mark(format!("{} (layer loop)", layer.norm1.path));
-    t.load_norms(asm, At { agu: A_WEIGHTS, off: l.layer.norms }, d.norm_words, norms, VX);
+    t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, VX);
     asm.vx_sync(LD, 0);
-    t.norm_quantised(asm, &layer.norm1, norms, false, 0);
+    t.norm_quantised(asm, &layer.norm1, norms, true, 0, false);
     asm.mark(format!("{} (layer loop)", a.q.path));
-    let (at, qkv) = &l.layer.projections[0];
-    t.project(asm, *at, qkv, true, true);
+    t.project_qk(asm, &l.layer.qk[0], 0, VX, 0);
+    t.project_v(asm, &l.layer.v, 0, VX);
     if d.rope {
         t.rotate(asm);
+    } else {
+        asm.vx_sync(MM, 0);
     }
     asm.mark(format!("{} (layer loop)", a.path));
     t.store_keys_values(asm, MM);
     asm.st_sync(0, LD);
-    asm.ld_sync(ST, 0);
-    t.attend(asm, a.scale, a.causal);
-    t.finish_layer(asm, layer, &l.layer, LD);
+    t.attend(asm, a.scale, a.causal, true);
+    // The final norm's first statistic is the same reduction, so the last layer's is used for it.
+    t.finish_layer(asm, layer, &l.layer, Some(&layer.norm1), LD);
 }
 
 /// Final norm, logits of the wanted rows, greedy token of each.
 fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout) {
     use regs::*;
     let d = t.d;
+    let wanted = Reg(text_args::LOGITS as u32);
     asm.mark(&text.final_norm.path);
     let vectors = t.spad("final_norm");
     t.load_norms(asm, abs(l.norm_base), norm_words(&text.final_norm), vectors, 0);
     asm.vx_sync(LD, 0);
-    t.norm_quantised(asm, &text.final_norm, vectors, false, 0);
+    let same = text.final_norm.b.is_some() == text.layers[0].norm1.b.is_some();
+    t.norm_quantised(asm, &text.final_norm, vectors, same, 0, true);
     asm.mark(&text.head.path);
     // Rows with logits: all, or one on the last tile.
     asm.alu_imm(ALU_EQ, COUNT, LEFT, 0);
-    asm.alu(ALU_MUL, TMP, ROWS, Reg(text_args::ALL_LOGITS as u32));
+    asm.alu_imm(ALU_SHR, TMP, wanted, 1);
+    asm.alu(ALU_MUL, TMP, ROWS, TMP);
     asm.alu(ALU_MAX, COUNT, COUNT, TMP);
-    asm.alu(ALU_SUB, FIRST, ROWS, COUNT);
-    let (act, scale) = (A_ROPE, A_ROPE + 1);
-    asm.alu_imm(ALU_MUL, TMP, FIRST, d.dw);
+    asm.alu(ALU_SUB, FIRST_ROW, ROWS, COUNT);
+    let (act, scale, to) = (A_TEMP, A_TEMP + 1, A_TEMP + 2);
+    asm.alu_imm(ALU_MUL, TMP, FIRST_ROW, d.dw);
     asm.base(act, TMP, t.abuf("x8"));
     asm.stride(act, 1, Reg(0), d.dw);
-    asm.base(scale, FIRST, t.s("x_scale"));
+    asm.base(scale, FIRST_ROW, t.s("x_scale"));
     asm.stride(scale, 1, Reg(0), 1);
-    asm.stride(A_LOGITS, 1, Reg(0), l.logit_words);
+    asm.base(to, Reg(0), l.logits_base);
+    asm.stride(to, 1, Reg(0), l.logit_words);
+    asm.alu_imm(ALU_MIN, TMP, wanted, 1);
     asm.mm_sync(VX, 0);
     let logits = t.spad("logits");
     asm.repeat(COUNT, |asm| {
         let p = &l.head;
         t.load_weights(asm, abs(l.head_base), p);
-        let out = (abs(logits), l.logit_words);
-        t.multiply(asm, 1, p, p.tiles(), (agu(act), d.dw), out, agu(scale), 0, VX);
+        let op = linear_op(1, p, (agu(act), d.dw), (abs(logits), l.logit_words), agu(scale));
+        asm.sync(op, 0, VX);
         let best = vx(1, text.vocab as u32).a(abs(logits), 0).red(R_ARGMAX, t.s("token"));
         best.sync(asm, MM, ST);
         asm.sync(
             isa::St {
                 mode: ST_ROWS,
-                rows: Count::from(1).field(),
+                rows: Count::from(TMP).field(),
                 len: Count::from(l.logit_words).field(),
                 src_off: logits,
-                dst_agu: A_LOGITS,
+                dst_agu: to,
                 ..isa::St::default()
             },
             VX,
@@ -277,6 +284,7 @@ fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout) {
             dst_off: l.tokens_base,
             dst_stride: 1,
             pos: Count::from(DONE).field(),
+            heads: Count::from(1).field(),
             ..isa::St::default()
         });
         asm.alu_imm(ALU_ADD, DONE, DONE, 1);

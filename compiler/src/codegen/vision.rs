@@ -1,22 +1,24 @@
 //! The vision entry point: patch embedding, encoder layers in two passes (keys and values of all
 //! rows, then queries tile by tile), projector; visual tokens land behind the embedding table.
 
-use super::asm::{abs, vx, Asm, At, Count, Reg, LD, MM, ST, VX};
-use super::layer::{layer_offsets, LayerOffsets, Tower, A_K, A_V, A_V_SCALES, A_WEIGHTS};
+use super::asm::{abs, agu, vx, Asm, Count, Reg, LD, MM, ST, VX};
+use super::layer::{
+    down_parts, layer_offsets, LayerOffsets, Tower, A_K, A_NORMS, A_V, A_V_SCALES, A_WEIGHTS,
+};
 use super::text::take_tile;
 use super::tower::{norm_words, regs, Chip, Dims};
-use super::{choose_tile, vision_args};
+use super::{add, choose_tile, vision_args, Build};
 use crate::diag::Diagnostic;
-use crate::layout::dram::{DramMap, Kind};
+use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::onchip::Request;
-use crate::layout::pack::Packed;
+use crate::layout::pack::{Packed, Storage};
 use crate::layout::words;
 use crate::plan::Vision;
-use flightvlm_hw::config::{HwConfig, TILE};
+use flightvlm_hw::config::TILE;
 use flightvlm_hw::isa::{self, names::*};
 
-const A_ROWS: u32 = 12;
-const A_POSITION: u32 = 13;
+const A_ROWS: u32 = 14;
+const A_POSITION: u32 = 15;
 
 /// Where everything of the vision tower lies.
 #[derive(Debug, Clone)]
@@ -34,6 +36,7 @@ pub struct VisionLayout {
     /// Words of a pixel row.
     pub pixel_words: u32,
     layers_base: u32,
+    layer_norms_base: u32,
     patch_base: u32,
     position_base: u32,
     norms_base: u32,
@@ -55,7 +58,7 @@ pub fn outer_norm_words(v: &Vision) -> (u32, u32) {
 
 /// Lays the vision tower out. `features_base`: where visual tokens go, set later by
 /// [`VisionLayout::set_features`].
-pub fn vision_layout(v: &Vision, config: &HwConfig, dram: &mut DramMap) -> Result<VisionLayout, Diagnostic> {
+pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<VisionLayout, Diagnostic> {
     let first = v.layers.first().ok_or_else(|| {
         Diagnostic::new(
             "vision tower",
@@ -64,55 +67,50 @@ pub fn vision_layout(v: &Vision, config: &HwConfig, dram: &mut DramMap) -> Resul
             "check vision_feature_layer in config.json",
         )
     })?;
+    let storage = Storage::w8(build.config.slices);
     let positions = v.rows.next_multiple_of(TILE) as u32;
     let pixel_words = words(v.patch.cols_in);
     let widest = v.projector.iter().map(|(l, _)| words(l.cols_out)).max().unwrap_or(0);
-    let (dims, chip) = choose_tile("vision tower", first, positions, config, |d| {
+    // The cache of an image's rows is used once: 8 bits.
+    let build = &Build { kv_bits: 8, ..build.clone() };
+    let parts = down_parts(first, storage, build);
+    let (dims, chip) = choose_tile("vision tower", first, positions, parts, build, |d| {
         let r = |name, words, from, to| Request { name, words, from, to };
         let (mut spad, mut abuf) = (d.spad(), d.abuf());
         let (pre, post) = outer_norm_words(v);
         spad.push(r("pixels", d.tile_rows * pixel_words, 0, 0));
         spad.push(r("outer_norms", pre.max(post), 0, 9));
         spad.push(r("projected", d.tile_rows * widest, 9, 9));
-        abuf.push(r("pixels8", d.tile_rows * pixel_words, 0, 0));
-        abuf.push(r("projected8", d.tile_rows * widest, 9, 9));
-        Chip::fit(&spad, &abuf, &d.s(), config)
+        abuf.push(r("pixels8", (d.tile_rows * pixel_words).next_multiple_of(8), 0, 0));
+        abuf.push(r("projected8", (d.tile_rows * widest).next_multiple_of(8), 9, 9));
+        Chip::fit(&spad, &abuf, &d.s(), &build.config)
     })?;
-    let layer = layer_offsets(&dims, first, true);
-    let patch = Packed::plain(&v.patch);
-    let projector: Vec<Packed> = v.projector.iter().map(|(l, _)| Packed::plain(l)).collect();
-    let packed = layer.projections.iter().map(|x| &x.1);
-    for p in packed.chain([&layer.o.1, &layer.up.1, &layer.down.1, &patch]).chain(&projector) {
-        crate::layout::pack::check_fits(p, config.wfifo_words, config.sfifo_words)?;
+    let layer = layer_offsets(&dims, first, true, storage, build);
+    let patch = Packed::plain(&v.patch, storage);
+    let projector: Vec<Packed> = v.projector.iter().map(|(l, _)| Packed::plain(l, storage)).collect();
+    for p in layer.pieces().map(|x| &x.1).chain([&patch]).chain(&projector) {
+        p.check(&build.config)?;
     }
-    let mut add = |name: &str, kind, units: u64| {
-        let units = u32::try_from(units).ok();
-        units.and_then(|u| dram.add(name, kind, u)).ok_or_else(|| {
-            Diagnostic::new(
-                name,
-                "a DRAM map below 2^32 units of 64 bytes",
-                "a larger one",
-                "use a smaller model",
-            )
-        })
-    };
-    let (rows, dw, kv) = (v.rows as u64, u64::from(dims.dw), u64::from(dims.kv_heads));
+    let (main, channels) = (Space::Main, Space::Channels);
+    let mut add = |space, name: &str, kind, records, units| add(dram, space, name, kind, records, units);
+    let (rows, dw, layers) = (v.rows, u64::from(dims.dw), v.layers.len());
     let (pre, post) = outer_norm_words(v);
     let projector_base = projector
         .iter()
         .enumerate()
-        .map(|(i, p)| add(&format!("vision.projector.{i}"), Kind::Content, u64::from(p.units())))
+        .map(|(i, p)| add(channels, &format!("vision.projector.{i}"), Kind::Content, 1, p.units().into()))
         .collect::<Result<_, _>>()?;
     Ok(VisionLayout {
-        patch_base: add("vision.patch", Kind::Content, u64::from(patch.units()))?,
-        position_base: add("vision.position", Kind::Content, rows * dw)?,
-        norms_base: add("vision.norms", Kind::Content, u64::from(pre + post))?,
-        layers_base: add("vision.layers", Kind::Content, v.layers.len() as u64 * u64::from(layer.units))?,
-        pixels_base: add("vision.pixels", Kind::Input, rows * u64::from(pixel_words))?,
-        x_base: add("vision.x", Kind::State, rows * dw)?,
-        k_base: add("vision.k", Kind::State, kv * u64::from(dims.k_units()))?,
-        v_base: add("vision.v", Kind::State, kv * u64::from(dims.v_units()))?,
-        v_scales_base: add("vision.v_scales", Kind::State, kv * u64::from(dims.scw))?,
+        patch_base: add(channels, "vision.patch", Kind::Content, 1, patch.units().into())?,
+        layers_base: add(channels, "vision.layers", Kind::Content, layers, layer.units.into())?,
+        k_base: add(channels, "vision.k", Kind::State, 1, dims.k_units())?,
+        v_base: add(channels, "vision.v", Kind::State, 1, dims.v_units())?,
+        layer_norms_base: add(main, "vision.layer_norms", Kind::Content, layers, dims.norm_words.into())?,
+        position_base: add(main, "vision.position", Kind::Content, rows, dw)?,
+        norms_base: add(main, "vision.norms", Kind::Content, 1, u64::from(pre + post))?,
+        pixels_base: add(main, "vision.pixels", Kind::Input, rows, pixel_words.into())?,
+        x_base: add(main, "vision.x", Kind::State, rows, dw)?,
+        v_scales_base: add(main, "vision.v_scales", Kind::State, 1, u64::from(dims.kv_heads * dims.scw))?,
         projector_base,
         features_base: 0,
         text_words: widest.min(v.projector.last().map_or(widest, |(l, _)| words(l.cols_out))),
@@ -127,8 +125,8 @@ pub fn vision_layout(v: &Vision, config: &HwConfig, dram: &mut DramMap) -> Resul
 
 impl VisionLayout {
     /// The record of one layer (all have the same offsets, each its own weights).
-    pub fn record(&self, layer: &crate::plan::Layer) -> LayerOffsets {
-        layer_offsets(&self.dims, layer, true)
+    pub fn record(&self, layer: &crate::plan::Layer, build: &Build) -> LayerOffsets {
+        layer_offsets(&self.dims, layer, true, Storage::w8(build.config.slices), build)
     }
     /// First unit of the visual tokens of slot 0.
     pub fn set_features(&mut self, base: u32) {
@@ -183,7 +181,7 @@ fn each_tile(asm: &mut Asm, t: &Tower<'_>, rows: usize, body: impl FnOnce(&mut A
     asm.set(KV_LEN, rows as u32);
     asm.repeat(tiles(rows, t.d), |asm| {
         take_tile(asm, t.d);
-        t.set_rows(asm);
+        t.set_rows(asm, true);
         body(asm);
         asm.alu(ALU_ADD, POS, POS, ROWS);
         asm.emit(isa::Fence {});
@@ -195,16 +193,17 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) {
     let t = Tower { d, chip: &l.chip };
     asm.mark("vision: start");
     asm.mm_sync(0, LD);
-    for (a, base, head_units) in
-        [(A_K, l.k_base, d.k_units()), (A_V, l.v_base, d.v_units()), (A_V_SCALES, l.v_scales_base, d.scw)]
+    for (a, base) in [(A_K, l.k_base), (A_V, l.v_base), (A_V_SCALES, l.v_scales_base)] {
+        asm.base(a, z, base);
+    }
+    asm.stride(A_V_SCALES, 3, z, d.scw);
+    each_tile(asm, &t, v.rows, |asm| stem(asm, &t, v, l));
+    for (a, base, layer_units) in
+        [(A_WEIGHTS, l.layers_base, l.layer.units), (A_NORMS, l.layer_norms_base, d.norm_words)]
     {
         asm.base(a, z, base);
-        asm.stride(a, 2, z, head_units);
-        asm.stride(a, 3, z, head_units);
+        asm.stride(a, 0, z, layer_units);
     }
-    each_tile(asm, &t, v.rows, |asm| stem(asm, &t, v, l));
-    asm.base(A_WEIGHTS, z, l.layers_base);
-    asm.stride(A_WEIGHTS, 0, z, l.layer.units);
     asm.repeat(v.layers.len() as u32, |asm| layer(asm, &t, v, l));
     each_tile(asm, &t, v.tokens, |asm| project(asm, &t, v, l));
     asm.emit(isa::Halt {});
@@ -225,7 +224,7 @@ fn stem(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
     let dst = (t.abuf("pixels8"), l.pixel_words);
     t.quantise(asm, ROWS, cols, src, dst, peak, MM);
     t.linear(asm, abs(l.patch_base), &l.patch, dst, (x, d.dw));
-    t.residual(asm, None); // the position rows wait in tmp
+    t.residual(asm, &[tmp], None); // the position rows wait in tmp
     if let Some(n) = &v.pre_norm {
         asm.mark(&n.path);
         let vectors = t.spad("outer_norms");
@@ -245,25 +244,29 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
     let enter = |asm: &mut Asm| {
         row_generator(asm, A_ROWS, l.x_base, d.dw);
         load_tile(asm, d.dw, x, 0);
-        t.load_norms(asm, At { agu: A_WEIGHTS, off: l.layer.norms }, d.norm_words, norms, 0);
+        t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
         asm.vx_sync(LD, 0);
-        t.norm_quantised(asm, &layer.norm1, norms, false, 0);
+        t.norm_quantised(asm, &layer.norm1, norms, false, 0, false);
     };
-    let (kv, q) = (&l.layer.projections[0], &l.layer.projections[1]);
+    let o = &l.layer;
     each_tile(asm, t, v.rows, |asm| {
         asm.mark(format!("{} (layer loop)", layer.attention.k.path));
         enter(asm);
-        t.project(asm, kv.0, &kv.1, false, true);
+        t.project_qk(asm, &o.qk[1], d.heads, VX, 0);
+        t.project_v(asm, &o.v, 0, VX);
+        asm.vx_sync(MM, 0);
         t.store_keys_values(asm, 0);
     });
     each_tile(asm, t, v.rows, |asm| {
         asm.mark(format!("{} (layer loop)", layer.attention.q.path));
         enter(asm);
-        t.project(asm, q.0, &q.1, true, false);
-        t.quantise_queries(asm);
+        t.project_qk(asm, &o.qk[0], 0, VX, VX);
+        asm.vx_sync(MM, 0);
+        // The stale keys between the rows' queries are quantised with them and not used.
+        t.quantise_heads(asm, regs::QK_ROWS, MM);
         asm.mark(format!("{} (layer loop)", layer.attention.path));
-        t.attend(asm, layer.attention.scale, false);
-        t.finish_layer(asm, layer, &l.layer, 0);
+        t.attend(asm, layer.attention.scale, false, false);
+        t.finish_layer(asm, layer, o, None, 0);
         asm.vx_sync(0, ST);
         row_generator(asm, A_ROWS, l.x_base, d.dw);
         store_tile(asm, A_ROWS, d.dw, x);
@@ -284,7 +287,7 @@ fn project(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
         let at = abs(l.norms_base + outer_norm_words(v).0);
         t.load_norms(asm, at, norm_words(n), vectors, 0);
         asm.vx_sync(LD, 0);
-        t.norm_quantised(asm, n, vectors, false, 0);
+        t.norm_quantised(asm, n, vectors, false, 0, true);
     } else {
         asm.ld_sync(0, VX);
         vx(ROWS, d.cols).a(abs(x), d.dw).red(R_ABSMAX, peak).sync(asm, LD, 0);

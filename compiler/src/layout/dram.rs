@@ -1,4 +1,4 @@
-//! The DRAM map: named regions in units of 64 bytes.
+//! The memory map: named regions in units of 64 bytes, in main memory or in all weight channels.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,23 +15,46 @@ pub enum Kind {
     State,
 }
 
+/// Where a region lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Space {
+    /// Main memory.
+    Main,
+    /// The same addresses in every channel.
+    Channels,
+}
+
 /// A region.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Region {
     /// Name.
     pub name: String,
+    /// Memory.
+    pub space: Space,
     /// First unit.
     pub base: u32,
-    /// Units.
+    /// Units (in each channel).
     pub units: u32,
     /// Use.
     pub kind: Kind,
+    /// Equal records that the region consists of. In a file, a channel region's content is record
+    /// by record, inside a record channel by channel.
+    pub records: u32,
 }
 
-/// Regions by address, without gaps beyond alignment.
+impl Region {
+    /// Units of a record (in each channel).
+    pub fn record_units(&self) -> u32 {
+        self.units / self.records.max(1)
+    }
+}
+
+/// Regions by address within their memory, without gaps beyond alignment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DramMap {
-    /// In address order.
+    /// Channels.
+    pub channels: u32,
+    /// In address order within each memory.
     pub regions: Vec<Region>,
 }
 
@@ -39,32 +62,54 @@ pub struct DramMap {
 const ALIGN_UNITS: u32 = 64;
 
 impl DramMap {
-    /// Adds a region behind the last one; gives its first unit. `None` when 2^32 units are not enough.
-    pub fn add(&mut self, name: &str, kind: Kind, units: u32) -> Option<u32> {
-        let base = self.end().checked_next_multiple_of(ALIGN_UNITS)?;
+    /// An empty map for a target with this many channels.
+    pub fn new(channels: u32) -> DramMap {
+        DramMap { channels, regions: Vec::new() }
+    }
+
+    /// Adds a region of `records` × `units` behind the last one of its memory; gives its first unit.
+    /// `None` when 2^32 units are not enough.
+    pub fn add(&mut self, space: Space, name: &str, kind: Kind, records: u32, units: u64) -> Option<u32> {
+        let units = u32::try_from(units.checked_mul(u64::from(records))?).ok()?;
+        let base = self.end(space).checked_next_multiple_of(ALIGN_UNITS)?;
         base.checked_add(units)?;
-        self.regions.push(Region { name: name.into(), base, units, kind });
+        self.regions.push(Region { name: name.into(), space, base, units, kind, records });
         Some(base)
     }
 
-    /// First unit past the last region.
-    pub fn end(&self) -> u32 {
-        self.regions.last().map_or(0, |r| r.base + r.units)
+    /// First unit past the last region of a memory.
+    pub fn end(&self, space: Space) -> u32 {
+        self.regions.iter().filter(|r| r.space == space).map(|r| r.base + r.units).max().unwrap_or(0)
     }
 
     /// A region by name.
     pub fn get(&self, name: &str) -> Option<&Region> {
         self.regions.iter().find(|r| r.name == name)
     }
+
+    /// Bytes of a region over all channels.
+    pub fn bytes(&self, r: &Region) -> u64 {
+        let copies = if r.space == Space::Channels { u64::from(self.channels) } else { 1 };
+        u64::from(r.units) * 64 * copies
+    }
 }
 
 impl std::fmt::Display for DramMap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "{:<24} {:>12} {:>14}  kind", "region", "first unit", "bytes")?;
-        for r in &self.regions {
-            let (bytes, kind) = (u64::from(r.units) * 64, format!("{:?}", r.kind).to_lowercase());
-            writeln!(f, "{:<24} {:>12} {:>14}  {kind}", r.name, r.base, bytes)?;
+        writeln!(f, "{:<24} {:<9} {:>12} {:>14}  kind", "region", "memory", "first unit", "bytes")?;
+        for space in [Space::Main, Space::Channels] {
+            let memory = match space {
+                Space::Main => "main".to_string(),
+                Space::Channels => format!("{} ch.", self.channels),
+            };
+            let mut total = 0;
+            for r in self.regions.iter().filter(|r| r.space == space) {
+                let (bytes, kind) = (self.bytes(r), format!("{:?}", r.kind).to_lowercase());
+                total += bytes;
+                writeln!(f, "{:<24} {memory:<9} {:>12} {bytes:>14}  {kind}", r.name, r.base)?;
+            }
+            writeln!(f, "{:<24} {memory:<9} {:>12} {total:>14}", "total", "")?;
         }
-        writeln!(f, "{:<24} {:>12} {:>14}", "total", "", u64::from(self.end()) * 64)
+        Ok(())
     }
 }

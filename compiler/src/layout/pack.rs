@@ -1,17 +1,19 @@
-//! Packed linear layers: per tile of 16 outputs `[bias unit][per group: scale unit, words]`, a word
-//! being 16 outputs × 16 inputs int8. `hw/doc/microarchitecture.md` section 3, mode WEIGHT.
+//! Packed linear layers: per tile of 16 outputs `[bias unit][per pair of groups: scale unit][words]`
+//! in the format `mixed` of the weight stream (`hw/doc/microarchitecture.md` 3.1), tiles dealt out
+//! to the slices in turn.
 //!
-//! Quantisation: symmetric round-to-nearest, one f32 scale per output row and group of
-//! `16 · kbg` inputs, `q = round(w / scale)`, `scale = max|w| / 127`.
+//! [`Packed`] knows sizes without weights; [`Packed::write`] compresses the weights
+//! ([`crate::quant`]) and appends each slice's bytes.
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::import::WeightStore;
 use crate::plan::Linear;
-use flightvlm_hw::config::{TILE, UNIT_BYTES, WORD_UNITS};
+use crate::quant::{quantise, tile_word_bits, Calibration, Quantised, Sparsity, Spec, Widths};
+use flightvlm_hw::config::{HwConfig, TILE};
+use flightvlm_hw::isa::{names::*, MIXED_BITS, NM_INDEX_UNITS, NM_WINDOW_WORDS};
 use flightvlm_hw::numerics::canon;
 
-/// Inputs per scale group, in k-blocks of 16 (128 inputs).
-pub const GROUP_K_BLOCKS: u32 = 8;
+mod stream;
 
 /// One matrix inside a packed linear layer: rows of a checkpoint weight in hardware order.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +24,27 @@ pub struct Part {
     pub rows: Vec<Option<u32>>,
 }
 
+/// How linear layers are to be stored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Storage {
+    /// Widths of the levels.
+    pub widths: Widths,
+    /// N:M sparsity.
+    pub sparsity: Sparsity,
+    /// Words that share a scale, at most.
+    pub group_words: usize,
+    /// Slices that share the tiles.
+    pub slices: u32,
+}
+
+impl Storage {
+    /// Dense 8-bit levels in groups of 128 inputs: what is not compressed further.
+    pub fn w8(slices: u32) -> Storage {
+        let (widths, sparsity) = (Widths::Uniform(8), Sparsity::Dense);
+        Storage { widths, sparsity, group_words: Spec::GROUP_WORDS, slices }
+    }
+}
+
 /// A linear layer as the weight stream holds it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Packed {
@@ -29,8 +52,10 @@ pub struct Packed {
     pub parts: Vec<Part>,
     /// Source column of each input, `None` for padding; length is a multiple of 16.
     pub cols: Vec<Option<u32>>,
-    /// k-blocks per scale group as the instructions have it, 0 = one group.
-    pub kbg: u32,
+    /// Compression.
+    pub spec: Spec,
+    /// Slices that share the tiles.
+    pub slices: u32,
     /// A bias unit precedes each tile.
     pub bias: bool,
 }
@@ -42,99 +67,191 @@ pub fn padded(n: usize) -> Vec<Option<u32>> {
 
 impl Packed {
     /// Packs `parts` over inputs in the order `cols`.
-    pub fn new(parts: Vec<Part>, cols: Vec<Option<u32>>) -> Packed {
+    pub fn new(parts: Vec<Part>, cols: Vec<Option<u32>>, storage: Storage) -> Packed {
         assert!(cols.len().is_multiple_of(TILE) && parts.iter().all(|p| p.rows.len().is_multiple_of(TILE)));
-        let kb = (cols.len() / TILE) as u32;
-        let kbg = if kb > GROUP_K_BLOCKS { GROUP_K_BLOCKS } else { 0 };
         let bias = parts.iter().any(|p| p.linear.b.is_some());
-        Packed { parts, cols, kbg, bias }
+        let words = cols.len().div_ceil(storage.sparsity.word_cols());
+        // Groups of one size: a short last one would waste what mixed widths save.
+        let fits = |g: &usize| *g <= storage.group_words && (words.is_multiple_of(*g) || words <= *g);
+        let group_words = [8, 4, 2].into_iter().find(fits).unwrap_or(storage.group_words);
+        let spec = Spec { widths: storage.widths, sparsity: storage.sparsity, group_words };
+        Packed { parts, cols, spec, slices: storage.slices, bias }
     }
 
     /// One matrix in its own order.
-    pub fn plain(linear: &Linear) -> Packed {
+    pub fn plain(linear: &Linear, storage: Storage) -> Packed {
         let part = Part { linear: linear.clone(), rows: padded(linear.cols_out) };
-        Packed::new(vec![part], padded(linear.cols_in))
+        Packed::new(vec![part], padded(linear.cols_in), storage)
+    }
+
+    /// The layer cut along its inputs into pieces of at most `words` stored words; the bias goes with
+    /// the first. Their outputs are to be added.
+    pub fn split(self, words: u32) -> Vec<Packed> {
+        let pieces = self.words().div_ceil(words);
+        if pieces == 1 {
+            return vec![self];
+        }
+        let step = self.words().div_ceil(pieces).next_multiple_of(self.spec.group_words as u32);
+        let cols = step as usize * self.spec.sparsity.word_cols();
+        let mut out: Vec<Packed> =
+            self.cols.chunks(cols).map(|c| Packed { cols: c.to_vec(), ..self.clone() }).collect();
+        out.iter_mut().skip(1).for_each(|p| p.bias = false);
+        out
     }
 
     /// Tiles of 16 outputs.
     pub fn tiles(&self) -> u32 {
         (self.parts.iter().map(|p| p.rows.len()).sum::<usize>() / TILE) as u32
     }
-    /// k-blocks of a tile.
-    pub fn kb(&self) -> u32 {
-        (self.cols.len() / TILE) as u32
+    /// Tiles of the slice that has most.
+    pub fn rounds(&self) -> u32 {
+        self.tiles().div_ceil(self.slices)
+    }
+    /// Stored words of a tile.
+    pub fn words(&self) -> u32 {
+        self.cols.len().div_ceil(self.spec.sparsity.word_cols()) as u32
+    }
+    /// Words per scale group as the instructions have it, 0 = one group.
+    pub fn kbg(&self) -> u32 {
+        let g = self.spec.group_words as u32;
+        if self.words() > g {
+            g
+        } else {
+            0
+        }
     }
     /// Scale groups of a tile.
     pub fn groups(&self) -> u32 {
-        if self.kbg == 0 {
-            1
-        } else {
-            self.kb().div_ceil(self.kbg)
+        self.words().div_ceil(self.spec.group_words as u32)
+    }
+    /// The `nm` field.
+    pub fn nm(&self) -> u32 {
+        match self.spec.sparsity {
+            Sparsity::Dense => NM_DENSE,
+            Sparsity::S2of4 => NM_2OF4,
+            Sparsity::S8of16 => NM_8OF16,
+            Sparsity::S4of16 => NM_4OF16,
+            Sparsity::S2of16 => NM_2OF16,
         }
     }
-    /// DRAM units of a tile.
+    /// Units of a tile, the same for all tiles: levels, indices, scales, bias.
     pub fn tile_units(&self) -> u32 {
-        u32::from(self.bias) + self.groups() + self.kb() * WORD_UNITS as u32
+        let values = match self.spec.widths {
+            Widths::Uniform(bits) => {
+                let g = self.spec.group_words as u32;
+                (0..self.groups()).map(|i| stream::group_units(g.min(self.words() - i * g), bits)).sum()
+            }
+            // A group of odd length rounds up to whole pairs of words.
+            Widths::Mixed { .. } => {
+                let odd = self.words() % self.spec.group_words as u32 % 2;
+                tile_word_bits(self.cols.len(), &self.spec).div_ceil(2) as u32 + 4 * odd
+            }
+        };
+        let index = self.words() * NM_INDEX_UNITS[self.nm() as usize];
+        u32::from(self.bias) + self.groups().div_ceil(2) + index + values
     }
-    /// DRAM units of the layer.
+    /// Units of the layer in each channel.
     pub fn units(&self) -> u32 {
-        self.tiles() * self.tile_units()
+        self.rounds() * self.tile_units()
+    }
+    /// Multiply-accumulates of one row, stored ones only.
+    pub fn macs_per_row(&self) -> u64 {
+        u64::from(self.tiles()) * u64::from(self.words()) * 256
     }
 
-    /// The stream's bytes.
-    pub fn bytes(&self, weights: &WeightStore) -> Result<Vec<u8>, Diagnostics> {
-        let mut out = Vec::with_capacity(self.units() as usize * UNIT_BYTES);
+    /// Appends the layer's bytes to each slice's buffer.
+    pub fn write(
+        &self,
+        weights: &WeightStore,
+        calibration: Option<&Calibration>,
+        out: &mut [Vec<u8>],
+    ) -> Result<(), Diagnostics> {
+        assert_eq!(out.len(), self.slices as usize);
+        let mut slot = 0;
         for part in &self.parts {
             let w = weights.load_f32(part.linear.w)?;
-            let b = part.linear.b.map(|b| weights.load_f32(b)).transpose()?;
-            for rows in part.rows.chunks_exact(TILE) {
-                self.tile(rows, &w, b.as_deref(), part.linear.cols_in, &mut out);
-            }
-        }
-        debug_assert_eq!(out.len(), self.units() as usize * UNIT_BYTES);
-        Ok(out)
-    }
-
-    fn tile(&self, rows: &[Option<u32>], w: &[f32], b: Option<&[f32]>, cols_in: usize, out: &mut Vec<u8>) {
-        if self.bias {
-            for r in rows {
-                let x = r.zip(b).map_or(0.0, |(r, b)| b[r as usize]);
-                out.extend(canon(x).to_le_bytes());
-            }
-        }
-        let group = if self.kbg == 0 { self.cols.len() } else { self.kbg as usize * TILE };
-        let at = |row: Option<u32>, col: Option<u32>| match (row, col) {
-            (Some(r), Some(c)) => w[r as usize * cols_in + c as usize],
-            _ => 0.0,
-        };
-        for cols in self.cols.chunks(group) {
-            let scales: Vec<f32> = rows
-                .iter()
-                .map(|r| {
-                    let peak = cols.iter().fold(0.0f32, |m, c| m.max(at(*r, *c).abs()));
-                    canon(peak / 127.0)
-                })
-                .collect();
-            for s in &scales {
-                out.extend(s.to_le_bytes());
-            }
-            for block in cols.chunks_exact(TILE) {
-                for (r, s) in rows.iter().zip(&scales) {
-                    for c in block {
-                        let q = if *s == 0.0 { 0.0 } else { (at(*r, *c) / s).round() };
-                        out.push(q.clamp(-127.0, 127.0) as i8 as u8);
+            let b = match part.linear.b {
+                Some(b) if self.bias => Some(weights.load_f32(b)?),
+                _ => None,
+            };
+            let hessian = calibration.and_then(|c| c.hessians.get(&part.linear.w));
+            let hessian = hessian.map(|h| h.select(&self.cols));
+            let q = quantise(
+                &self.ordered(part, &w),
+                part.rows.len(),
+                self.cols.len(),
+                &self.spec,
+                hessian.as_ref(),
+            );
+            for (tile, rows) in part.rows.chunks_exact(TILE).enumerate() {
+                let to = &mut out[slot % self.slices as usize];
+                let end = to.len() + self.tile_units() as usize * 64;
+                if self.bias {
+                    for r in rows {
+                        let x = r.zip(b.as_deref()).map_or(0.0, |(r, b)| b[r as usize]);
+                        to.extend(canon(x).to_le_bytes());
                     }
                 }
+                stream::tile(&q, tile, to);
+                assert!(to.len() <= end, "invariant: a tile fits its {} units", self.tile_units());
+                to.resize(end, 0);
+                slot += 1;
             }
         }
+        // Slices with a tile less keep their place empty.
+        let longest = out.iter().map(Vec::len).max().unwrap_or(0);
+        out.iter_mut().for_each(|o| o.resize(longest, 0));
+        Ok(())
     }
+
+    /// The part's weights in hardware order, padding as zeros.
+    fn ordered(&self, part: &Part, w: &[f32]) -> Vec<f32> {
+        let mut out = vec![0.0; part.rows.len() * self.cols.len()];
+        for (to, row) in out.chunks_exact_mut(self.cols.len()).zip(&part.rows) {
+            let Some(row) = row else { continue };
+            let from = &w[*row as usize * part.linear.cols_in..][..part.linear.cols_in];
+            for (x, c) in to.iter_mut().zip(&self.cols) {
+                *x = c.map_or(0.0, |c| from[c as usize]);
+            }
+        }
+        out
+    }
+
+    /// Can the target run it? Width of the FIFOs, and whole windows for sparse inputs.
+    pub fn check(&self, config: &HwConfig) -> Result<(), Diagnostic> {
+        let path = &self.parts[0].linear.path;
+        if self.words() > config.wfifo_words || self.groups() + u32::from(self.bias) > config.sfifo_words {
+            let dense = config.wfifo_words as usize * self.spec.sparsity.word_cols();
+            return Err(Diagnostic::new(
+                path,
+                format!("at most {dense} input columns in {} scale groups", config.sfifo_words - 1),
+                format!("{} input columns in {} groups", self.cols.len(), self.groups()),
+                "use larger groups, or a target with larger weight FIFOs",
+            ));
+        }
+        let window = NM_WINDOW_WORDS[self.nm() as usize] as usize * TILE;
+        if !self.cols.len().is_multiple_of(window) {
+            return Err(Diagnostic::new(
+                path,
+                format!("input columns in whole windows of {window} for sparsity {}", self.spec.sparsity),
+                format!("{} input columns", self.cols.len()),
+                "choose a sparsity with a smaller window (2:4 and 8:16 take 32 columns), or dense",
+            ));
+        }
+        self.spec.check_storage()
+    }
+}
+
+/// Format code of a width in the stream.
+fn format_code(bits: u8) -> usize {
+    MIXED_BITS.iter().position(|b| *b == u32::from(bits)).expect("invariant: a width of the stream")
 }
 
 /// A vector as f32 units, padded with zeros to `words` words.
 pub fn vector(values: &[f32], words: u32) -> Vec<u8> {
-    let mut out = Vec::with_capacity(words as usize * UNIT_BYTES);
+    let mut out = Vec::with_capacity(words as usize * 64);
     out.extend(values.iter().flat_map(|x| canon(*x).to_le_bytes()));
-    out.resize(words as usize * UNIT_BYTES, 0);
+    out.resize(words as usize * 64, 0);
     out
 }
 
@@ -143,15 +260,9 @@ pub fn matrix(values: &[f32], cols: usize) -> Vec<u8> {
     values.chunks_exact(cols).flat_map(|row| vector(row, super::words(cols))).collect()
 }
 
-/// The message for a layer that is too wide for the hardware.
-pub fn check_fits(p: &Packed, wfifo_words: u32, sfifo_words: u32) -> Result<(), Diagnostic> {
-    if p.kb() <= wfifo_words && p.groups() + u32::from(p.bias) <= sfifo_words {
-        return Ok(());
-    }
-    Err(Diagnostic::new(
-        &p.parts[0].linear.path,
-        format!("at most {} input columns", wfifo_words * TILE as u32),
-        format!("{} input columns", p.cols.len()),
-        "use a target with a larger weight FIFO",
-    ))
+/// A compressed matrix in the order of the stream, for tests elsewhere.
+pub fn tile_bytes(q: &Quantised, tile: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    stream::tile(q, tile, &mut out);
+    out
 }

@@ -4,7 +4,7 @@
 mod file;
 
 pub(crate) use file::verify;
-pub use file::{read, write, ProgramError, MAGIC, VERSION};
+pub use file::{read, write, ProgramError, Writer, MAGIC, VERSION};
 
 use crate::graph::ModelSpec;
 use crate::layout::dram::DramMap;
@@ -61,12 +61,18 @@ pub struct Meta {
     pub isa_hash: u32,
     /// Configuration that the code is for.
     pub config: HwConfig,
-    /// Weight format.
+    /// Widths of the language model's weights.
     pub weights: String,
+    /// Their sparsity.
+    pub sparsity: String,
     /// Facts about the model.
     pub model: ModelSpec,
     /// DRAM regions.
     pub dram: DramMap,
+    /// Bits of keys and values in the cache.
+    pub kv_bits: u32,
+    /// Bytes of keys and values that a token adds.
+    pub kv_bytes_per_token: u64,
     /// Instructions.
     pub code_len: u32,
     /// First instruction of each part of the model, for reports.
@@ -92,14 +98,35 @@ impl Meta {
 pub struct Program {
     /// Description.
     pub meta: Meta,
-    /// Encoded instructions, padded to a unit.
+    /// Stored instructions ([`flightvlm_hw::isa::store_code`]), padded to a unit.
     pub code: Vec<u8>,
-    /// Contents of the DRAM regions of kind `Content` (all but the code); empty when compiled
-    /// without weights.
+    /// Contents of the memory regions of kind `Content` (all but the code), as
+    /// [`crate::layout::dram::Region::records`] says; empty when compiled without weights.
     pub contents: BTreeMap<String, Vec<u8>>,
     /// Tokenizer, preprocessing, templates, by file name.
     pub assets: BTreeMap<String, Vec<u8>>,
 }
 
-/// Name of the code's DRAM region.
+impl Program {
+    /// Bytes of the instructions.
+    pub fn code_bytes(&self) -> usize {
+        let long = flightvlm_hw::isa::load_code(&self.code, self.meta.code_len as usize);
+        flightvlm_hw::isa::store_code(&long).len()
+    }
+    /// The instruction at `pc` as text.
+    pub fn instruction(&self, pc: u32) -> Option<String> {
+        let words = flightvlm_hw::isa::load_code(&self.code, pc as usize + 1);
+        let insn = flightvlm_hw::isa::Insn::decode(words.get(pc as usize)?).ok()?;
+        Some(flightvlm_hw::isa::disassemble(&insn))
+    }
+    /// Bytes of weights and tables.
+    pub fn weight_bytes(&self) -> u64 {
+        use crate::layout::dram::Kind;
+        let dram = &self.meta.dram;
+        let content = dram.regions.iter().filter(|r| r.kind == Kind::Content && r.name != CODE_REGION);
+        content.map(|r| dram.bytes(r)).sum()
+    }
+}
+
+/// Name of the code's memory region.
 pub const CODE_REGION: &str = "code";

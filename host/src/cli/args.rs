@@ -5,6 +5,7 @@ use crate::sampler::Sampling;
 use crate::source::{LoadOptions, Source};
 use anyhow::Result;
 use clap::Args;
+use flightvlm_compiler::quant::{Sparsity, Spec, Widths};
 use flightvlm_hw::config::HwConfig;
 use std::path::PathBuf;
 
@@ -17,32 +18,82 @@ pub(super) struct ModelArgs {
     /// Positions that prompt and answer may fill together [default: what the model supports]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(super) max_context: Option<usize>,
-    /// Hardware to compile for, a named configuration
-    #[arg(long, default_value = "sim", value_name = "NAME", value_parser = target)]
+    /// Hardware to compile for: sim, mini, u280, or a TOML file (hw/targets has some)
+    #[arg(long, default_value = "sim", value_name = "NAME|FILE", value_parser = target)]
     target: HwConfig,
-    /// Weight format: w8
-    #[arg(long, default_value = "w8", value_name = "FORMAT", value_parser = ["w8"])]
-    weights: String,
+    /// Width of the language model's weights: w8, w6, w5, w4, w3, w2, or mixed=BITS on average
+    #[arg(long, default_value = "w8", value_name = "FORMAT")]
+    weights: Widths,
+    /// Sparsity of the language model's layers: dense, 2:4, 8:16, 4:16 or 2:16
+    #[arg(long, default_value = "dense", value_name = "N:M")]
+    sparsity: Sparsity,
+    /// Stored inputs that share a scale: 32, 64 or 128
+    #[arg(long, default_value_t = 128, value_name = "N", value_parser = group_size)]
+    group_size: usize,
+    /// Bits of keys and values in the cache: 8 or 4
+    #[arg(long, default_value_t = 8, value_name = "BITS", value_parser = kv_bits)]
+    kv_bits: u32,
     /// Compile from config.json alone: code, memory map and sizes
     #[arg(long)]
     no_weights: bool,
 }
 
-/// A named configuration. The array, the memories and the RTL of others come with their build.
+/// A named configuration or one from a file.
 fn target(name: &str) -> Result<HwConfig, String> {
-    HwConfig::named(name).ok_or_else(|| "no such target in this build; there is: sim".to_owned())
+    if name.ends_with(".toml") {
+        let text = std::fs::read_to_string(name).map_err(|e| e.to_string())?;
+        return HwConfig::from_toml(&text);
+    }
+    HwConfig::named(name).ok_or_else(|| {
+        let names: Vec<String> = HwConfig::all().into_iter().map(|c| c.name).collect();
+        format!("no such target; there are {} and TOML files", names.join(", "))
+    })
+}
+
+fn group_size(text: &str) -> Result<usize, String> {
+    match text {
+        "32" | "64" | "128" => Ok(text.parse().expect("invariant: a number")),
+        _ => Err("expected 32, 64 or 128".into()),
+    }
+}
+
+fn kv_bits(text: &str) -> Result<u32, String> {
+    match text {
+        "8" => Ok(8),
+        "4" => Ok(4),
+        _ => Err("expected 8 or 4".into()),
+    }
 }
 
 impl ModelArgs {
     /// Opens the model's small files.
     pub(super) fn open(&self) -> Result<Source> {
+        self.open_with(self.no_weights)
+    }
+
+    /// The same for commands that never need weights.
+    pub(super) fn open_shape(&self) -> Result<Source> {
+        self.open_with(true)
+    }
+
+    /// Is it a compiled program?
+    pub(super) fn is_program(&self) -> bool {
+        self.model.is_file() && self.model.extension().is_none_or(|x| x != "gguf")
+    }
+
+    fn open_with(&self, no_weights: bool) -> Result<Source> {
         Ok(Source::open(
             &self.model,
             LoadOptions {
                 max_context: self.max_context,
                 target: self.target.clone(),
-                no_weights: self.no_weights,
-                weights: self.weights.clone(),
+                no_weights,
+                storage: Spec {
+                    widths: self.weights,
+                    sparsity: self.sparsity,
+                    group_words: self.group_size / 16,
+                },
+                kv_bits: self.kv_bits,
             },
         )?)
     }

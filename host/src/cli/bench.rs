@@ -47,10 +47,10 @@ fn once(d: &mut dyn Device, args: &Args) -> Result<()> {
         handles.push(d.encode_image(&PatchRows { rows: patches, columns, data })?);
         ids.splice(0..0, vec![image.token_id; image.rows]);
     }
-    let mut out = d.prefill(&ids, &handles, Logits::LastToken)?;
+    let mut out = d.prefill(&ids, &handles, Logits::None)?;
     let room = info.max_context - ids.len() - 1;
     for _ in 0..args.new_tokens.min(room) {
-        out = d.step(out.greedy_token)?;
+        out = d.step(out.greedy_token, Logits::None)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::output::{print, print_json, PendingFile};
 use super::progress::spinner;
 use anyhow::{bail, Context, Result};
 use flightvlm_compiler::pipeline::{Compiled, STAGES};
-use flightvlm_compiler::program::write;
+use flightvlm_compiler::layout::dram::Space;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -55,17 +55,18 @@ pub(super) fn main(args: Args) -> Result<()> {
     let compiled = source.compile(args.stop_after.as_deref())?;
     waiting.finish_and_clear();
     emit(&compiled, &args.emit, args.emit_dir.as_deref())?;
-    let Some((program, output)) = compiled.program.as_ref().zip(output) else {
+    let Some((built, output)) = compiled.program.as_ref().zip(output) else {
         let last = compiled.stages.last().expect("invariant: one stage always runs").0;
         eprintln!("stopped after {last}; no program written");
         return Ok(());
     };
-    write(program, output.temporary_path())?;
+    built.write(output.temporary_path(), source.calibration()?)?;
     output.commit()?;
+    let program = &built.program;
     let m = &program.meta;
     let path = args.output.as_deref().unwrap_or(Path::new("")).display().to_string();
-    let weights: usize = program.contents.values().map(Vec::len).sum();
-    let code_bytes = m.code_len as usize * flightvlm_hw::isa::INSN_BYTES;
+    let (weights, code_bytes) = (program.weight_bytes(), program.code_bytes());
+    let bytes = |space| u64::from(m.dram.end(space)) * 64;
     if args.json {
         return print_json(&json!({
             "program": path,
@@ -75,14 +76,18 @@ pub(super) fn main(args: Args) -> Result<()> {
             "program_instructions": m.code_len,
             "program_bytes": code_bytes,
             "weight_bytes": weights,
-            "dram_bytes": u64::from(m.dram.end()) * 64,
+            "sparsity": m.sparsity,
+            "kv_bytes_per_token": m.kv_bytes_per_token,
+            "main_bytes": bytes(Space::Main),
+            "channels": m.dram.channels,
+            "channel_bytes": bytes(Space::Channels),
             "max_context": m.text.max_context,
         }));
     }
     eprintln!(
         "{path}: {} instructions ({code_bytes} bytes) for every length up to {}, {weights} bytes \
-         of weights ({}), target {}",
-        m.code_len, m.text.max_context, m.weights, m.config.name
+         of weights ({} {}), target {}",
+        m.code_len, m.text.max_context, m.weights, m.sparsity, m.config.name
     );
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::compile::stage;
 use super::output::{print, print_json};
 use anyhow::{bail, Result};
 use flightvlm_compiler::program::Program;
-use flightvlm_hw::isa::{disassemble, Insn, Word};
+use flightvlm_hw::isa::{disassemble, load_code, Insn};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -56,8 +56,11 @@ fn report(p: &Program) -> serde_json::Value {
         "isa_hash": format!("{:#010x}", m.isa_hash),
         "weights": m.weights,
         "program_instructions": m.code_len,
-        "program_bytes": m.code_len as usize * flightvlm_hw::isa::INSN_BYTES,
-        "weight_bytes": p.contents.values().map(Vec::len).sum::<usize>(),
+        "sparsity": m.sparsity,
+        "program_bytes": p.code_bytes(),
+        "weight_bytes": p.weight_bytes(),
+        "kv_bytes_per_token": m.kv_bytes_per_token,
+        "channels": m.dram.channels,
         "max_context": m.text.max_context,
         "tile_rows": m.text.tile_rows,
         "dram_regions": m.dram.regions,
@@ -69,12 +72,11 @@ fn report(p: &Program) -> serde_json::Value {
 fn listing(p: &Program) -> String {
     let mut out = String::new();
     let mut marks = p.meta.marks.iter().peekable();
-    for (pc, bytes) in p.code.chunks_exact(32).take(p.meta.code_len as usize).enumerate() {
+    for (pc, word) in load_code(&p.code, p.meta.code_len as usize).iter().enumerate() {
         while let Some((_, what)) = marks.next_if(|(at, _)| *at as usize == pc) {
             let _ = writeln!(out, "; {what}");
         }
-        let word = Word::from_bytes(bytes.try_into().expect("invariant: chunks of 32"));
-        let text = Insn::decode(&word).map_or_else(|e| format!("; {e}"), |i| disassemble(&i));
+        let text = Insn::decode(word).map_or_else(|e| format!("; {e}"), |i| disassemble(&i));
         let _ = writeln!(out, "{pc:>5}  {text}");
     }
     out

@@ -14,6 +14,7 @@ mod inspect;
 mod isa;
 mod logits;
 mod output;
+mod profile;
 mod progress;
 mod run;
 mod score;
@@ -40,6 +41,7 @@ enum Command {
     Devices(devices::Args),
     Isa(isa::Args),
     Bench(bench::Args),
+    Profile(profile::Args),
 }
 
 /// Parses the arguments, runs the command, reports an error.
@@ -50,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::main(args),
         Command::Isa(args) => isa::main(args),
         Command::Bench(args) => bench::main(args),
+        Command::Profile(args) => profile::main(args),
         Command::Run(args) => run::main(args),
         Command::Logits(args) => logits::main(args),
         Command::Evaluate(args) => evaluate::main(args),

@@ -92,19 +92,25 @@ impl Device for EvalDevice<'_> {
         self.stats.prefill.add(&phase(ids.len(), start.elapsed()));
         let last = logits.len() - self.info.vocabulary;
         let greedy_token = argmax(&logits[last..]);
-        if want == Logits::LastToken {
-            logits.drain(..last);
+        match want {
+            Logits::None => logits.clear(),
+            Logits::LastToken => drop(logits.drain(..last)),
+            Logits::AllRows => {}
         }
         Ok(StepOutput { greedy_token, logits })
     }
 
-    fn step(&mut self, token: u32) -> Result<StepOutput, DeviceError> {
+    fn step(&mut self, token: u32, want: Logits) -> Result<StepOutput, DeviceError> {
         let start = Instant::now();
         check_step(&self.info, token, self.used)?;
-        let logits = self.session.step(token).map_err(input)?;
+        let mut logits = self.session.step(token).map_err(input)?;
         self.used += 1;
         self.stats.decode.add(&phase(1, start.elapsed()));
-        Ok(StepOutput { greedy_token: argmax(&logits), logits })
+        let greedy_token = argmax(&logits);
+        if want == Logits::None {
+            logits.clear();
+        }
+        Ok(StepOutput { greedy_token, logits })
     }
 
     fn stats(&self) -> RunStats {

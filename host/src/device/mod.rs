@@ -26,6 +26,8 @@ use std::sync::Arc;
 /// Which rows of logits the caller wants back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Logits {
+    /// None: the device's own choice of token is enough, and no logit leaves it.
+    None,
     /// Only the last position: enough to continue the text.
     LastToken,
     /// Every position of the prompt, in order.
@@ -75,8 +77,8 @@ pub trait Device {
         want: Logits,
     ) -> Result<StepOutput, DeviceError>;
 
-    /// Appends one token and returns the logits after it (one row).
-    fn step(&mut self, token: u32) -> Result<StepOutput, DeviceError>;
+    /// Appends one token; the logits after it are one row, if wanted.
+    fn step(&mut self, token: u32, want: Logits) -> Result<StepOutput, DeviceError>;
 
     /// What has happened since [`Device::begin`].
     fn stats(&self) -> RunStats;

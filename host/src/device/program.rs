@@ -9,11 +9,11 @@ use super::{
     StepOutput,
 };
 use crate::image::PatchRows;
-use flightvlm_compiler::codegen::{text_args, vision_args};
+use flightvlm_compiler::codegen::{logits, text_args, vision_args};
+use flightvlm_compiler::layout::dram::Space;
 use flightvlm_compiler::program::{Program, CODE_REGION};
 use flightvlm_hw::config::UNIT_BYTES;
-use flightvlm_hw::isa::{disassemble, Insn, Word};
-use flightvlm_hw::machine::{Launch, Machine, MachineError, Report};
+use flightvlm_hw::machine::{Bank, Launch, Machine, MachineError, Report};
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,10 +52,11 @@ impl<'p> ProgramDevice<'p> {
         }
         let (images, used, stats) = (0, 0, RunStats::default());
         let mut d = ProgramDevice { name, program, machine, info, images, used, stats };
-        d.machine.resize_dram(meta.dram.end()).map_err(|e| DeviceError::Load(e.to_string()))?;
+        let (main, channels) = (meta.dram.end(Space::Main), meta.dram.end(Space::Channels));
+        d.machine.resize(main, channels).map_err(|e| DeviceError::Load(e.to_string()))?;
         d.put(CODE_REGION, 0, &program.code)?;
         for (region, bytes) in &program.contents {
-            d.put(region, 0, bytes)?;
+            d.fill(region, bytes)?;
         }
         d.put("text.rope", 0, &rope_table(program))?;
         Ok(d)
@@ -68,13 +69,33 @@ impl<'p> ProgramDevice<'p> {
 
     fn put(&mut self, region: &str, offset: u64, bytes: &[u8]) -> Result<(), DeviceError> {
         let at = self.address(region) + offset;
-        self.machine.write(at, bytes).map_err(failed)
+        self.machine.write(Bank::Main, at, bytes).map_err(failed)
+    }
+
+    /// Writes a region's content: of a channel region, each channel's part of each record.
+    fn fill(&mut self, name: &str, bytes: &[u8]) -> Result<(), DeviceError> {
+        let dram = &self.program.meta.dram;
+        let region = dram.get(name).unwrap_or_else(|| panic!("invariant: program has region {name}"));
+        if region.space == Space::Main {
+            return self.put(name, 0, bytes);
+        }
+        let piece = region.record_units() as usize * UNIT_BYTES;
+        if piece == 0 {
+            return Ok(());
+        }
+        for (record, channels) in bytes.chunks_exact(piece * dram.channels as usize).enumerate() {
+            let at = u64::from(region.base) * UNIT_BYTES as u64 + (record * piece) as u64;
+            for (channel, part) in (0..).zip(channels.chunks_exact(piece)) {
+                self.machine.write(Bank::Channel(channel), at, part).map_err(failed)?;
+            }
+        }
+        Ok(())
     }
 
     fn get(&mut self, region: &str, bytes: usize) -> Result<Vec<u8>, DeviceError> {
         let at = self.address(region);
         let mut out = vec![0; bytes];
-        self.machine.read(at, &mut out).map_err(failed)?;
+        self.machine.read(Bank::Main, at, &mut out).map_err(failed)?;
         Ok(out)
     }
 
@@ -82,6 +103,7 @@ impl<'p> ProgramDevice<'p> {
         let meta = &self.program.meta;
         let mut launch = Launch {
             code_base_units: (self.address(CODE_REGION) / UNIT_BYTES as u64) as u32,
+            code_units: (self.program.code.len() / UNIT_BYTES) as u32,
             code_len: meta.code_len,
             entry,
             args: [0; 16],
@@ -92,7 +114,8 @@ impl<'p> ProgramDevice<'p> {
         }
         let report = self.machine.launch(&launch).map_err(failed)?;
         if let Some(fault) = report.fault {
-            let (part, text) = (meta.part(fault.pc), self.instruction(fault.pc));
+            let text = self.program.instruction(fault.pc);
+            let (part, text) = (meta.part(fault.pc), text.as_deref().unwrap_or("no instruction"));
             let name = self.name;
             return Err(DeviceError::Fault(format!("{name}: {fault}; `{text}` computes {part}")));
         }
@@ -102,30 +125,28 @@ impl<'p> ProgramDevice<'p> {
         Ok(report)
     }
 
-    /// The instruction at `pc` as text.
-    fn instruction(&self, pc: u32) -> String {
-        let bytes = self.program.code.chunks_exact(32).nth(pc as usize);
-        let word = bytes.and_then(|b| b.try_into().ok()).map(Word::from_bytes);
-        let insn = word.and_then(|w: Word| Insn::decode(&w).ok());
-        insn.map_or_else(|| "no instruction".into(), |i| disassemble(&i))
-    }
-
     /// Writes `ids` rows and runs them behind position `self.used`.
-    fn run_text(&mut self, rows: &[u32], all: bool) -> Result<(Vec<f32>, u32, Report), DeviceError> {
+    fn run_text(&mut self, rows: &[u32], want: Logits) -> Result<(Vec<f32>, u32, Report), DeviceError> {
         let t = &self.program.meta.text;
         let bytes: Vec<u8> = rows.iter().flat_map(|r| r.to_le_bytes()).collect();
         self.put("text.ids", 0, &bytes)?;
+        let mode = match want {
+            Logits::None => logits::NONE,
+            Logits::LastToken => logits::LAST,
+            Logits::AllRows => logits::ALL,
+        };
         let args = [
             (text_args::POSITION, self.used as u32),
             (text_args::ROWS, rows.len() as u32),
-            (text_args::ALL_LOGITS, u32::from(all)),
+            (text_args::LOGITS, mode),
         ];
         let report = self.launch(t.entry, &args)?;
         self.used += rows.len();
-        let count = if all { rows.len() } else { 1 };
+        let count = if want == Logits::AllRows { rows.len() } else { 1 };
         let row_bytes = t.logit_units as usize * UNIT_BYTES;
-        let raw = self.get("text.logits", count * row_bytes)?;
-        let mut logits = Vec::with_capacity(count * t.vocab);
+        let wanted = if want == Logits::None { 0 } else { count };
+        let raw = self.get("text.logits", wanted * row_bytes)?;
+        let mut logits = Vec::with_capacity(wanted * t.vocab);
         for row in raw.chunks_exact(row_bytes) {
             let floats = row.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             logits.extend(floats.take(t.vocab));
@@ -174,8 +195,8 @@ fn phase(rows: usize, report: &Report, wall: Duration) -> PhaseStats {
         cycles: Some(c.cycles),
         instructions: Some(c.dispatched),
         macs: Some(c.mac_beats * 256),
-        dram_bytes_read: Some(c.read_beats * UNIT_BYTES as u64),
-        dram_bytes_written: Some(c.write_beats * UNIT_BYTES as u64),
+        dram_bytes_read: Some((c.read_beats + c.channel_read_beats) * UNIT_BYTES as u64),
+        dram_bytes_written: Some((c.write_beats + c.channel_write_beats) * UNIT_BYTES as u64),
         wall,
     }
 }
@@ -240,7 +261,7 @@ impl Device for ProgramDevice<'_> {
         let mut out = StepOutput { greedy_token: 0, logits: Vec::new() };
         for rows in rows.chunks(piece) {
             let start = Instant::now();
-            let (logits, token, report) = self.run_text(rows, all)?;
+            let (logits, token, report) = self.run_text(rows, want)?;
             self.stats.prefill.add(&phase(rows.len(), &report, start.elapsed()));
             out.logits.extend(logits);
             out.greedy_token = token;
@@ -248,10 +269,10 @@ impl Device for ProgramDevice<'_> {
         Ok(out)
     }
 
-    fn step(&mut self, token: u32) -> Result<StepOutput, DeviceError> {
+    fn step(&mut self, token: u32, want: Logits) -> Result<StepOutput, DeviceError> {
         let start = Instant::now();
         check_step(&self.info, token, self.used)?;
-        let (logits, greedy_token, report) = self.run_text(&[token], false)?;
+        let (logits, greedy_token, report) = self.run_text(&[token], want)?;
         self.stats.decode.add(&phase(1, &report, start.elapsed()));
         Ok(StepOutput { greedy_token, logits })
     }

@@ -1,0 +1,132 @@
+//! Contents of the memory regions, made record by record so that no model has to be in memory whole.
+
+use super::Laid;
+use crate::codegen::{Build, LayerOffsets};
+use crate::diag::Diagnostics;
+use crate::import::WeightStore;
+use crate::layout::pack::{matrix, vector, Packed};
+use crate::layout::words;
+use crate::plan::{Layer, Norm, Plan, Vision};
+use crate::quant::Calibration;
+
+/// What the sink receives, in order: a region's name, then its bytes.
+pub(super) enum Piece<'a> {
+    /// The following bytes belong to this region.
+    Region(&'a str),
+    /// Its next bytes.
+    Bytes(&'a [u8]),
+}
+
+type Sink<'s, E> = dyn FnMut(Piece<'_>) -> Result<(), E> + 's;
+
+/// Makes everything.
+pub(super) fn all<E: From<Diagnostics>>(
+    plan: &Plan,
+    laid: &Laid,
+    build: &Build,
+    w: &WeightStore,
+    calibration: Option<&Calibration>,
+    sink: &mut Sink<'_, E>,
+) -> Result<(), E> {
+    let mut p = Packer { w, calibration, slices: build.config.slices as usize, sink };
+    let (t, l) = (&plan.text, &laid.text);
+    p.layers("text.layers", &t.layers, |x| l.record(x, build))?;
+    p.linear("text.head", &l.head)?;
+    p.norms("text.norms", t.layers.iter().flat_map(|l| [&l.norm1, &l.norm2]))?;
+    p.norms("text.final_norm", [&t.final_norm])?;
+    let table = w.load_f32(t.embed).map_err(Diagnostics::from)?;
+    p.table("text.embed", &table, t.hidden)?;
+    if let Some((v, l)) = plan.vision.as_ref().zip(laid.vision.as_ref()) {
+        p.layers("vision.layers", &v.layers, |x| l.record(x, build))?;
+        p.linear("vision.patch", &l.patch)?;
+        for (i, packed) in l.projector.iter().enumerate() {
+            p.linear(&format!("vision.projector.{i}"), packed)?;
+        }
+        p.norms("vision.layer_norms", v.layers.iter().flat_map(|l| [&l.norm1, &l.norm2]))?;
+        p.norms("vision.norms", [&v.pre_norm, &v.post_norm].into_iter().flatten())?;
+        let position = position_table(v, w)?;
+        p.table("vision.position", &position, v.patch.cols_out)?;
+    }
+    Ok(())
+}
+
+/// Rows of a table that are converted at once.
+const TABLE_ROWS: usize = 1024;
+
+struct Packer<'a, 's, E> {
+    w: &'a WeightStore,
+    calibration: Option<&'a Calibration>,
+    slices: usize,
+    sink: &'a mut Sink<'s, E>,
+}
+
+impl<E: From<Diagnostics>> Packer<'_, '_, E> {
+    fn region(&mut self, name: &str) -> Result<(), E> {
+        (self.sink)(Piece::Region(name))
+    }
+
+    /// A record of packed layers, channel by channel.
+    fn record<'p>(&mut self, pieces: impl Iterator<Item = &'p Packed>) -> Result<(), E> {
+        let mut channels = vec![Vec::new(); self.slices];
+        for p in pieces {
+            p.write(self.w, self.calibration, &mut channels)?;
+        }
+        channels.iter().try_for_each(|c| (self.sink)(Piece::Bytes(c)))
+    }
+
+    fn linear(&mut self, name: &str, p: &Packed) -> Result<(), E> {
+        self.region(name)?;
+        self.record([p].into_iter())
+    }
+
+    /// A tower's layers: all have the same offsets, each its own weights.
+    fn layers(
+        &mut self,
+        name: &str,
+        layers: &[Layer],
+        offsets: impl Fn(&Layer) -> LayerOffsets,
+    ) -> Result<(), E> {
+        self.region(name)?;
+        for layer in layers {
+            self.record(offsets(layer).pieces().map(|x| &x.1))?;
+        }
+        Ok(())
+    }
+
+    fn norms<'p>(&mut self, name: &str, norms: impl IntoIterator<Item = &'p Norm>) -> Result<(), E> {
+        self.region(name)?;
+        for n in norms {
+            for v in [Some(n.w), n.b].into_iter().flatten() {
+                let values = self.w.load_f32(v).map_err(Diagnostics::from)?;
+                (self.sink)(Piece::Bytes(&vector(&values, words(n.cols))))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn table(&mut self, name: &str, values: &[f32], cols: usize) -> Result<(), E> {
+        self.region(name)?;
+        values.chunks(TABLE_ROWS * cols).try_for_each(|rows| (self.sink)(Piece::Bytes(&matrix(rows, cols))))
+    }
+}
+
+/// The position table with the class row folded into its row 0.
+fn position_table(v: &Vision, w: &WeightStore) -> Result<Vec<f32>, Diagnostics> {
+    let cols = v.patch.cols_out;
+    let mut table = match v.position {
+        Some(p) => w.load_f32(p)?,
+        None => vec![0.0; v.rows * cols],
+    };
+    if let Some(class) = v.class_row {
+        for (x, c) in table.iter_mut().zip(w.load_f32(class)?) {
+            *x += c;
+        }
+        // The class row's pixels are zero, but a patch bias would still be added to it.
+        if let Some(b) = v.patch.b {
+            for (x, c) in table.iter_mut().zip(w.load_f32(b)?) {
+                *x -= c;
+            }
+        }
+    }
+    Ok(table)
+}

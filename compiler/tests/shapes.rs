@@ -1,0 +1,60 @@
+//! Models of real size, from their `config.json` alone.
+
+mod common;
+
+use common::root;
+use flightvlm_compiler::import::{import, ImportOptions};
+use flightvlm_compiler::layout::dram::Space;
+use flightvlm_compiler::pipeline::{compile, Options};
+use flightvlm_compiler::quant::{Sparsity, Widths};
+use flightvlm_hw::config::HwConfig;
+
+fn stats(
+    shape: &str,
+    config: HwConfig,
+    widths: Widths,
+    sparsity: Sparsity,
+) -> Result<(usize, u64, u64), String> {
+    let options = ImportOptions { no_weights: true, ..ImportOptions::default() };
+    let model = import(&root().join("tests/data/shapes").join(shape), &options).unwrap();
+    let mut o = Options::new(config, 2048);
+    (o.storage.widths, o.storage.sparsity, o.no_weights) = (widths, sparsity, true);
+    let built = compile(&model, &o).map_err(|d| d.to_string())?.program.unwrap();
+    let p = &built.program;
+    let channel = u64::from(p.meta.dram.end(Space::Channels)) * 64;
+    Ok((p.code_bytes(), p.weight_bytes(), channel))
+}
+
+#[test]
+fn one_program_of_16_kib_serves_llava_7b_at_every_length() {
+    for (widths, sparsity) in [
+        (Widths::Uniform(4), Sparsity::Dense),
+        (Widths::Uniform(2), Sparsity::Dense),
+        (Widths::Mixed { average_bits: 3.5 }, Sparsity::Dense),
+        (Widths::Uniform(4), Sparsity::S2of4),
+        (Widths::Uniform(4), Sparsity::S8of16),
+    ] {
+        let (code_bytes, _, channel_bytes) = stats("llava-1.5-7b", HwConfig::u280(), widths, sparsity).unwrap();
+        assert!(code_bytes <= 16 << 10, "{widths} {sparsity}: {code_bytes} bytes of code");
+        assert!(channel_bytes <= 256 << 20);
+    }
+}
+
+#[test]
+fn what_does_not_fit_says_by_how_much_and_what_would() {
+    let half = HwConfig { channel_mib: 128, ..HwConfig::u280() };
+    let e = stats("llama2-7b", half.clone(), Widths::Uniform(8), Sparsity::Dense).unwrap_err();
+    assert!(e.contains("too many") && e.contains("--weights mixed=4.3"), "{e}");
+    // What it proposes fits.
+    stats("llama2-7b", half, Widths::Mixed { average_bits: 4.3 }, Sparsity::Dense).unwrap();
+}
+
+#[test]
+fn a_sparsity_whose_window_does_not_divide_a_layer_is_refused() {
+    let options = ImportOptions { no_weights: true, ..ImportOptions::default() };
+    let model = import(&root().join("tests/golden/clip-llama"), &options).unwrap();
+    let mut o = Options::new(HwConfig::sim(), 64);
+    o.storage.sparsity = Sparsity::S2of16;
+    let e = compile(&model, &o).err().expect("refused").to_string();
+    assert!(e.contains("whole windows of 128") && e.contains("q_proj"), "{e}");
+}
