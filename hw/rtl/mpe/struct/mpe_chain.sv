@@ -17,7 +17,7 @@ module mpe_chain #(
   input  wire          clk_i,
   input  wire          clk2x_i,
   input  wire          ce2x_i,
-  input  wire          second_i,   // fast: sum at the last DSP's adder is that of a second half
+  input  wire          second_i,   // fast: two cycles before a second half's sum is in P
   input  wire [1023:0] block0_i,   // fast: row 0, DSP j: the 16 bytes that its input selects from
   input  wire [1023:0] block1_i,   // fast: row 1
   input  wire   [31:0] sel_i,      // fast, with block: 4 bits a DSP
@@ -35,8 +35,10 @@ module mpe_chain #(
   localparam int unsigned Depth = 8;
 
   wire [47:0] cascade [0:Depth];
+  wire [47:0] p_dsp [0:Depth-1];
   wire [47:0] p;
   assign cascade[0] = 48'd0;
+  assign p          = p_dsp[Depth-1];
 
   for (genvar j = 0; j < Depth; j++) begin : g_dsp
     logic [7:0] x0_q, x1_q;
@@ -46,10 +48,6 @@ module mpe_chain #(
     mpe_select u_select1 (
       .clk_i(clk2x_i), .ce_i(ce2x_i), .block_i(block1_i[128*j +: 128]), .sel_i(sel_i[4*j +: 4]), .x_o(x1_q)
     );
-    wire [47:0] p_dsp;
-    if (j == Depth - 1) begin : g_end
-      assign p = p_dsp;
-    end
     dsp48_mac #(.First(j == 0), .Last(j == Depth - 1)) u_dsp (
       .clk_i  (clk2x_i),
       .ce_i   (ce2x_i),
@@ -58,7 +56,7 @@ module mpe_chain #(
       .d_i    (x0_q),
       .b_i    (w_i[8*j +: 8]),
       .pcin_i (cascade[j]),
-      .p_o    (p_dsp),
+      .p_o    (p_dsp[j]),
       .pcout_o(cascade[j+1])
     );
   end
