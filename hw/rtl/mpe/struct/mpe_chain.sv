@@ -41,19 +41,19 @@ module mpe_chain #(
   assign p          = p_dsp[Depth-1];
 
   for (genvar j = 0; j < Depth; j++) begin : g_dsp
-    logic [7:0] x0_q, x1_q;
+    logic [7:0] x0, x1;
     mpe_select u_select0 (
-      .clk_i(clk2x_i), .ce_i(ce2x_i), .block_i(block0_i[128*j +: 128]), .sel_i(sel_i[4*j +: 4]), .x_o(x0_q)
+      .clk_i(clk2x_i), .ce_i(ce2x_i), .block_i(block0_i[128*j +: 128]), .sel_i(sel_i[4*j +: 4]), .x_o(x0)
     );
     mpe_select u_select1 (
-      .clk_i(clk2x_i), .ce_i(ce2x_i), .block_i(block1_i[128*j +: 128]), .sel_i(sel_i[4*j +: 4]), .x_o(x1_q)
+      .clk_i(clk2x_i), .ce_i(ce2x_i), .block_i(block1_i[128*j +: 128]), .sel_i(sel_i[4*j +: 4]), .x_o(x1)
     );
     dsp48_mac #(.First(j == 0), .Last(j == Depth - 1)) u_dsp (
       .clk_i  (clk2x_i),
       .ce_i   (ce2x_i),
       .acc_i  (second_i),
-      .a_i    (x1_q),
-      .d_i    (x0_q),
+      .a_i    (x1),
+      .d_i    (x0),
       .b_i    (w_i[8*j +: 8]),
       .pcin_i (cascade[j]),
       .p_o    (p_dsp[j]),
