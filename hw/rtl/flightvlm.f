@@ -5,7 +5,8 @@ mem/prim_fifo.sv
 mem/shared_ram.sv
 mem/mem_init.sv
 slice/slice_pkg.sv
-slice/rank_decode.sv
+slice/rank_count.sv
+slice/rank_find.sv
 slice/expand_bytes.sv
 slice/expand_planes.sv
 slice/expand_selectors.sv

@@ -186,7 +186,7 @@ void offer(const Command& c) {
   put(w, at, c.fmt, 3);
   put(w, at, c.bias, 1);
   put(w, at, c.wscale, 1);
-  put(w, at, c.kbg, 8);
+  put(w, at, c.kbg && c.kbg < c.kb ? c.kbg : c.kb, 10);
   put(w, at, c.kb, 10);
   put(w, at, units * ((c.rows + SLICES - 1) / SLICES), 32);
   put(w, at, units == c.stride, 1);

@@ -81,6 +81,7 @@ module ld_unit
   logic [10:0] scales;
   logic [2:0]  word_units;
   logic [31:0] units_q;
+  logic [9:0]  group_q;
   assign is_mixed  = cmd_i.fmt == fvlm_isa_pkg::LD_FMT_MIXED;
   assign slot_last = 17'(cmd_i.first) + 17'(rows_less);
   assign most_wide = 17'(cmd_i.rows) + 17'(slice_pkg::Slices - 1);
@@ -152,7 +153,7 @@ module ld_unit
     stream_cmd_o.packed_   = units_q == cmd_i.src_stride;
     stream_cmd_o.all_units = all_units_q;
     stream_cmd_o.format    = '{
-        kb: cmd_i.len[9:0], kbg: cmd_i.kbg, wscale: cmd_i.wscale[0], bias: cmd_i.bias[0],
+        kb: cmd_i.len[9:0], group: group_q, wscale: cmd_i.wscale[0], bias: cmd_i.bias[0],
         fmt: cmd_i.fmt, nm: cmd_i.nm, pc: cmd_i.pc
     };
   end
@@ -286,6 +287,7 @@ module ld_unit
       rem_q    <= div_bit ? 9'(rem_shift - {2'd0, cmd_i.kbg}) : rem_shift[8:0];
     end
     if (state_q == StMultiply) begin
+      group_q    <= (cmd_i.kbg == '0 || 16'(cmd_i.kbg) > cmd_i.len) ? cmd_i.len[9:0] : 10'(cmd_i.kbg);
       dst_prod_q <= 28'(rows_less) * 28'(cmd_i.dst_stride);
       units_q    <= is_mixed ? cmd_i.src_stride :
                     32'(cmd_i.len[9:0]) * 32'(word_units) + 32'(scales) + 32'(cmd_i.bias);

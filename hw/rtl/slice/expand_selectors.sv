@@ -1,7 +1,8 @@
 // Selectors of stored words: constants for dense words, else from index units. All forms are plain
-// wiring written in the cycle of their unit, but the masks of s8of16: 16 rank decoders take one
-// half of a unit (8 outputs) a cycle and write one cycle later; units wait their turn in up to two
-// halves of storage. A word has at least as many units as halves, so they are ready with the word.
+// wiring written in the cycle of their unit, but the masks of s8of16: 16 decoders take one half of a
+// unit (8 outputs) a cycle and write two cycles later; units wait their turn in up to two halves of
+// storage. A word has at least as many units as halves, and is visible two cycles after its last
+// unit, so the selectors are there with the word.
 `default_nettype none
 
 module expand_selectors #(
@@ -25,10 +26,13 @@ module expand_selectors #(
   assign is_mask = nm_i == fvlm_isa_pkg::LD_NM_S8OF16;
   assign direct  = write_i && !is_mask;
 
-  // ---- Masks: halves that wait (oldest in 0), decoders, register.
+  // ---- Masks: halves that wait (oldest in 0), counts, positions.
   logic [255:0]     wait0_q, wait1_q, mask;
   logic [AddrW-1:0] addr0_q, addr1_q, decode_addr, done_addr_q;
   logic             half0_q, half1_q, decode_half, done_half_q, done_q;
+  logic [AddrW-1:0] counted_addr_q;
+  logic             counted_half_q, counted_q;
+  logic [1023:0]    counts, counts_q;
   logic [1:0]       count_q;
   logic             take, decode;
   logic [511:0]     position, done_sel_q;
@@ -38,22 +42,29 @@ module expand_selectors #(
   assign mask        = (count_q != '0) ? wait0_q : unit_i[255:0];
   assign decode_addr = (count_q != '0) ? addr0_q : addr_i;
   assign decode_half = (count_q != '0) && half0_q;
-  assign busy_o      = count_q != '0 || done_q;
+  assign busy_o      = count_q != '0 || counted_q || done_q;
 
   for (genvar i = 0; i < 16; i++) begin : gen_decode
-    rank_decode u_rank (
-        .en_i      (decode),
-        .mask_i    (mask[16*i+:16]),
+    rank_count u_count (
+        .en_i   (decode),
+        .mask_i (mask[16*i+:16]),
+        .count_o(counts[64*i+:64])
+    );
+    rank_find u_find (
+        .en_i      (counted_q),
+        .count_i   (counts_q[64*i+:64]),
         .position_o(position[32*i+:32])
     );
   end
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      count_q <= '0;
-      done_q  <= 1'b0;
+      count_q   <= '0;
+      counted_q <= 1'b0;
+      done_q    <= 1'b0;
     end else begin
-      done_q <= decode;
+      counted_q <= decode;
+      done_q    <= counted_q;
       if (take) count_q <= count_q + 2'd1;
       else if (count_q != '0) count_q <= count_q - 2'd1;
     end
@@ -61,9 +72,14 @@ module expand_selectors #(
 
   always_ff @(posedge clk_i) begin
     if (decode) begin
+      counts_q       <= counts;
+      counted_addr_q <= decode_addr;
+      counted_half_q <= decode_half;
+    end
+    if (counted_q) begin
       done_sel_q  <= position;
-      done_addr_q <= decode_addr;
-      done_half_q <= decode_half;
+      done_addr_q <= counted_addr_q;
+      done_half_q <= counted_half_q;
     end
     if (take && count_q == '0) begin
       wait0_q <= unit_i[511:256];

@@ -48,14 +48,15 @@ module expander
   typedef enum logic [2:0] {UnitBias, UnitScale, UnitIndex, UnitValue, UnitSurplus} unit_e;
 
   // ---- The command, and where in it the next unit lies.
-  logic        active_q, dry_q, last_unit_q, odd_q;
+  logic        active_q, dry_q, last_unit_q, odd_q, last_tile_q;
   tiles_t      cmd_q;
   logic [15:0] tiles_left_q;
   logic [31:0] units_left_q;
   unit_e       kind_q;
   logic [2:0]  step_q;
   logic [9:0]  words_left_q, group_left_q;
-  logic [2:0]  code_q, next_code_q;
+  logic        group_one_q;  // one word is left of the group
+  logic [3:0]  bits_q, next_bits_q;
 
   logic         unit_valid_q, unit_error_q;
   logic [511:0] unit_q;
@@ -65,41 +66,44 @@ module expander
   logic [2:0] second_bits_q;
 
   // ---- Item: one word, or two in planes.
-  logic       is_mixed, planar, two, fire;
-  logic [3:0] bits;
-  logic [2:0] index_units, value_units;
-  logic [9:0] item_words, words_after, group_after;
-  assign is_mixed = cmd_q.format.fmt == fvlm_isa_pkg::LD_FMT_MIXED;
-  always_comb begin
-    bits = 4'd8;
-    case (cmd_q.format.fmt)
-      fvlm_isa_pkg::LD_FMT_W4K, fvlm_isa_pkg::LD_FMT_W4N: bits = 4'd4;
-      fvlm_isa_pkg::LD_FMT_MIXED: bits = fvlm_isa_pkg::mixed_bits(code_q);
-      default: bits = 4'd8;
-    endcase
-  end
-  assign planar      = bits != 4'd8 && bits != 4'd4;
-  assign two         = planar && group_left_q != 10'd1;
-  assign value_units = planar ? bits[2:0] : (bits[3] ? 3'd4 : 3'd2);
-  assign item_words  = two ? 10'd2 : 10'd1;
-  assign words_after = words_left_q - item_words;
-  assign group_after = group_left_q - item_words;
-
-  logic [2:0] index_each;
+  logic       is_mixed, dense, planar, two, fire;
+  logic [2:0] index_each, index_units, value_units;
+  assign is_mixed    = cmd_q.format.fmt == fvlm_isa_pkg::LD_FMT_MIXED;
+  assign dense       = cmd_q.format.nm == fvlm_isa_pkg::LD_NM_DENSE;
+  assign planar      = bits_q[1] || bits_q[0];  // not 8 or 4
+  assign two         = planar && !group_one_q;
+  assign value_units = planar ? bits_q[2:0] : (bits_q[3] ? 3'd4 : 3'd2);
   assign index_each  = 3'(fvlm_isa_pkg::nm_index_units(cmd_q.format.nm));
   assign index_units = two ? {index_each[1:0], 1'b0} : index_each;
 
-  logic last_index, last_value, item_end, tile_end, cmd_end;
+  // What follows the item is computed during its first cycles: it has two units at least.
+  logic       last_item_q, group_end_q, after_one_q, next_one_q;
+  logic [9:0] words_after, group_after, words_after_q, group_after_q, group_next_q;
+  assign words_after = words_left_q - (two ? 10'd2 : 10'd1);
+  assign group_after = group_left_q - (two ? 10'd2 : 10'd1);
+  always_ff @(posedge clk_i) begin
+    if (active_q) begin
+      last_item_q   <= words_after == '0;
+      group_end_q   <= group_after == '0;
+      words_after_q <= words_after;
+      group_after_q <= group_after;
+      group_next_q  <= (cmd_q.format.group < words_after) ? cmd_q.format.group : words_after;
+      after_one_q   <= group_after == 10'd1;
+      next_one_q    <= words_after == 10'd1 || cmd_q.format.group == 10'd1;
+    end
+  end
+
+  logic last_index, last_value, item_end, tile_last, tile_end, cmd_end;
   assign last_index = step_q + 3'd1 == index_units;
   assign last_value = step_q + 3'd1 == value_units;
   assign item_end   = fire && kind_q == UnitValue && last_value;
-  assign tile_end   = (item_end && words_after == '0 && (dry_q || last_unit_q)) ||
-                      (fire && kind_q == UnitSurplus && last_unit_q);
-  assign cmd_end    = tile_end && tiles_left_q == 16'd1;
+  assign tile_last  = (kind_q == UnitValue && last_value && last_item_q && (dry_q || last_unit_q)) ||
+                      (kind_q == UnitSurplus && last_unit_q);
+  assign tile_end   = fire && tile_last;
+  assign cmd_end    = tile_end && last_tile_q;
 
   // ---- May the unit be used now?
-  logic dense, more_groups, sel_write, sel_busy, ready;
-  assign dense       = cmd_q.format.nm == fvlm_isa_pkg::LD_NM_DENSE;
+  logic more_groups, sel_write, sel_busy, ready;
   assign more_groups = is_mixed && words_left_q != group_left_q;
   always_comb begin
     sel_write = 1'b0;
@@ -125,10 +129,9 @@ module expander
 
   // ---- Unit register. The unit behind a tile's last one must not come in while the tile still
   // reads zeros.
-  logic use_unit, goes_dry, load;
+  logic use_unit, load;
   assign use_unit     = fire && !dry_q;
-  assign goes_dry     = last_unit_q && !tile_end;
-  assign beat_ready_o = !dry_q && (!unit_valid_q || (fire && !goes_dry));
+  assign beat_ready_o = !dry_q && (!unit_valid_q || (fire && (tile_last || !last_unit_q)));
   assign load         = beat_valid_i && beat_ready_o;
 
   always_ff @(posedge clk_i) begin
@@ -145,88 +148,92 @@ module expander
     end
   end
 
-  // ---- Commands.
-  tiles_t      next_cmd;
-  logic        tile_begin;
-  logic [9:0]  group_first, group_next;
-  unit_e       kind_words, kind_first;
+  // ---- Commands. While no command runs, the state follows the one that waits.
+  tiles_t next_cmd;
+  unit_e  kind_words, kind_first;
+  logic   at_begin;
   assign idle_o     = !active_q;
   assign cmd_done_o = cmd_end;
   assign cmd_take_o = cmd_valid_i && (!active_q || cmd_end);
-  assign tile_begin = cmd_take_o || tile_end;
-  assign next_cmd   = cmd_take_o ? cmd_i : cmd_q;
-
-  // First group and first unit of a tile of next_cmd; units before words of the running command.
+  assign at_begin   = !active_q || tile_last;
+  assign next_cmd   = (!active_q || last_tile_q) ? cmd_i : cmd_q;
   always_comb begin
-    group_first = next_cmd.format.kb;
-    if (next_cmd.format.kbg != '0 && 10'(next_cmd.format.kbg) < next_cmd.format.kb)
-      group_first = 10'(next_cmd.format.kbg);
     kind_first = (next_cmd.format.nm == fvlm_isa_pkg::LD_NM_DENSE) ? UnitValue : UnitIndex;
     if (next_cmd.format.wscale) kind_first = UnitScale;
     if (next_cmd.format.bias) kind_first = UnitBias;
     kind_words = dense ? UnitValue : UnitIndex;
-    group_next = (10'(cmd_q.format.kbg) < words_after) ? 10'(cmd_q.format.kbg) : words_after;
   end
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) active_q <= 1'b0;
-    else if (cmd_take_o) active_q <= 1'b1;
-    else if (cmd_end) active_q <= 1'b0;
+    if (!rst_ni) begin
+      active_q <= 1'b0;
+      dry_q    <= 1'b0;
+    end else begin
+      if (cmd_take_o) active_q <= 1'b1;
+      else if (cmd_end) active_q <= 1'b0;
+      if (!active_q || tile_end) begin
+        dry_q <= next_cmd.none && (cmd_valid_i || (active_q && !last_tile_q));
+      end else if (use_unit && last_unit_q) dry_q <= 1'b1;
+    end
   end
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) dry_q <= 1'b0;
-    else if (tile_begin) dry_q <= next_cmd.units == '0 && (cmd_take_o || !cmd_end);
-    else if (use_unit && last_unit_q) dry_q <= 1'b1;
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (cmd_take_o) begin
-      cmd_q        <= cmd_i;
+    if (cmd_take_o) cmd_q <= cmd_i;
+    if (!active_q || cmd_end) begin
       tiles_left_q <= cmd_i.tiles;
-    end else if (tile_end) tiles_left_q <= tiles_left_q - 16'd1;
-    if (tile_begin) begin
-      units_left_q <= next_cmd.units;
-      last_unit_q  <= next_cmd.units == 32'd1;
-      words_left_q <= next_cmd.format.kb;
-      group_left_q <= group_first;
-      kind_q       <= kind_first;
-      step_q       <= '0;
-      odd_q        <= 1'b0;
-      code_q       <= '0;
-    end else if (fire) begin
-      if (!dry_q) begin
-        units_left_q <= units_left_q - 32'd1;
-        last_unit_q  <= units_left_q == 32'd2;
-      end
-      case (kind_q)
-        UnitBias: kind_q <= cmd_q.format.wscale ? UnitScale : kind_words;
-        UnitScale: begin
-          kind_q      <= kind_words;
-          code_q      <= {unit_q[47], unit_q[31], unit_q[15]};
-          next_code_q <= {unit_q[256+47], unit_q[256+31], unit_q[256+15]};
+      last_tile_q  <= cmd_i.tiles == 16'd1;
+    end else if (tile_end) begin
+      tiles_left_q <= tiles_left_q - 16'd1;
+      last_tile_q  <= tiles_left_q == 16'd2;
+    end
+    if (!active_q || fire) begin
+      if (at_begin) begin
+        units_left_q <= next_cmd.units;
+        last_unit_q  <= next_cmd.single;
+        words_left_q <= next_cmd.format.kb;
+        group_left_q <= next_cmd.format.group;
+        group_one_q  <= next_cmd.format.group == 10'd1;
+        kind_q       <= kind_first;
+        step_q       <= '0;
+        odd_q        <= 1'b0;
+        bits_q       <= (next_cmd.format.fmt == fvlm_isa_pkg::LD_FMT_W4K ||
+                         next_cmd.format.fmt == fvlm_isa_pkg::LD_FMT_W4N) ? 4'd4 : 4'd8;
+      end else begin
+        if (!dry_q) begin
+          units_left_q <= units_left_q - 32'd1;
+          last_unit_q  <= units_left_q == 32'd2;
         end
-        UnitIndex: begin
-          step_q <= last_index ? '0 : step_q + 3'd1;
-          if (last_index) kind_q <= UnitValue;
-        end
-        UnitValue: begin
-          step_q <= last_value ? '0 : step_q + 3'd1;
-          if (last_value) begin
-            words_left_q <= words_after;
-            group_left_q <= group_after;
-            kind_q       <= kind_words;
-            if (words_after == '0) kind_q <= UnitSurplus;
-            else if (group_after == '0) begin
-              group_left_q <= group_next;
-              odd_q        <= !odd_q;
-              code_q       <= next_code_q;
-              if (cmd_q.format.wscale && !(is_mixed && !odd_q)) kind_q <= UnitScale;
+        case (kind_q)
+          UnitBias: kind_q <= cmd_q.format.wscale ? UnitScale : kind_words;
+          UnitScale: begin
+            kind_q <= kind_words;
+            if (is_mixed) begin
+              bits_q      <= fvlm_isa_pkg::mixed_bits({unit_q[47], unit_q[31], unit_q[15]});
+              next_bits_q <= fvlm_isa_pkg::mixed_bits({unit_q[303], unit_q[287], unit_q[271]});
             end
           end
-        end
-        default: ;
-      endcase
+          UnitIndex: begin
+            step_q <= last_index ? '0 : step_q + 3'd1;
+            if (last_index) kind_q <= UnitValue;
+          end
+          UnitValue: begin
+            step_q <= last_value ? '0 : step_q + 3'd1;
+            if (last_value) begin
+              words_left_q <= words_after_q;
+              group_left_q <= group_end_q ? group_next_q : group_after_q;
+              group_one_q  <= group_end_q ? next_one_q : after_one_q;
+              kind_q       <= kind_words;
+              if (last_item_q) kind_q <= UnitSurplus;
+              else if (group_end_q) begin
+                odd_q <= !odd_q;
+                if (is_mixed) bits_q <= next_bits_q;
+                if (cmd_q.format.wscale && !(is_mixed && !odd_q)) kind_q <= UnitScale;
+              end
+            end
+          end
+          default: ;
+        endcase
+      end
     end
   end
 
@@ -263,7 +270,7 @@ module expander
 
   expand_bytes u_bytes (
       .en_i      (byte_write),
-      .four_i    (!bits[3]),
+      .four_i    (!bits_q[3]),
       .layout_n_i(cmd_q.format.fmt == fvlm_isa_pkg::LD_FMT_W8N ||
                   cmd_q.format.fmt == fvlm_isa_pkg::LD_FMT_W4N),
       .part_i    (step_q[1:0]),
@@ -278,7 +285,7 @@ module expander
       .unit_i  (unit_q),
       .en_i    (plane_write),
       .second_i(second_q),
-      .bits_i  (second_q ? second_bits_q : bits[2:0]),
+      .bits_i  (second_q ? second_bits_q : bits_q[2:0]),
       .value_o (plane_value)
   );
   always_ff @(posedge clk_i) begin
@@ -286,7 +293,7 @@ module expander
     else second_q <= item_end && two;
   end
   always_ff @(posedge clk_i) begin
-    if (item_end) second_bits_q <= bits[2:0];
+    if (item_end) second_bits_q <= bits_q[2:0];
   end
 
   assign wf_value_we_o   = plane_write ? '1 : (byte_blocks & {16{byte_write}});

@@ -10,7 +10,7 @@ package slice_pkg;
   // Format of the tiles of a command.
   typedef struct packed {
     logic [9:0]  kb;      // words a tile, 1 .. 512
-    logic [7:0]  kbg;     // words a scale group, 0 = all
+    logic [9:0]  group;   // words of its first scale group
     logic        wscale;
     logic        bias;
     logic [2:0]  fmt;
@@ -42,6 +42,8 @@ package slice_pkg;
   typedef struct packed {
     logic [15:0] tiles;
     logic [31:0] units;
+    logic        none;    // units = 0
+    logic        single;  // units = 1
     format_t     format;
   } tiles_t;
 endpackage

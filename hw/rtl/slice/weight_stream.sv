@@ -78,6 +78,8 @@ module weight_stream
     run.runs     = cmd_i.packed_ ? 16'd1 : tiles;
     share.tiles  = tiles;
     share.units  = cmd_i.units;
+    share.none   = cmd_i.units == '0;
+    share.single = cmd_i.units == 32'd1;
     share.format = cmd_i.format;
   end
 
