@@ -600,7 +600,6 @@ module fvlm_top #(
       .clk_i,
       .clk2x_i,
       .rst_ni,
-      .core_rst_ni    (core_rst_n),
       .abort_i        (abort),
       .init_o         (init),
       .mm_start_i     (unit_start[2]),

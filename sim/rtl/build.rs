@@ -41,10 +41,10 @@ fn main() {
         println!("cargo:rerun-if-changed={}", package.display());
         let folder = out.join(config);
         let mut files = lint.to_vec();
-        files.push(package);
+        files.push(package.clone());
         files.extend(sources.iter().cloned());
         verilate(config, &folder, &files, &rom, trace);
-        compiler.model(config, &folder, &here);
+        compiler.model(config, &folder, &here, &vx_words(&package));
     }
     println!("cargo:rustc-link-lib=pthread");
     if trace {
@@ -70,6 +70,14 @@ fn read_list(folder: &Path, name: &str, into: &mut Vec<PathBuf>) {
             None => into.push(folder.join(line)),
         }
     }
+}
+
+/// Banks of SPAD, from the generated package.
+fn vx_words(package: &Path) -> String {
+    let text = std::fs::read_to_string(package)
+        .unwrap_or_else(|e| fail(&format!("cannot read {}: {e}", package.display())));
+    let value = text.split("VxWords = ").nth(1).and_then(|rest| rest.split(';').next());
+    value.unwrap_or_else(|| fail(&format!("{}: no VxWords", package.display()))).to_string()
 }
 
 /// Class of a configuration's model.
@@ -148,7 +156,7 @@ impl Compiler {
             .compile("fvlm_runtime");
     }
 
-    fn model(&self, config: &str, folder: &Path, here: &Path) {
+    fn model(&self, config: &str, folder: &Path, here: &Path, vx_words: &str) {
         let generated = std::fs::read_dir(folder).expect("verilator wrote it");
         let mut generated: Vec<_> = generated.flatten().map(|e| e.path()).collect();
         generated.retain(|p| p.extension().is_some_and(|x| x == "cpp"));
@@ -164,6 +172,7 @@ impl Compiler {
         let slow = setup(0).files(slow).compile_intermediates();
         setup(2)
             .define("MODEL", class(config).as_str())
+            .define("VX_WORDS", vx_words)
             .define("API", format!("fvlm_{config}").as_str())
             .file(here.join("cpp/shim.cpp"))
             .files(fast)

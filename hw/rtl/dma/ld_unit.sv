@@ -56,7 +56,8 @@ module ld_unit
     GatherRead, GatherMultiply, GatherMultiplyNext, GatherAdd, GatherRequest
   } gather_e;
 
-  state_e state_q;
+  state_e  state_q;
+  gather_e gather_q;
 
   logic is_spad, is_gather, is_scalars, is_weight, empty;
   assign is_gather  = cmd_i.mode == fvlm_isa_pkg::LD_MODE_GATHER;
@@ -77,12 +78,14 @@ module ld_unit
 
   // A weight load: rounds of slices, units a tile.
   logic        is_mixed;
+  logic [15:0] rows_less;
   logic [16:0] slot_last, most_wide;
   logic [10:0] scales;
   logic [2:0]  word_units;
   logic [31:0] units_q;
   logic [9:0]  group_q;
   assign is_mixed  = cmd_i.fmt == fvlm_isa_pkg::LD_FMT_MIXED;
+  assign rows_less = cmd_i.rows - 16'd1;
   assign slot_last = 17'(cmd_i.first) + 17'(rows_less);
   assign most_wide = 17'(cmd_i.rows) + 17'(slice_pkg::Slices - 1);
   assign scales    = cmd_i.wscale[0] ? {1'b0, groups_q} : '0;
@@ -91,11 +94,9 @@ module ld_unit
       3'(fvlm_isa_pkg::nm_index_units(cmd_i.nm));
 
   // The products: last row (or round), first round, all tiles of a slice; rows of a gather.
-  logic [15:0] rows_less;
   logic        mul_en;
   logic [31:0] mul_a, mul_b;
   logic [63:0] product;
-  assign rows_less = cmd_i.rows - 16'd1;
   always_comb begin
     mul_en = 1'b1;
     mul_a  = s_rdata_i;
@@ -162,7 +163,6 @@ module ld_unit
   // ---- Request side.
   logic [15:0] req_row_q;
   logic [31:0] req_unit_q;
-  gather_e     gather_q;
   logic [31:0] sidx_q;
   logic [64:0] gather_unit_q;
   logic        rows_left, gather_bad, req_fire;

@@ -1,6 +1,6 @@
 // C interface of a Verilated model: construction, evaluation, pointers to the pins and to the on-chip
-// memories. Compiled once for each configuration with MODEL (class, also header name) and API (name of
-// the only symbol it exports). The clocking and the memory model are in Rust.
+// memories. Compiled once for each configuration with MODEL (class, also header name), API (name of the
+// only symbol it exports) and VX_WORDS (banks of SPAD). The clocking and the memory model are in Rust.
 #include <cstdint>
 
 #define TEXT_OF(x) #x
@@ -106,8 +106,10 @@ void trace_dump(void* raw, uint64_t time) {
             bytes(t.p##bready_o)                                                                     \
     }
 
-#define BANKED(ram, bank) \
-    words(root->fvlm_top__DOT__u_compute__DOT__##ram##__DOT__gen_bank__BRA__##bank##__KET____DOT__mem)
+// The replica of the first reader stands for all: they are written alike.
+#define REPLICA __DOT__gen_replica__BRA__0__KET____DOT__u_ram__DOT__mem_q
+#define BANK(ram, bank) \
+    words(JOIN(root->fvlm_top__DOT__u_compute__DOT__##ram##__DOT__gen_bank__BRA__##bank##__KET____DOT__u_bank, REPLICA))
 
 void pins(void* raw, Pins* p) {
     auto& t = static_cast<Machine*>(raw)->top;
@@ -121,9 +123,22 @@ void pins(void* raw, Pins* p) {
         &t.s_axil_rdata_o, &t.s_axil_rvalid_o, &t.s_axil_rready_i,
         PORT(m_axi_), PORT(m_ch_),
         &t.active_o, &t.retire_valid_o, &t.retire_pc_o,
-        {}, {}, nullptr, nullptr,
+        {
+            BANK(u_spad, 0),
+#if VX_WORDS > 1
+            BANK(u_spad, 1),
+#endif
+#if VX_WORDS > 2
+            BANK(u_spad, 2), BANK(u_spad, 3),
+#endif
+        },
+        {
+            BANK(u_abuf, 0), BANK(u_abuf, 1), BANK(u_abuf, 2), BANK(u_abuf, 3),
+            BANK(u_abuf, 4), BANK(u_abuf, 5), BANK(u_abuf, 6), BANK(u_abuf, 7),
+        },
+        words(JOIN(root->fvlm_top__DOT__u_compute__DOT__u_s, REPLICA)),
+        words(root->fvlm_top__DOT__u_dispatch__DOT__u_scalars__DOT__r_q),
     };
-    (void)root;
 }
 
 struct Api {

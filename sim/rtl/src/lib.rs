@@ -138,8 +138,9 @@ impl RtlMachine {
         }
         // SAFETY: as above.
         unsafe { *self.model.pins.rst_n = 1 };
-        let deepest = self.config.hw.spad_words.max(self.config.hw.abuf_words);
-        for _ in 0..deepest + 4 {
+        let hw = &self.config.hw;
+        let rows = (hw.spad_words / hw.vx_words).max(hw.abuf_words / 8).max(hw.s_words);
+        for _ in 0..rows + 4 {
             self.cycle();
         }
         self.check_assertions()
