@@ -1,5 +1,8 @@
 // vx_unit against a scalar reference: random commands over random memory, with and without SPAD
-// write collisions, faults, and the documented durations.
+// write collisions, faults, and the documented durations and write cycles. A build per
+// configuration: VX_WORDS, SPAD_WORDS, ABUF_WORDS and S_WORDS come from its package.
+#include <algorithm>
+
 #include "Vvx_unit.h"
 #include "flightvlm_isa.h"
 #include "reference.h"
@@ -8,7 +11,8 @@
 namespace {
 
 constexpr int kCommandWords = 10;  // ceil($bits(vx_cmd_t) / 32)
-constexpr uint32_t kSpad = 8192, kAbuf = 16384, kS = 4096;  // configuration `sim`
+constexpr uint32_t kW = VX_WORDS, kSpad = SPAD_WORDS, kAbuf = ABUF_WORDS, kS = S_WORDS;
+constexpr int kLogW = kW == 4 ? 2 : kW == 2 ? 1 : 0;
 
 struct Cmd {
   uint32_t rows, len, a_kind, a_addr, a_stride, b_kind, b_val, b_stride, c_kind, c_val, c_stride;
@@ -58,7 +62,9 @@ int execute(const Cmd& c, Memory& m) {
   for (uint32_t r = 0; r < c.rows; r++) {
     uint32_t valid = c.causal ? c.vbase + (c.rmod ? r % c.rmod : r) : c.len;
     if (valid > c.len) valid = c.len;
-    std::vector<uint32_t> acc(words * 16);
+    const uint32_t steps = (words + kW - 1) / kW;
+    constexpr uint32_t kStep = 16 * kW;  // elements
+    std::vector<uint32_t> acc(steps * kStep);
     uint32_t best = c.red == 4 ? 0 : 0xff7fffffu, index = 0;
     for (uint32_t e = 0; e < words * 16; e++) {
       auto operand = [&](int i) -> uint32_t {
@@ -75,16 +81,20 @@ int execute(const Cmd& c, Memory& m) {
       if (c.d_kind == 2) m.abuf[d * 16 + e] = ref::to_int8(y);
       if (c.d_kind == 3 && e == 0) m.s[d] = y;
       uint32_t z = c.red == 2 ? ref::mul(y, y) : c.red == 4 ? y & 0x7fffffff : y;
-      acc[e] = ref::add(z, e >= 64 ? acc[e - 64] : 0);
+      acc[e] = ref::add(z, e >= 4 * kStep ? acc[e - 4 * kStep] : 0);
       if (e < valid && ref::f(z) > ref::f(best)) best = z, index = e;
     }
     if (c.red == 1 || c.red == 2) {
-      uint32_t t[16];
-      for (uint32_t l = 0; l < 16; l++) {
+      for (uint32_t e = words * 16; e < steps * kStep; e++) acc[e] = e >= 4 * kStep ? acc[e - 4 * kStep] : 0;
+      uint32_t t[kStep];
+      for (uint32_t l = 0; l < kStep; l++) {
         uint32_t q[4];
-        for (uint32_t i = 0; i < 4; i++) q[i] = words + i >= 4 ? acc[(words - 4 + i) * 16 + l] : 0;
+        for (uint32_t i = 0; i < 4; i++) q[i] = steps + i >= 4 ? acc[(steps - 4 + i) * kStep + l] : 0;
         t[l] = ref::add(ref::add(q[0], q[1]), ref::add(q[2], q[3]));
       }
+      for (uint32_t n = kW; n > 1; n /= 2)  // over words, adjacent pairs
+        for (uint32_t j = 0; j < n / 2; j++)
+          for (uint32_t l = 0; l < 16; l++) t[j * 16 + l] = ref::add(t[2 * j * 16 + l], t[(2 * j + 1) * 16 + l]);
       for (int half = 8; half >= 1; half /= 2)
         for (int l = 0; l < half; l++) t[l] = ref::add(t[l], t[l + half]);
       m.s[c.sred_addr + r] = t[0];
@@ -101,6 +111,7 @@ struct Bench {
   ref::Rng rng{11};
   int stall_percent = 0;
   long cycles = 0;
+  std::vector<long> written;  // cycles of writes of the command
 
   // Appends fields to the packed command, first field at the top.
   void drive(const Cmd& c) {
@@ -131,28 +142,47 @@ struct Bench {
       {bool(dut.s_a_re_o), dut.s_a_addr_o, &dut.s_a_rdata_i},
       {bool(dut.s_b_re_o), dut.s_b_addr_o, &dut.s_b_rdata_i},
       {bool(dut.s_c_re_o), dut.s_c_addr_o, &dut.s_c_rdata_i}};
-    uint32_t data[3][16], sdata[3] = {};
+    uint32_t data[3][kW * 16], sdata[3] = {};
     for (int i = 0; i < 3; i++) {
-      if (wide[i].re) std::memcpy(data[i], &mem.spad[wide[i].addr * 16], 64);
+      if (wide[i].re)
+        for (uint32_t j = 0; j < kW; j++) std::memcpy(&data[i][16 * j], &mem.spad[(wide[i].addr + j) % kSpad * 16], 64);
       if (scalar[i].re) sdata[i] = mem.s[scalar[i].addr];
     }
-    if (dut.spad_we_o && dut.spad_wready_i) std::memcpy(&mem.spad[dut.spad_waddr_o * 16], &dut.spad_wdata_o[0], 64);
-    if (dut.abuf_we_o) std::memcpy(&mem.abuf[dut.abuf_waddr_o * 16], &dut.abuf_wdata_o[0], 16);
+    const bool to_spad = dut.spad_we_o && dut.spad_wready_i;
+    for (uint32_t j = 0; j < kW; j++) {
+      if (to_spad && (dut.spad_wmask_o >> j & 1))
+        std::memcpy(&mem.spad[(dut.spad_waddr_o + j) % kSpad * 16], &dut.spad_wdata_o[16 * j], 64);
+      if (dut.abuf_we_o && (dut.abuf_wmask_o >> j & 1))
+        std::memcpy(&mem.abuf[(dut.abuf_waddr_o + j) % kAbuf * 16], &dut.abuf_wdata_o[4 * j], 16);
+    }
     if (dut.s_we_o) mem.s[dut.s_waddr_o] = dut.s_wdata_o;
+    for (int i = 0; i < to_spad + dut.abuf_we_o + dut.s_we_o; i++) written.push_back(cycles);
     dut.clk_i = 1, dut.eval();
     for (int i = 0; i < 3; i++) {
-      if (wide[i].re) std::memcpy(wide[i].to, data[i], 64);
+      if (wide[i].re) std::memcpy(wide[i].to, data[i], sizeof data[i]);
       if (scalar[i].re) *scalar[i].to = sdata[i];
     }
     cycles++;
   }
 };
 
+// Cycles from start to each write and, last, to done: hw/doc/timing.md, section VX.
+std::vector<long> documented(const Cmd& c) {
+  std::vector<long> at;
+  const long n = (c.len + 16 * kW - 1) / (16 * kW), first = 4 + (c.b_row == 2 || c.c_row == 2 ? 8 : 0);
+  const long reduced = c.red == 1 || c.red == 2 ? 51 + 4 * kLogW : 25 + kLogW;
+  for (long i = 0; i < c.rows * n && c.d_kind; i++) at.push_back(first + i + 22);
+  for (long r = 0; r < c.rows && c.red; r++) at.push_back(first + (r + 1) * n - 1 + reduced);
+  std::sort(at.begin(), at.end());
+  at.push_back(first - 4 + c.rows * n + (c.red ? 55 + 4 * kLogW : 26));
+  return at;
+}
+
 Cmd random_command(ref::Rng& rng) {
   Cmd c{};
   const int size = rng.below(10);
   c.rows = size == 0 ? rng.below(2) * rng.range(1, 40) : rng.range(1, 6);
-  c.len = size == 1 ? rng.range(100, 400) : size == 2 ? rng.range(0, 3) : rng.range(1, 100);
+  c.len = size == 1 ? rng.range(100, 400 * int(kW)) : size == 2 ? rng.range(0, 3) : rng.range(1, 100);
   const uint32_t words = (c.len + 15) / 16;
   auto operand = [&](uint32_t kind, uint32_t& value, uint32_t& stride) {
     stride = rng.chance(20) ? 0 : words + rng.below(4);
@@ -220,6 +250,8 @@ int main(int argc, char** argv) {
     t.drive(c);
     t.dut.start_i = 1;
     int took = 0;
+    const long start = t.cycles;
+    t.written.clear();
     long limit = 200 + 10 * long(c.rows) * (c.len / 16 + 1);
     int got_fault = 0;
     for (;; took++) {
@@ -233,8 +265,11 @@ int main(int argc, char** argv) {
     }
     // Another unit may read from the cycle of done on: compare before any further edge.
     if (code == 0 && c.rows && c.len && t.stall_percent == 0) {
-      int expected = int(c.rows * ((c.len + 15) / 16)) + (c.red ? 55 : 26) + (c.b_row == 2 || c.c_row == 2 ? 8 : 0);
-      if (took != expected) std::printf("command %d: took %d want %d\n", i, took, expected), errors++;
+      std::vector<long> got, expected = documented(c);
+      for (long at : t.written) got.push_back(at - start);
+      got.push_back(took);
+      if (got != expected)
+        std::printf("command %d: took %d want %ld, or a write in another cycle\n", i, took, expected.back()), errors++;
     }
     if (got_fault != code) std::printf("command %d: fault %d want %d\n", i, got_fault, code), errors++;
     if (!(t.mem == want)) {

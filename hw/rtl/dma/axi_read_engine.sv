@@ -41,21 +41,17 @@ module axi_read_engine #(
   logic [CountW-1:0] inflight_q;
 
   // Beats of the next burst: what is left, 16, and the rest of the 4 KiB page (64 units).
-  logic [6:0] page;
-  logic [4:0] burst;
-  assign page = 7'd64 - {1'b0, unit_q[5:0]};
-  always_comb begin
-    burst = 5'd16;
-    if (page < 7'd16) burst = page[4:0];
-    if (left_q < BeatsW'(burst)) burst = left_q[4:0];
-  end
+  logic       last_burst;
+  logic [4:0] cap, burst;
+  assign cap        = (unit_q[5:4] == 2'd3) ? 5'd16 - {1'b0, unit_q[3:0]} : 5'd16;
+  assign last_burst = left_q[BeatsW-1:5] == '0 && left_q[4:0] <= cap;
+  assign burst      = last_burst ? left_q[4:0] : cap;
 
-  logic ar_fire, last_burst, r_last;
+  logic ar_fire, r_last;
   assign m_arvalid_o = have_q && (inflight_q != CountW'(MaxOutstanding));
   assign m_araddr_o  = {26'd0, unit_q, 6'd0};
   assign m_arlen_o   = {3'd0, burst} - 8'd1;
   assign ar_fire     = m_arvalid_o && m_arready_i;
-  assign last_burst  = left_q == BeatsW'(burst);
   assign req_ready_o = !stop_i && (!have_q || (ar_fire && last_burst));
 
   assign m_rready_o   = beat_ready_i || stop_i;

@@ -45,21 +45,17 @@ module axi_write_engine #(
   logic [CountW-1:0] inflight_q;  // AW taken, B not yet
   logic [3:0]        w_beat_q;
 
-  logic [6:0] page;
-  logic [4:0] burst;
-  assign page = 7'd64 - {1'b0, unit_q[5:0]};
-  always_comb begin
-    burst = 5'd16;
-    if (page < 7'd16) burst = page[4:0];
-    if (left_q < BeatsW'(burst)) burst = left_q[4:0];
-  end
+  logic       last_burst;
+  logic [4:0] cap, burst;
+  assign cap        = (unit_q[5:4] == 2'd3) ? 5'd16 - {1'b0, unit_q[3:0]} : 5'd16;
+  assign last_burst = left_q[BeatsW-1:5] == '0 && left_q[4:0] <= cap;
+  assign burst      = last_burst ? left_q[4:0] : cap;
 
-  logic aw_fire, b_fire, w_fire, last_burst;
+  logic aw_fire, b_fire, w_fire;
   assign m_awvalid_o = have_q && (inflight_q != CountW'(MaxOutstanding));
   assign m_awaddr_o  = {26'd0, unit_q, 6'd0};
   assign m_awlen_o   = {3'd0, burst} - 8'd1;
   assign aw_fire     = m_awvalid_o && m_awready_i;
-  assign last_burst  = left_q == BeatsW'(burst);
   assign req_ready_o = !stop_i && (!have_q || (aw_fire && last_burst));
 
   // Lengths (minus one) of bursts whose data is still to be sent; never more than inflight_q.
