@@ -16,7 +16,7 @@ pub(crate) fn check_mm(w: &MmWork, c: &HwConfig) -> Result<(), FaultCode> {
         return Ok(());
     }
     let window = w.window_words();
-    if w.act % window != 0 || w.rows > 1 && w.act_stride % window != 0 {
+    if !w.act.is_multiple_of(window) || w.rows > 1 && !w.act_stride.is_multiple_of(window) {
         return Err(FaultCode::Operand);
     }
     if w.kb == 0 || w.kb > c.wfifo_words || w.sfifo_words() > c.sfifo_words {

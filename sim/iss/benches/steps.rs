@@ -1,0 +1,39 @@
+//! How fast the CPU executes the matrices of a decode step and of a prefill, and how fast it times
+//! them without data.
+
+mod common;
+
+use common::{step, LARGE, SMALL};
+use criterion::{criterion_group, criterion_main, Criterion, Throughput};
+use flightvlm_hw::config::HwConfig;
+use flightvlm_hw::machine::Machine;
+use flightvlm_iss::Iss;
+
+fn steps(c: &mut Criterion) {
+    let u280 = HwConfig::u280();
+    let mut group = c.benchmark_group("135M");
+    group.sample_size(10);
+    for (bits, rows) in [(8, 1), (4, 1), (8, 32)] {
+        let mut iss = Iss::new(u280.clone());
+        let work = step(&mut iss, &u280, &SMALL, bits, rows);
+        let name = format!("{bits} bits, {rows} rows");
+        // Bytes a second for one row, MACs for many.
+        let throughput =
+            if rows == 1 { Throughput::Bytes(work.weight_bytes) } else { Throughput::Elements(work.macs) };
+        group.throughput(throughput);
+        group.bench_function(name, |b| b.iter(|| iss.launch(&work.launch).expect("runs").counters.cycles));
+    }
+    group.finish();
+    let mut group = c.benchmark_group("7B, timing only");
+    group.sample_size(10);
+    let mut iss = Iss::timing_only(u280.clone());
+    let work = step(&mut iss, &u280, &LARGE, 4, 1);
+    group.throughput(Throughput::Bytes(work.weight_bytes));
+    group.bench_function("4 bits, 1 row", |b| {
+        b.iter(|| iss.launch(&work.launch).expect("runs").counters.cycles)
+    });
+    group.finish();
+}
+
+criterion_group!(benches, steps);
+criterion_main!(benches);
