@@ -1,2 +1,3 @@
-// The matrix array as behavioural dot products: the fast choice in simulation.
-mpe/fast/mpe_core.sv
+// The matrix array as sums in C++ (DPI): the fast choice in simulation.
+mpe/fast/mpe_array.sv
+mpe/fast/mpe_model.cpp

@@ -8,8 +8,7 @@ root=$(pwd)
 rtl="hw/rtl"
 pkgs="hw/lint/waivers.vlt $rtl/gen/fvlm_isa_pkg.sv $rtl/fp/fp_pkg.sv"
 dirs="-y $rtl/fp -y $rtl/sfu -y $rtl/vx -y $rtl/mm"
-fast="$rtl/mpe/fast/mpe_core.sv"
-chain="$rtl/mpe/struct/mpe_core.sv $rtl/mpe/struct/mpe_chain.sv $rtl/prim/model/dsp48_mac.sv"
+fast="$rtl/mpe/fast/mpe_array.sv"
 cflags="-std=c++17 -O2 -ffp-contract=off -Ihw/tb -Ihw/include"
 failed=0
 
@@ -54,9 +53,6 @@ lint() {
   for top in vx_unit mm_unit; do
     verilator --lint-only -Wall --top-module $top $pkgs $dirs $fast $rtl/*/$top.sv || return 1
   done
-  verilator --lint-only -Wall --top-module mpe_core hw/lint/waivers.vlt $chain || return 1
-  verilator --lint-only -Wall --top-module mpe_core hw/lint/waivers.vlt hw/lint/dsp48e2_stub.sv \
-    $rtl/mpe/struct/mpe_core.sv $rtl/mpe/struct/mpe_chain.sv $rtl/prim/xilinx/dsp48_mac.sv
 }
 
 mkdir -p target/tb
@@ -64,10 +60,7 @@ for t in ${*:-lint fp mpe vx mm}; do
   case $t in
     lint) if lint; then echo "ok   lint"; else echo "FAIL lint"; failed=1; fi ;;
     fp) model Vtb_fp tb_fp $pkgs $dirs hw/tb/tb_fp.sv && link tb_fp Vtb_fp && run tb_fp || failed=1 ;;
-    mpe)
-      model Vfast mpe_core $fast && model Vstruct mpe_core $chain &&
-        link tb_mpe Vfast Vstruct && run tb_mpe || failed=1
-      ;;
+    mpe) if out=$(hw/tb/tb_mpe.sh 2>&1); then echo "ok   mpe: $out"; else echo "FAIL mpe: $out"; failed=1; fi ;;
     vx) model Vvx_unit vx_unit $pkgs $dirs $rtl/vx/vx_unit.sv && link tb_vx Vvx_unit && run tb_vx || failed=1 ;;
     mm)
       model Vmm_unit mm_unit $pkgs $dirs $fast $rtl/mm/mm_unit.sv && link tb_mm Vmm_unit && run tb_mm || failed=1

@@ -1,5 +1,5 @@
-//! Runs Verilator on the sources that `hw/rtl/flightvlm.f` lists and compiles the result together
-//! with `cpp/shim.cpp`.
+//! Runs Verilator on the sources that `hw/rtl/flightvlm.f` lists, once for each configuration, and
+//! compiles each result together with `cpp/shim.cpp`; Verilator's runtime is compiled once.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,41 +8,48 @@ const TOP: &str = "fvlm_top";
 
 fn main() {
     let here = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
-    let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets it")).join("verilated");
+    let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets it"));
     let hw = here.join("../../hw").canonicalize().expect("hw/ lies beside sim/");
     let feature = |name: &str| std::env::var_os(format!("CARGO_FEATURE_{name}")).is_some();
-    let (trace, structural) = (feature("TRACE"), feature("STRUCTURAL"));
+    let trace = feature("TRACE");
 
     let mut sources = Vec::new();
     read_list(&hw.join("rtl"), "flightvlm.f", &mut sources);
-    read_list(&hw.join("rtl"), if structural { "structural.f" } else { "fast.f" }, &mut sources);
-    sources.push(hw.join("rtl/check/fvlm_top_sva.sv"));
-    let waivers = [hw.join("lint/waivers.vlt"), hw.join("lint/backdoor.vlt")];
-    for file in sources.iter().chain(&waivers) {
+    let array = if feature("STRUCTURAL") { "structural.f" } else { "fast.f" };
+    read_list(&hw.join("rtl"), array, &mut sources);
+    sources.extend(["axi_sva.sv", "fvlm_top_sva.sv"].map(|f| hw.join("rtl/check").join(f)));
+    // C++ parts of the model, called through DPI by all configurations alike.
+    let (dpi, sources): (Vec<_>, Vec<_>) =
+        sources.into_iter().partition(|p| p.extension().is_some_and(|x| x == "cpp"));
+    let lint = ["waivers.vlt", "backdoor.vlt"].map(|f| hw.join("lint").join(f));
+    let rom = hw.join("tables/sfu.hex");
+    for file in dpi.iter().chain(&sources).chain(&lint).chain([&rom]) {
         println!("cargo:rerun-if-changed={}", file.display());
     }
-    println!("cargo:rerun-if-changed=cpp/shim.cpp");
-    println!("cargo:rerun-if-changed=build.rs");
+    for file in ["cpp/shim.cpp", "cpp/runtime.cpp", "build.rs"] {
+        println!("cargo:rerun-if-changed={file}");
+    }
 
-    let _ = std::fs::remove_dir_all(&out);
-    std::fs::create_dir_all(&out).expect("OUT_DIR is writable");
-    let mut verilator = Command::new("verilator");
-    verilator
-        .args(["--cc", "--assert", "-O3", "-Wall", "--x-assign", "fast", "--x-initial", "fast"])
-        .args(["--prefix", "Vfvlm", "--top-module", TOP, "-Mdir"])
-        .arg(&out)
-        .arg(format!("-GRomFile=\"{}\"", hw.join("tables/sfu.hex").display()));
-    println!("cargo:rerun-if-changed={}", hw.join("tables/sfu.hex").display());
+    let compiler = Compiler::new(trace);
+    compiler.runtime(&here, &dpi);
+    let mut configs = vec!["sim", "mini"];
+    if feature("U280") {
+        configs.push("u280");
+    }
+    for config in configs {
+        let package = hw.join("rtl/gen").join(config).join("fvlm_isa_pkg.sv");
+        println!("cargo:rerun-if-changed={}", package.display());
+        let folder = out.join(config);
+        let mut files = lint.to_vec();
+        files.push(package);
+        files.extend(sources.iter().cloned());
+        verilate(config, &folder, &files, &rom, trace);
+        compiler.model(config, &folder, &here);
+    }
+    println!("cargo:rustc-link-lib=pthread");
     if trace {
-        verilator.arg("--trace-fst");
+        println!("cargo:rustc-link-lib=z");
     }
-    let status = verilator.args(&waivers).args(&sources).status().unwrap_or_else(|e| {
-        fail(&format!("cannot run verilator ({e}); install it: apt-get install verilator"))
-    });
-    if !status.success() {
-        fail("verilator rejected the RTL; its messages are above");
-    }
-    compile(&here, &out, trace);
 }
 
 fn fail(what: &str) -> ! {
@@ -65,16 +72,47 @@ fn read_list(folder: &Path, name: &str, into: &mut Vec<PathBuf>) {
     }
 }
 
-fn compile(here: &Path, out: &Path, trace: bool) {
-    let root = Command::new("verilator").args(["--getenv", "VERILATOR_ROOT"]).output();
-    let root = root.unwrap_or_else(|e| fail(&format!("verilator --getenv: {e}")));
-    let include = Path::new(String::from_utf8_lossy(&root.stdout).trim()).join("include");
-    let mut runtime = vec!["verilated.cpp", "verilated_threads.cpp"];
+/// Class of a configuration's model.
+fn class(config: &str) -> String {
+    format!("V{config}")
+}
+
+fn verilate(config: &str, folder: &Path, files: &[PathBuf], rom: &Path, trace: bool) {
+    let _ = std::fs::remove_dir_all(folder);
+    std::fs::create_dir_all(folder).expect("OUT_DIR is writable");
+    let mut verilator = Command::new("verilator");
+    verilator
+        .args(["--cc", "--assert", "-O3", "-Wall", "--x-assign", "fast", "--x-initial", "fast"])
+        .args(["--prefix", &class(config), "--top-module", TOP, "-Mdir"])
+        .arg(folder)
+        .arg(format!("-GRomFile=\"{}\"", rom.display()));
     if trace {
-        runtime.push("verilated_fst_c.cpp");
+        verilator.arg("--trace-fst");
     }
-    let flag = if trace { "1" } else { "0" };
-    let setup = |optimise: u32| {
+    let status = verilator.args(files).status().unwrap_or_else(|e| {
+        fail(&format!("cannot run verilator ({e}); install it: apt-get install verilator"))
+    });
+    if !status.success() {
+        fail(&format!("verilator rejected the RTL of configuration `{config}`; its messages are above"));
+    }
+}
+
+struct Compiler {
+    /// Verilator's headers and runtime sources.
+    include: PathBuf,
+    trace: bool,
+}
+
+impl Compiler {
+    fn new(trace: bool) -> Compiler {
+        let root = Command::new("verilator").args(["--getenv", "VERILATOR_ROOT"]).output();
+        let root = root.unwrap_or_else(|e| fail(&format!("verilator --getenv: {e}")));
+        let include = Path::new(String::from_utf8_lossy(&root.stdout).trim()).join("include");
+        Compiler { include, trace }
+    }
+
+    fn build(&self, optimise: u32) -> cc::Build {
+        let flag = if self.trace { "1" } else { "0" };
         let mut build = cc::Build::new();
         build
             .cpp(true)
@@ -82,9 +120,8 @@ fn compile(here: &Path, out: &Path, trace: bool) {
             .opt_level(optimise)
             .debug(false)
             .warnings(false)
-            .include(out)
-            .include(&include)
-            .include(include.join("vltstd"))
+            .include(&self.include)
+            .include(self.include.join("vltstd"))
             .define("VERILATOR", "1")
             .define("VM_COVERAGE", "0")
             .define("VM_SC", "0")
@@ -97,24 +134,43 @@ fn compile(here: &Path, out: &Path, trace: bool) {
             build.flag_if_supported("-march=x86-64-v3");
         }
         build
-    };
-    let generated = std::fs::read_dir(out).expect("verilator wrote it");
-    let mut generated: Vec<_> = generated.flatten().map(|e| e.path()).collect();
-    generated.retain(|p| p.extension().is_some_and(|x| x == "cpp"));
-    generated.sort();
-    // Code that runs once (construction, reset values) is most of the text: not worth optimising.
-    let (slow, fast): (Vec<_>, Vec<_>) =
-        generated.into_iter().partition(|p| p.to_string_lossy().ends_with("__Slow.cpp"));
-    let slow = setup(0).files(slow).compile_intermediates();
-    setup(2)
-        .file(here.join("cpp/shim.cpp"))
-        .files(runtime.iter().map(|f| include.join(f)))
-        .files(fast)
-        .objects(slow)
-        .compile("fvlm_verilated");
-    println!("cargo:rustc-link-lib=pthread");
-    if trace {
-        println!("cargo:rustc-link-lib=z");
+    }
+
+    fn runtime(&self, here: &Path, dpi: &[PathBuf]) {
+        let mut files = vec!["verilated.cpp", "verilated_threads.cpp", "verilated_dpi.cpp"];
+        if self.trace {
+            files.push("verilated_fst_c.cpp");
+        }
+        self.build(2)
+            .file(here.join("cpp/runtime.cpp"))
+            .files(files.iter().map(|f| self.include.join(f)))
+            .files(dpi)
+            .compile("fvlm_runtime");
+    }
+
+    fn model(&self, config: &str, folder: &Path, here: &Path) {
+        let generated = std::fs::read_dir(folder).expect("verilator wrote it");
+        let mut generated: Vec<_> = generated.flatten().map(|e| e.path()).collect();
+        generated.retain(|p| p.extension().is_some_and(|x| x == "cpp"));
+        generated.sort();
+        // Code that runs once (construction, reset values) is most of the text: not worth optimising.
+        let (slow, fast): (Vec<_>, Vec<_>) =
+            generated.into_iter().partition(|p| p.to_string_lossy().ends_with("__Slow.cpp"));
+        let setup = |optimise: u32| {
+            let mut build = self.build(optimise);
+            build.include(folder).out_dir(folder);
+            build
+        };
+        let slow = setup(0).files(slow).compile_intermediates();
+        setup(2)
+            .define("MODEL", class(config).as_str())
+            .define("API", format!("fvlm_{config}").as_str())
+            .file(here.join("cpp/shim.cpp"))
+            .files(fast)
+            .objects(slow)
+            .compile(&format!("fvlm_model_{config}"));
+        // The model needs the runtime: name it behind.
+        println!("cargo:rustc-link-lib=static=fvlm_runtime");
     }
 }
 

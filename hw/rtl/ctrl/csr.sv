@@ -35,6 +35,8 @@ module csr (
     input  logic [31:0]  fault_pc_i,
 
     output logic [31:0]  mem_units_o,
+    output logic [31:0]  channel_units_o,
+    output logic [31:0]  code_units_o,
     output logic [31:0]  code_base_o,
     output logic [31:0]  code_len_o,
     output logic [31:0]  entry_o,
@@ -47,10 +49,13 @@ module csr (
 );
   logic        start_q, done_q, ready_q;
   logic [31:0] mem_units_q, code_base_q, code_len_q, entry_q, watchdog_q;
+  logic [31:0] code_units_q, channel_units_q;
   logic [479:0] args_q;
 
   assign start_o     = start_q;
   assign mem_units_o = mem_units_q;
+  assign channel_units_o = channel_units_q;
+  assign code_units_o = code_units_q;
   assign code_base_o = code_base_q;
   assign code_len_o  = code_len_q;
   assign entry_o     = entry_q;
@@ -70,6 +75,8 @@ module csr (
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       mem_units_q <= '0;
+      code_units_q <= '0;
+      channel_units_q <= '0;
       code_base_q <= '0;
       code_len_q  <= '0;
       entry_q     <= '0;
@@ -83,6 +90,10 @@ module csr (
           code_base_q <= (code_base_q & ~write_mask) | (s_wdata_i & write_mask);
         fvlm_isa_pkg::CSR_CODE_LEN:
           code_len_q <= (code_len_q & ~write_mask) | (s_wdata_i & write_mask);
+        fvlm_isa_pkg::CSR_CODE_UNITS:
+          code_units_q <= (code_units_q & ~write_mask) | (s_wdata_i & write_mask);
+        fvlm_isa_pkg::CSR_CHANNEL_UNITS:
+          channel_units_q <= (channel_units_q & ~write_mask) | (s_wdata_i & write_mask);
         fvlm_isa_pkg::CSR_ENTRY: entry_q <= (entry_q & ~write_mask) | (s_wdata_i & write_mask);
         fvlm_isa_pkg::CSR_WATCHDOG:
           watchdog_q <= (watchdog_q & ~write_mask) | (s_wdata_i & write_mask);
@@ -151,12 +162,14 @@ module csr (
         fvlm_isa_pkg::CSR_CODE_LEN: value = code_len_q;
         fvlm_isa_pkg::CSR_ENTRY: value = entry_q;
         fvlm_isa_pkg::CSR_WATCHDOG: value = watchdog_q;
+        fvlm_isa_pkg::CSR_CODE_UNITS: value = code_units_q;
+        fvlm_isa_pkg::CSR_CHANNEL_UNITS: value = channel_units_q;
         default: begin
           for (int i = 0; i < 15; i++) begin
             if (raddr_q == fvlm_isa_pkg::CSR_ARG1 + 12'(4 * i)) value = args_q[i*32+:32];
           end
           if (raddr_q >= fvlm_isa_pkg::CSR_CNT_CYCLES &&
-              raddr_q <= fvlm_isa_pkg::CSR_CNT_STARVED_MM + 12'd4) value = count_data_i;
+              raddr_q <= fvlm_isa_pkg::CSR_CNT_CHANNEL_WRITE_BEATS + 12'd4) value = count_data_i;
         end
       endcase
       rdata_q <= value;

@@ -1,7 +1,8 @@
 // Dispatcher: two cycles an instruction. Read: the instruction is at the IMEM output; registers
 // and address generators are read and the command registers filled with numbers. Execute: SYS-class
-// instructions take effect, the others are pushed in their unit's queue (waits while it is full);
-// the next pc goes to IMEM. Order of checks: PC, ILLEGAL, OPERAND, LOOP.
+// instructions take effect (a multiplication two cycles later), the others are pushed in their
+// unit's queue (waits while it is full); the next pc goes to IMEM. Order of checks: PC, ILLEGAL,
+// OPERAND, LOOP.
 `default_nettype none
 
 module dispatch
@@ -62,43 +63,76 @@ module dispatch
   logic [31:0]  cnt0_q, opa_q, opb_q, value_q;
   logic         illegal_q, operand_bad_q;
 
-  logic [159:0] r_data;
-  logic [31:0]  r_vbase, r_rmod;
-  logic [15:0]  cnt0_field, cnt1_field, cnt2_field;
-  logic [4:0]   alu_rs, alu_rt;
-  logic         alu_we;
-  logic [31:0]  alu_result;
+  // Counts of each instruction, in the order of its fields.
+  localparam int unsigned Ports = 7;
+  logic [16*Ports-1:0] field;
+  logic [Ports-1:0]    is_count, bad_count;
+  logic [5*Ports-1:0]  r_addr;
+  logic [32*Ports-1:0] r_data, count;
+  logic [31:0]         r_vbase, r_rmod;
+  logic                alu_we;
+  logic [31:0]         alu_result;
+  always_comb begin
+    field    = '0;
+    is_count = '0;
+    if (is_loop) field[15:0] = insn_i[fvlm_isa_pkg::LoopCountLsb+:16];
+    if (is_ld) begin
+      field[47:0] = {insn_i[fvlm_isa_pkg::LdFirstLsb+:16], insn_i[fvlm_isa_pkg::LdLenLsb+:16],
+                     insn_i[fvlm_isa_pkg::LdRowsLsb+:16]};
+      is_count    = 7'b0000111;
+    end
+    if (is_st) begin
+      field[79:0] = {insn_i[fvlm_isa_pkg::StHeadsLsb+:16], insn_i[fvlm_isa_pkg::StFirstLsb+:16],
+                     insn_i[fvlm_isa_pkg::StPosLsb+:16], insn_i[fvlm_isa_pkg::StLenLsb+:16],
+                     insn_i[fvlm_isa_pkg::StRowsLsb+:16]};
+      is_count    = 7'b0011111;
+    end
+    if (is_mm) begin
+      field    = {insn_i[fvlm_isa_pkg::MmFirstLsb+:16], insn_i[fvlm_isa_pkg::MmSaStrideLsb+:16],
+                  insn_i[fvlm_isa_pkg::MmOutStrideLsb+:16],
+                  insn_i[fvlm_isa_pkg::MmActStrideLsb+:16], insn_i[fvlm_isa_pkg::MmKbLsb+:16],
+                  insn_i[fvlm_isa_pkg::MmTilesLsb+:16], insn_i[fvlm_isa_pkg::MmRowsLsb+:16]};
+      is_count = 7'b1111111;
+    end
+    if (is_vx) begin
+      field[31:0] = {insn_i[fvlm_isa_pkg::VxLenLsb+:16], insn_i[fvlm_isa_pkg::VxRowsLsb+:16]};
+      is_count    = 7'b0000011;
+    end
+  end
+  for (genvar i = 0; i < Ports; i++) begin : gen_count
+    assign count[32*i+:32] = field[16*i+15] ? r_data[32*i+:32] : {16'd0, field[16*i+:16]};
+    assign bad_count[i]    = is_count[i] && count[32*i+16+:16] != '0;
+    if (i < 5) begin : gen_plain
+      assign r_addr[5*i+:5] = field[16*i+:5];
+    end
+  end
+  // The ALU's and SETA's operands come through the last two ports.
+  always_comb begin
+    r_addr[29:25] = field[84:80];
+    r_addr[34:30] = field[100:96];
+    if (is_alu) begin
+      r_addr[29:25] = insn_i[fvlm_isa_pkg::AluRsLsb+:5];
+      r_addr[34:30] = insn_i[fvlm_isa_pkg::AluRtLsb+:5];
+    end
+    if (is_seta) r_addr[29:25] = insn_i[fvlm_isa_pkg::SetaRsLsb+:5];
+  end
 
-  assign cnt0_field = (is_mm || is_vx || is_loop) ? insn_i[fvlm_isa_pkg::MmRowsLsb+:16]
-                                                  : insn_i[fvlm_isa_pkg::LdRowsLsb+:16];
-  assign cnt1_field = (is_mm || is_vx) ? insn_i[fvlm_isa_pkg::MmTilesLsb+:16]
-                                       : insn_i[fvlm_isa_pkg::LdLenLsb+:16];
-  assign cnt2_field = is_mm ? insn_i[fvlm_isa_pkg::MmKbLsb+:16]
-                            : insn_i[fvlm_isa_pkg::StPosLsb+:16];
-  assign alu_rs = is_alu ? insn_i[fvlm_isa_pkg::AluRsLsb+:5] : insn_i[fvlm_isa_pkg::SetaRsLsb+:5];
-  assign alu_rt = insn_i[fvlm_isa_pkg::AluRtLsb+:5];
-
-  scalar_file u_scalars (
+  scalar_file #(
+      .Ports(Ports)
+  ) u_scalars (
       .clk_i,
       .launch_i,
       .args_i,
       .wr_en_i  (alu_we),
       .wr_addr_i(insn_i[fvlm_isa_pkg::AluRdLsb+:5]),
       .wr_data_i(alu_result),
-      .rd_addr_i({cnt2_field[4:0], cnt1_field[4:0], cnt0_field[4:0], alu_rt, alu_rs}),
+      .rd_addr_i(r_addr),
       .rd_data_o(r_data),
       .vbase_o  (r_vbase),
       .rmod_o   (r_rmod)
   );
 
-  logic [31:0] cnt0, cnt1, cnt2;
-  logic        bad0, bad1, bad2, bad_mask, mask_used;
-  assign cnt0     = cnt0_field[15] ? r_data[95:64] : {16'd0, cnt0_field};
-  assign cnt1     = cnt1_field[15] ? r_data[127:96] : {16'd0, cnt1_field};
-  assign cnt2     = cnt2_field[15] ? r_data[159:128] : {16'd0, cnt2_field};
-  assign bad0     = cnt0[31:16] != '0;
-  assign bad1     = cnt1[31:16] != '0;
-  assign bad2     = cnt2[31:16] != '0;
+  logic bad_mask, mask_used;
   // R30 and R31 matter to a VX command with a causal mask or another row order for b or c.
   assign mask_used = insn_i[fvlm_isa_pkg::VxCausalLsb] ||
                      insn_i[fvlm_isa_pkg::VxBRowLsb+:2] != '0 ||
@@ -156,18 +190,17 @@ module dispatch
 
   always_ff @(posedge clk_i) begin
     if (state_q == StRead) begin
-      cnt0_q  <= cnt0;
-      opa_q   <= r_data[31:0];
+      cnt0_q  <= count[31:0];
+      opa_q   <= r_data[191:160];
       opb_q   <= insn_i[fvlm_isa_pkg::AluUseImmLsb] ? insn_i[fvlm_isa_pkg::AluImmLsb+:32]
-                                                    : r_data[63:32];
-      value_q <= r_data[31:0] + insn_i[fvlm_isa_pkg::SetaImmLsb+:32];
+                                                    : r_data[223:192];
+      value_q <= r_data[191:160] + insn_i[fvlm_isa_pkg::SetaImmLsb+:32];
       illegal_q <= fvlm_isa_pkg::is_illegal(insn_i);
-      operand_bad_q <= ((|is_unit) && (bad0 || bad1)) || ((is_st || is_mm) && bad2) ||
-                       (is_vx && mask_used && bad_mask);
+      operand_bad_q <= (|bad_count) || (is_vx && mask_used && bad_mask);
       if (is_ld) begin
         ld_cmd_o.mode <= insn_i[fvlm_isa_pkg::LdModeLsb+:3];
-        ld_cmd_o.rows <= cnt0[15:0];
-        ld_cmd_o.len <= cnt1[15:0];
+        ld_cmd_o.rows <= count[15:0];
+        ld_cmd_o.len <= count[47:32];
         ld_cmd_o.dst_addr <= addr0;
         ld_cmd_o.dst_stride <= insn_i[fvlm_isa_pkg::LdDstStrideLsb+:12];
         ld_cmd_o.src_addr <= addr1;
@@ -176,37 +209,47 @@ module dispatch
         ld_cmd_o.kbg <= insn_i[fvlm_isa_pkg::LdKbgLsb+:8];
         ld_cmd_o.wscale <= insn_i[fvlm_isa_pkg::LdWscaleLsb+:1];
         ld_cmd_o.bias <= insn_i[fvlm_isa_pkg::LdBiasLsb+:1];
+        ld_cmd_o.fmt <= insn_i[fvlm_isa_pkg::LdFmtLsb+:3];
+        ld_cmd_o.nm <= insn_i[fvlm_isa_pkg::LdNmLsb+:3];
+        ld_cmd_o.first <= count[79:64];
         ld_cmd_o.pc <= pc_q[15:0];
       end
       if (is_st) begin
         st_cmd_o.mode <= insn_i[fvlm_isa_pkg::StModeLsb+:3];
-        st_cmd_o.rows <= cnt0[15:0];
-        st_cmd_o.len <= cnt1[15:0];
+        st_cmd_o.rows <= count[15:0];
+        st_cmd_o.len <= count[47:32];
         st_cmd_o.src_addr <= addr0;
         st_cmd_o.src_stride <= insn_i[fvlm_isa_pkg::StSrcStrideLsb+:12];
         st_cmd_o.dst_addr <= addr1;
         st_cmd_o.dst_stride <= insn_i[fvlm_isa_pkg::StDstStrideLsb+:32];
         st_cmd_o.chunk_stride <= insn_i[fvlm_isa_pkg::StChunkStrideLsb+:24];
-        st_cmd_o.pos <= cnt2[15:0];
+        st_cmd_o.pos <= count[79:64];
+        st_cmd_o.first <= count[111:96];
+        st_cmd_o.heads <= count[143:128];
+        st_cmd_o.head_stride <= insn_i[fvlm_isa_pkg::StHeadStrideLsb+:12];
+        st_cmd_o.head_step <= insn_i[fvlm_isa_pkg::StHeadStepLsb+:16];
         st_cmd_o.pc <= pc_q[15:0];
       end
       if (is_mm) begin
-        mm_cmd_o.rows <= cnt0[15:0];
-        mm_cmd_o.tiles <= cnt1[15:0];
-        mm_cmd_o.kb <= cnt2[15:0];
+        mm_cmd_o.rows <= count[15:0];
+        mm_cmd_o.tiles <= count[47:32];
+        mm_cmd_o.kb <= count[79:64];
         mm_cmd_o.kbg <= insn_i[fvlm_isa_pkg::MmKbgLsb+:8];
         mm_cmd_o.act_addr <= addr0;
-        mm_cmd_o.act_stride <= insn_i[fvlm_isa_pkg::MmActStrideLsb+:12];
+        mm_cmd_o.act_stride <= count[111:96];
         mm_cmd_o.out_addr <= addr1;
-        mm_cmd_o.out_stride <= insn_i[fvlm_isa_pkg::MmOutStrideLsb+:12];
+        mm_cmd_o.out_stride <= count[143:128];
         mm_cmd_o.sa_addr <= addr2;
         mm_cmd_o.wscale <= insn_i[fvlm_isa_pkg::MmWscaleLsb+:1];
         mm_cmd_o.bias <= insn_i[fvlm_isa_pkg::MmBiasLsb+:1];
+        mm_cmd_o.sa_stride <= count[175:160];
+        mm_cmd_o.nm <= insn_i[fvlm_isa_pkg::MmNmLsb+:3];
+        mm_cmd_o.first <= count[207:192];
         mm_cmd_o.pc <= pc_q[15:0];
       end
       if (is_vx) begin
-        vx_cmd_o.rows <= cnt0[15:0];
-        vx_cmd_o.len <= cnt1[15:0];
+        vx_cmd_o.rows <= count[15:0];
+        vx_cmd_o.len <= count[47:32];
         vx_cmd_o.a_kind <= insn_i[fvlm_isa_pkg::VxAKindLsb+:1];
         vx_cmd_o.a_addr <= addr0;
         vx_cmd_o.a_stride <= insn_i[fvlm_isa_pkg::VxAStrideLsb+:12];
@@ -251,10 +294,28 @@ module dispatch
     if (pc_bad) fault_code_o = fvlm_isa_pkg::FAULT_PC;
   end
 
+  // A multiplication waits for the pipelined multiplier.
+  logic        is_mul;
+  logic [1:0]  mul_wait_q;
+  logic [63:0] product;
+  assign is_mul = is_alu && insn_i[fvlm_isa_pkg::AluFuncLsb+:4] == fvlm_isa_pkg::ALU_FUNC_MUL;
+  multiply u_multiply (
+      .clk_i,
+      .en_i     (execute && is_mul),
+      .a_i      (opa_q),
+      .b_i      (opb_q),
+      .product_o(product)
+  );
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni || state_q != StExecute) mul_wait_q <= '0;
+    else if (mul_wait_q != 2'd2) mul_wait_q <= mul_wait_q + 2'd1;
+  end
+
   always_comb begin
     complete = execute && !fault_o;
     if ((is_unit & full_i) != '0) complete = 1'b0;
     if ((is_halt || is_fence) && !idle_i) complete = 1'b0;
+    if (is_mul && mul_wait_q != 2'd2) complete = 1'b0;
   end
   assign dispatched_o = complete;
   assign halt_o       = complete && is_halt;
@@ -267,7 +328,7 @@ module dispatch
     alu_result = opa_q + opb_q;
     case (insn_i[fvlm_isa_pkg::AluFuncLsb+:4])
       fvlm_isa_pkg::ALU_FUNC_SUB: alu_result = opa_q - opb_q;
-      fvlm_isa_pkg::ALU_FUNC_MUL: alu_result = opa_q * opb_q;
+      fvlm_isa_pkg::ALU_FUNC_MUL: alu_result = product[31:0];
       fvlm_isa_pkg::ALU_FUNC_MIN: alu_result = (opa_q < opb_q) ? opa_q : opb_q;
       fvlm_isa_pkg::ALU_FUNC_MAX: alu_result = (opa_q < opb_q) ? opb_q : opa_q;
       fvlm_isa_pkg::ALU_FUNC_SHL: alu_result = opa_q << opb_q[4:0];
@@ -332,7 +393,7 @@ module dispatch
   end
 
   logic unused;
-  assign unused = is_nop;
+  assign unused = ^{is_nop, product[63:32]};
 endmodule
 
 `default_nettype wire

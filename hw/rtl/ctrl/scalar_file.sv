@@ -1,22 +1,25 @@
-// Scalar registers R0..R31: five read ports (two ALU operands, three counts) and the two registers
-// of the causal mask, one write port, and a load of all registers at launch. R0 stays zero.
+// Scalar registers R0..R31: a read port for each count of an instruction (the last two also give the
+// ALU its operands), the two registers of the causal mask, one write port, and a load of all
+// registers at launch. R0 stays zero.
 `default_nettype none
 
-module scalar_file (
-    input  logic         clk_i,
-    input  logic         launch_i,
-    input  logic [479:0] args_i,     // R1..R15
-    input  logic         wr_en_i,
-    input  logic [4:0]   wr_addr_i,
-    input  logic [31:0]  wr_data_i,
-    input  logic [24:0]  rd_addr_i,  // five ports
-    output logic [159:0] rd_data_o,
-    output logic [31:0]  vbase_o,
-    output logic [31:0]  rmod_o
+module scalar_file #(
+    parameter int unsigned Ports = 7
+) (
+    input  logic                clk_i,
+    input  logic                launch_i,
+    input  logic [479:0]        args_i,     // R1..R15
+    input  logic                wr_en_i,
+    input  logic [4:0]          wr_addr_i,
+    input  logic [31:0]         wr_data_i,
+    input  logic [5*Ports-1:0]  rd_addr_i,
+    output logic [32*Ports-1:0] rd_data_o,
+    output logic [31:0]         vbase_o,
+    output logic [31:0]         rmod_o
 );
   logic [31:0] r_q [0:31];
 
-  for (genvar i = 0; i < 5; i++) begin : gen_read
+  for (genvar i = 0; i < Ports; i++) begin : gen_read
     assign rd_data_o[i*32+:32] = r_q[rd_addr_i[i*5+:5]];
   end
   assign vbase_o = r_q[fvlm_isa_pkg::RegVbase];

@@ -1,7 +1,8 @@
-// LD: copies DRAM rows to SPAD or S, gathers rows by indices in S, and expands weight tiles into
-// the weight and scale FIFOs. A command first spends fixed cycles on its address checks (nothing
-// is touched if one fails), then a request side walks the rows (one request a cycle; four cycles
-// a row when gathering) while a sink side places the beats in the order they arrive.
+// LD: copies main-memory rows to SPAD or S, gathers rows by indices in S, and hands weight loads to
+// the slices' streams. A command first spends fixed cycles on its address checks (nothing is
+// touched if one fails), then a request side walks the rows (one request a cycle; five cycles a row
+// when gathering) while a sink side places the beats in the order they arrive. A weight load is
+// done when every slice has queued its share.
 // Theory of operation and cycle counts: hw/doc/timing.md.
 `default_nettype none
 
@@ -18,12 +19,13 @@ module ld_unit
     output logic [3:0]             fault_code_o,
     input  logic                   stop_i,
     input  logic [31:0]            mem_units_i,
+    input  logic [31:0]            channel_units_i,
 
     // Read engine.
     output logic                   req_valid_o,
     input  logic                   req_ready_i,
     output logic [31:0]            req_unit_o,
-    output logic [17:0]            req_beats_o,
+    output logic [31:0]            req_beats_o,
     input  logic                   beat_valid_i,
     output logic                   beat_ready_o,
     input  logic [511:0]           beat_data_i,
@@ -42,18 +44,17 @@ module ld_unit
     output logic [31:0]            s_raddr_o,
     input  logic [31:0]            s_rdata_i,
 
-    // Weight and scale FIFOs.
-    output logic                   wf_push_o,
-    input  logic                   wf_full_i,
-    output logic                   sf_push_o,
-    input  logic                   sf_full_i,
-    output logic [511:0]           fifo_data_o
+    // Weight streams of all slices.
+    output slice_pkg::stream_cmd_t stream_cmd_o,
+    output logic                   stream_push_o,
+    input  logic                   stream_ready_i
 );
-  typedef enum logic [2:0] {
-    StIdle, StDivide, StMultiply, StAdd, StCheck, StRun, StFault
+  typedef enum logic [3:0] {
+    StIdle, StDivide, StMultiply, StMultiplyNext, StAdd, StCheck, StTotal, StPush, StRun, StFault
   } state_e;
-  typedef enum logic [1:0] {GatherRead, GatherMultiply, GatherAdd, GatherRequest} gather_e;
-  typedef enum logic [1:0] {BeatBias, BeatScale, BeatWord} beat_e;
+  typedef enum logic [2:0] {
+    GatherRead, GatherMultiply, GatherMultiplyNext, GatherAdd, GatherRequest
+  } gather_e;
 
   state_e state_q;
 
@@ -74,20 +75,55 @@ module ld_unit
   assign rem_shift = {rem_q, num_q[9]};
   assign div_bit   = rem_shift >= {2'd0, cmd_i.kbg};
 
+  // A weight load: rounds of slices, units a tile.
+  logic        is_mixed;
+  logic [16:0] slot_last, most_wide;
+  logic [10:0] scales;
+  logic [2:0]  word_units;
+  logic [31:0] units_q;
+  assign is_mixed  = cmd_i.fmt == fvlm_isa_pkg::LD_FMT_MIXED;
+  assign slot_last = 17'(cmd_i.first) + 17'(rows_less);
+  assign most_wide = 17'(cmd_i.rows) + 17'(slice_pkg::Slices - 1);
+  assign scales    = cmd_i.wscale[0] ? {1'b0, groups_q} : '0;
+  assign word_units =
+      ((cmd_i.fmt == fvlm_isa_pkg::LD_FMT_W8K || cmd_i.fmt == fvlm_isa_pkg::LD_FMT_W8N) ? 3'd4 : 3'd2) +
+      3'(fvlm_isa_pkg::nm_index_units(cmd_i.nm));
+
+  // The products: last row (or round), first round, all tiles of a slice; rows of a gather.
   logic [15:0] rows_less;
-  logic [17:0] row_units;
+  logic        mul_en;
+  logic [31:0] mul_a, mul_b;
+  logic [63:0] product;
+  assign rows_less = cmd_i.rows - 16'd1;
+  always_comb begin
+    mul_en = 1'b1;
+    mul_a  = s_rdata_i;
+    mul_b  = cmd_i.src_stride;
+    case (state_q)
+      StMultiply: mul_a = is_weight ? 32'(slot_last) >> slice_pkg::SliceShift : 32'(rows_less);
+      StMultiplyNext: mul_a = 32'(cmd_i.first) >> slice_pkg::SliceShift;
+      StAdd: begin
+        mul_a = 32'(most_wide) >> slice_pkg::SliceShift;
+        mul_b = units_q;
+      end
+      default: mul_en = is_gather && state_q == StRun && gather_q == GatherMultiply;
+    endcase
+  end
+  multiply u_multiply (
+      .clk_i,
+      .en_i     (mul_en),
+      .a_i      (mul_a),
+      .b_i      (mul_b),
+      .product_o(product)
+  );
+
   logic [27:0] dst_prod_q;
-  logic [47:0] src_prod_q;
   logic [33:0] dst_end_q;
   logic [49:0] src_end_q;
   logic [32:0] sidx_end_q;
-  logic [10:0] scales;
+  logic [31:0] first_unit_q, all_units_q;
   logic [19:0] dst_last;
-  assign rows_less = cmd_i.rows - 16'd1;
-  assign scales    = cmd_i.wscale[0] ? {1'b0, groups_q} : '0;
-  assign row_units = is_weight ? {cmd_i.len, 2'b00} + 18'(scales) + 18'(cmd_i.bias)
-                               : {2'b00, cmd_i.len};
-  assign dst_last  = is_scalars ? {cmd_i.len, 4'd0} : {4'd0, cmd_i.len};
+  assign dst_last = is_scalars ? {cmd_i.len, 4'd0} : {4'd0, cmd_i.len};
 
   logic       check_bad;
   logic [3:0] check_code;
@@ -102,20 +138,31 @@ module ld_unit
     end else if ((is_scalars && dst_end_q > 34'(fvlm_isa_pkg::SWords)) ||
                  (is_gather && sidx_end_q > 33'(fvlm_isa_pkg::SWords))) begin
       check_code = fvlm_isa_pkg::FAULT_SMEM;
-    end else if (is_gather || src_end_q <= {18'd0, mem_units_i}) begin
+    end else if (is_gather || src_end_q <= {18'd0, is_weight ? channel_units_i : mem_units_i}) begin
       check_bad = 1'b0;
     end
   end
 
-  logic [15:0] unused_pc;
-  assign unused_pc = cmd_i.pc;
+  always_comb begin
+    stream_cmd_o.first     = cmd_i.first;
+    stream_cmd_o.rows      = cmd_i.rows;
+    stream_cmd_o.unit      = first_unit_q;
+    stream_cmd_o.stride    = cmd_i.src_stride;
+    stream_cmd_o.units     = units_q;
+    stream_cmd_o.packed_   = units_q == cmd_i.src_stride;
+    stream_cmd_o.all_units = all_units_q;
+    stream_cmd_o.format    = '{
+        kb: cmd_i.len[9:0], kbg: cmd_i.kbg, wscale: cmd_i.wscale[0], bias: cmd_i.bias[0],
+        fmt: cmd_i.fmt, nm: cmd_i.nm, pc: cmd_i.pc
+    };
+  end
+  assign stream_push_o = state_q == StPush && stream_ready_i && !stop_i;
 
   // ---- Request side.
   logic [15:0] req_row_q;
   logic [31:0] req_unit_q;
   gather_e     gather_q;
   logic [31:0] sidx_q;
-  logic [63:0] gather_prod_q;
   logic [64:0] gather_unit_q;
   logic        rows_left, gather_bad, req_fire;
 
@@ -124,7 +171,7 @@ module ld_unit
   assign req_valid_o = state_q == StRun && rows_left && !stop_i &&
                        (!is_gather || (gather_q == GatherRequest && !gather_bad));
   assign req_unit_o  = is_gather ? gather_unit_q[31:0] : req_unit_q;
-  assign req_beats_o = row_units;
+  assign req_beats_o = 32'(cmd_i.len);
   assign req_fire    = req_valid_o && req_ready_i;
   assign s_re_o      = state_q == StRun && is_gather && rows_left && gather_q == GatherRead;
   assign s_raddr_o   = sidx_q;
@@ -132,9 +179,7 @@ module ld_unit
   // ---- Sink side.
   logic [15:0] row_q, w_q;
   logic [31:0] row_addr_q, addr_q;
-  logic [3:0]  lane_q;       // scalar within the beat, or beat within the weight word (low bits)
-  beat_e       kind_q;
-  logic [15:0] group_left_q;
+  logic [3:0]  lane_q;  // scalar within the beat
   logic        write_ok, last_of_row, last_of_beat, beat_fire, finish;
 
   logic [31:0] lane_word;
@@ -168,20 +213,11 @@ module ld_unit
   assign s_we_o       = beat_good && is_scalars;
   assign s_addr_o     = addr_q;
   assign s_data_o     = lane_word;
-  assign wf_push_o    = beat_good && is_weight && kind_q == BeatWord && !wf_full_i;
-  assign sf_push_o    = beat_good && is_weight && kind_q != BeatWord && !sf_full_i;
-  assign fifo_data_o  = beat_data_i;
-
-  always_comb begin
-    write_ok = spad_gnt_i;
-    if (is_scalars) write_ok = s_gnt_i;
-    if (is_weight) write_ok = (kind_q == BeatWord) ? !wf_full_i : !sf_full_i;
-  end
+  assign write_ok     = is_scalars ? s_gnt_i : spad_gnt_i;
   assign last_of_beat = !is_scalars || lane_q == 4'd15;
   assign beat_ready_o = state_q == StRun && (beat_error_i || (write_ok && last_of_beat));
   assign beat_fire    = beat_good && beat_ready_o;
-  assign last_of_row  = is_weight ? (kind_q == BeatWord && lane_q[1:0] == 2'd3 && w_q + 16'd1 == cmd_i.len)
-                                  : (w_q + 16'd1 == cmd_i.len);
+  assign last_of_row  = w_q + 16'd1 == cmd_i.len;
   assign finish       = beat_fire && last_of_row && row_q == rows_less;
 
   logic axi_bad, row_bad;
@@ -209,13 +245,20 @@ module ld_unit
                       cmd_i.kbg != '0) ? StDivide : StMultiply;
         end
         StDivide: if (div_q == 4'd9) state_q <= StMultiply;
-        StMultiply: state_q <= StAdd;
+        StMultiply: state_q <= StMultiplyNext;
+        StMultiplyNext: state_q <= StAdd;
         StAdd: state_q <= StCheck;
         StCheck: begin
           if (empty) begin
             state_q <= StIdle;
             done_o  <= 1'b1;
-          end else state_q <= check_bad ? StFault : StRun;
+          end else if (check_bad) state_q <= StFault;
+          else state_q <= is_weight ? StTotal : StRun;
+        end
+        StTotal: state_q <= StPush;
+        StPush: if (stream_push_o) begin
+          state_q <= StIdle;
+          done_o  <= 1'b1;
         end
         StRun: begin
           if (axi_bad || row_bad) state_q <= StFault;
@@ -244,13 +287,18 @@ module ld_unit
     end
     if (state_q == StMultiply) begin
       dst_prod_q <= 28'(rows_less) * 28'(cmd_i.dst_stride);
-      src_prod_q <= 48'(rows_less) * 48'(cmd_i.src_stride);
+      units_q    <= is_mixed ? cmd_i.src_stride :
+                    32'(cmd_i.len[9:0]) * 32'(word_units) + 32'(scales) + 32'(cmd_i.bias);
     end
+    // Products follow their operands by two cycles.
     if (state_q == StAdd) begin
       dst_end_q  <= 34'(dst_prod_q) + 34'(cmd_i.dst_addr) + 34'(dst_last);
-      src_end_q  <= 50'(src_prod_q) + 50'(cmd_i.src_addr) + 50'(row_units);
+      src_end_q  <= 50'(product[48:0]) + 50'(cmd_i.src_addr) +
+                    (is_weight ? 50'(units_q) : 50'(cmd_i.len));
       sidx_end_q <= 33'(cmd_i.sidx_addr) + 33'(cmd_i.rows);
     end
+    if (state_q == StCheck) first_unit_q <= product[31:0] + cmd_i.src_addr;
+    if (state_q == StTotal) all_units_q <= product[31:0];
   end
 
   always_ff @(posedge clk_i) begin
@@ -269,37 +317,23 @@ module ld_unit
       if (is_gather && rows_left) begin
         case (gather_q)
           GatherRead: gather_q <= GatherMultiply;
-          GatherMultiply: gather_q <= GatherAdd;
+          GatherMultiply: gather_q <= GatherMultiplyNext;
+          GatherMultiplyNext: gather_q <= GatherAdd;
           GatherAdd: gather_q <= GatherRequest;
           default: if (req_fire) gather_q <= GatherRead;
         endcase
-        if (gather_q == GatherMultiply) gather_prod_q <= 64'(s_rdata_i) * 64'(cmd_i.src_stride);
-        if (gather_q == GatherAdd) gather_unit_q <= 65'(gather_prod_q) + 65'(cmd_i.src_addr);
+        if (gather_q == GatherAdd) gather_unit_q <= 65'(product) + 65'(cmd_i.src_addr);
       end
     end
   end
 
-  // First beat kind of a tile, and the words of its first group.
-  beat_e       tile_kind;
-  logic [15:0] full_group, words_after, next_group;
-  always_comb begin
-    tile_kind = BeatWord;
-    if (cmd_i.wscale[0]) tile_kind = BeatScale;
-    if (cmd_i.bias[0]) tile_kind = BeatBias;
-  end
-  assign full_group  = (cmd_i.kbg == '0) ? cmd_i.len : 16'(cmd_i.kbg);
-  assign words_after = cmd_i.len - w_q;
-  assign next_group  = (full_group < words_after) ? full_group : words_after;
-
   always_ff @(posedge clk_i) begin
     if (state_q == StCheck) begin
-      row_q        <= '0;
-      w_q          <= '0;
-      lane_q       <= '0;
-      row_addr_q   <= cmd_i.dst_addr;
-      addr_q       <= cmd_i.dst_addr;
-      kind_q       <= tile_kind;
-      group_left_q <= '0;
+      row_q      <= '0;
+      w_q        <= '0;
+      lane_q     <= '0;
+      row_addr_q <= cmd_i.dst_addr;
+      addr_q     <= cmd_i.dst_addr;
     end
     // Scalars: one lane a granted cycle.
     if (s_we_o && s_gnt_i) begin
@@ -312,29 +346,9 @@ module ld_unit
         w_q        <= '0;
         row_addr_q <= row_addr_q + 32'(cmd_i.dst_stride);
         addr_q     <= row_addr_q + 32'(cmd_i.dst_stride);
-      end else if (!is_weight) begin
+      end else begin
         w_q    <= w_q + 16'd1;
         addr_q <= addr_q + 32'd1;
-      end
-      if (is_weight) begin
-        case (kind_q)
-          BeatBias: kind_q <= cmd_i.wscale[0] ? BeatScale : BeatWord;
-          BeatScale: begin
-            kind_q       <= BeatWord;
-            group_left_q <= next_group;
-          end
-          default: begin
-            lane_q <= {2'b00, lane_q[1:0] + 2'd1};
-            if (lane_q[1:0] == 2'd3) begin
-              group_left_q <= group_left_q - 16'd1;
-              if (last_of_row) kind_q <= tile_kind;
-              else begin
-                w_q <= w_q + 16'd1;
-                if (cmd_i.wscale[0] && group_left_q == 16'd1) kind_q <= BeatScale;
-              end
-            end
-          end
-        endcase
       end
     end
   end

@@ -1,12 +1,14 @@
-// ST: copies SPAD rows, int8 chunks of ABUF (into K and V cache layouts) and scalars to DRAM.
-// A command first spends fixed cycles on its address checks, then three processes run side by
-// side: the request side (one AXI request a row, or a chunk), the source side (one on-chip read a
-// cycle, formatted into a beat with strobes) and the engine's responses. The command is done when
-// all responses are in. The source never looks at stop_i, so issued bursts always get their data.
+// ST: copies SPAD rows and scalars to main memory, and int8 (or rounded 4-bit) chunks of ABUF and
+// their scales into the key and value layouts of the channels. A command first spends fixed cycles
+// on its address checks, then reads one source word a cycle, formats it and hands it to the write
+// engine of main memory (a request a row, or a scalar) or to the writer of its slot's channel. It
+// is done when all responses are in. The source never looks at stop_i, so bursts that the engine
+// has issued always get their data.
 // Theory of operation and cycle counts: hw/doc/timing.md.
 `default_nettype none
 
 module st_unit
+  import slice_pkg::*;
 (
     input  logic                   clk_i,
     input  logic                   rst_ni,
@@ -17,10 +19,10 @@ module st_unit
     output logic                   done_o,
     output logic                   fault_o,
     output logic [3:0]             fault_code_o,
-    input  logic                   stop_i,
     input  logic [31:0]            mem_units_i,
+    input  logic [31:0]            channel_units_i,
 
-    // Write engine.
+    // Write engine of main memory.
     output logic                   req_valid_o,
     input  logic                   req_ready_i,
     output logic [31:0]            req_unit_o,
@@ -29,8 +31,17 @@ module st_unit
     input  logic                   beat_ready_i,
     output logic [511:0]           beat_data_o,
     output logic [63:0]            beat_strb_o,
-    input  logic                   engine_drained_i,
-    input  logic                   engine_error_i,
+
+    // Writers of the channels.
+    output logic [Slices-1:0]      kv_valid_o,
+    input  logic [Slices-1:0]      kv_ready_i,
+    output logic [31:0]            kv_unit_o,
+    output logic [127:0]           kv_data_o,
+    output logic [1:0]             kv_size_o,
+    output logic [3:0]             kv_lane_o,
+
+    input  logic                   drained_i,  // all of them
+    input  logic                   error_i,
 
     // Source memories: one address, data in the next cycle.
     output logic                   spad_re_o,
@@ -41,160 +52,263 @@ module st_unit
     input  logic [127:0]           abuf_data_i,
     input  logic [31:0]            s_data_i
 );
-  typedef enum logic [2:0] {StIdle, StMultiply, StAdd, StCheck, StRun, StFault} state_e;
-
+  typedef enum logic [1:0] {StIdle, StSetup, StRun, StFault} state_e;
   state_e state_q;
 
-  logic is_rows, is_k, is_v, is_scalar, empty;
+  logic is_rows, is_k, is_v, is_half, is_scalar, is_scale, is_kv, from_s, from_abuf, empty;
   assign is_rows   = cmd_i.mode == fvlm_isa_pkg::ST_MODE_ROWS;
-  assign is_k      = cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_K;
-  assign is_v      = cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_V;
+  assign is_k      = cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_K || cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_K4;
+  assign is_v      = cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_V || cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_V4;
+  assign is_half   = cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_K4 || cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_V4;
   assign is_scalar = cmd_i.mode == fvlm_isa_pkg::ST_MODE_SCALAR;
+  assign is_scale  = cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_SCALE;
+  assign is_kv     = is_k || is_v || is_scale;
+  assign from_s    = is_scalar || is_scale;
+  assign from_abuf = is_k || is_v;
 
-  logic [15:0] len;
-  assign len   = is_scalar ? 16'd1 : cmd_i.len;
-  assign empty = (cmd_i.rows == '0) || (len == '0);
+  logic [15:0] len, heads;
+  assign len   = from_s ? 16'd1 : cmd_i.len;
+  assign heads = is_rows ? 16'd1 : cmd_i.heads;
+  assign empty = cmd_i.rows == '0 || len == '0 || heads == '0;
 
-  // ---- Setup. Positions pos..pos+rows-1 lie in blocks of 16. A chunk of a block is four units,
-  // all of which must exist even when the command touches fewer.
-  logic [15:0] rows_less, len_less;
-  logic [16:0] pos_last;
-  logic [27:0] src_prod_q;
-  logic [47:0] dst_prod_q;
-  logic [31:0] first_prod_q;
-  logic [39:0] chunk_prod_q;
-  logic [34:0] src_end_q;
-  logic [50:0] dst_end_q;
-  logic [31:0] first_unit_q;
-  logic [15:0] units_after;
-
-  assign rows_less = cmd_i.rows - 16'd1;
-  assign len_less  = len - 16'd1;
-  assign pos_last  = 17'(cmd_i.pos) + 17'(rows_less);
-  always_comb begin
-    units_after = 16'd4;
-    if (is_rows) units_after = len;
-    if (is_scalar) units_after = 16'd1;
-  end
-
-  logic [19:0] unused;
-  assign unused = {cmd_i.pc, pos_last[3:0]};
+  // ---- Setup and checks.
+  logic        ready;
+  logic [35:0] src_end;
+  logic [65:0] dst_end;
+  logic [31:0] first_unit, head_units, round_stride;
+  st_setup u_setup (
+      .clk_i,
+      .rst_ni,
+      .start_i,
+      .cmd_i,
+      .len_i         (len),
+      .heads_i       (heads),
+      .ready_o       (ready),
+      .src_end_o     (src_end),
+      .dst_end_o     (dst_end),
+      .first_unit_o  (first_unit),
+      .head_units_o  (head_units),
+      .round_stride_o(round_stride)
+  );
 
   logic       check_bad;
   logic [3:0] check_code;
   always_comb begin
     check_bad  = 1'b1;
     check_code = fvlm_isa_pkg::FAULT_DRAM;
-    if (is_rows && src_end_q > 35'(fvlm_isa_pkg::SpadWords)) check_code = fvlm_isa_pkg::FAULT_SPAD;
-    else if ((is_k || is_v) && src_end_q > 35'(fvlm_isa_pkg::AbufWords))
+    if (is_rows && src_end > 36'(fvlm_isa_pkg::SpadWords)) check_code = fvlm_isa_pkg::FAULT_SPAD;
+    else if (from_abuf && src_end > 36'(fvlm_isa_pkg::AbufWords))
       check_code = fvlm_isa_pkg::FAULT_ABUF;
-    else if (is_scalar && src_end_q > 35'(fvlm_isa_pkg::SWords))
-      check_code = fvlm_isa_pkg::FAULT_SMEM;
-    else if (dst_end_q <= {19'd0, mem_units_i}) check_bad = 1'b0;
+    else if (from_s && src_end > 36'(fvlm_isa_pkg::SWords)) check_code = fvlm_isa_pkg::FAULT_SMEM;
+    else if (dst_end <= {34'd0, is_kv ? channel_units_i : mem_units_i}) check_bad = 1'b0;
   end
 
-  // ---- Request side: (row, chunk) with the block address of the row's position.
-  logic [15:0] req_row_q, req_chunk_q;
-  logic [31:0] req_block_q, req_chunk_unit_q;
-  logic [3:0]  req_pos_q;
-  logic        req_left, req_fire, req_last_chunk;
+  // ---- Walk: heads, rows, chunks (or words of a row). Source index, destination unit and slice.
+  logic [15:0]       head_q, row_q, chunk_q;
+  logic [31:0]       src_head_q, src_row_q, src_q, unit_head_q, unit_row_q, unit_q;
+  logic [SliceW-1:0] slice_head_q, slice_row_q, slice_q;
+  logic [3:0]        pos_q;
+  logic              left_q, pending_q, fire, last_chunk, last_row, needs_request;
+  logic [2:0]        fifo_count;
 
-  assign req_left       = req_row_q != cmd_i.rows;
-  assign req_valid_o    = state_q == StRun && req_left && !stop_i;
-  assign req_fire       = req_valid_o && req_ready_i;
-  assign req_last_chunk = is_rows || is_scalar || req_chunk_q == len_less;
+  assign last_chunk    = chunk_q + 16'd1 == len;
+  assign last_row      = row_q + 16'd1 == cmd_i.rows;
+  assign needs_request = !is_kv && chunk_q == '0;
+  assign req_valid_o   = state_q == StRun && left_q && needs_request && room;
+  assign req_unit_o    = unit_q;
+  assign req_beats_o   = len;
+  logic room;
+  assign room          = fifo_count + 3'(pending_q) < 3'd4;
+  assign fire          = (state_q == StRun || state_q == StFault) && left_q && room &&
+                         (!needs_request || (req_valid_o && req_ready_i));
+  assign src_addr_o    = src_q;
+  assign spad_re_o     = fire && is_rows;
+  assign abuf_re_o     = fire && from_abuf;
+  assign s_re_o        = fire && from_s;
+
+  // Steps. A step over the last slice is one to the next round.
+  logic [SliceW-1:0] next_slice, next_row_slice, next_head_slice, first_slice;
+  logic              wrap, row_wrap, head_wrap, next_block;
+  logic [31:0]       next_row_unit, next_head_unit, src_next_row, src_next_head;
+  if (Slices == 1) begin : gen_one
+    assign next_slice      = '0;
+    assign next_row_slice  = '0;
+    assign next_head_slice = '0;
+    assign first_slice     = '0;
+    assign wrap            = 1'b1;
+    assign row_wrap        = 1'b1;
+    assign head_wrap       = 1'b0;
+    logic unused;
+    assign unused = ^{slice_row_q, slice_head_q};
+  end else begin : gen_many
+    assign {wrap, next_slice}           = {1'b0, slice_q} + 1'b1;
+    assign {row_wrap, next_row_slice}   = {1'b0, slice_row_q} + 1'b1;
+    assign {head_wrap, next_head_slice} = {1'b0, slice_head_q} + {1'b0, cmd_i.head_step[SliceW-1:0]};
+    assign first_slice = cmd_i.first[SliceW-1:0] + (is_v ? '0 : cmd_i.pos[4+:SliceW]);
+  end
+  assign next_block     = pos_q == 4'd15;
+  assign src_next_row   = src_row_q + 32'(cmd_i.src_stride);
+  assign src_next_head  = src_head_q + 32'(cmd_i.head_stride);
+  assign next_head_unit = unit_head_q + head_units + ((is_kv && head_wrap) ? round_stride : '0);
   always_comb begin
-    req_unit_o  = req_chunk_unit_q;
-    req_beats_o = 16'd1;
-    if (is_rows) req_beats_o = len;
-    if (is_k) req_unit_o = req_chunk_unit_q + {30'd0, req_pos_q[3:2]};
-    if (is_v) req_beats_o = 16'd4;
+    next_row_unit = unit_row_q;
+    if (is_rows || (next_block && (is_v || is_scalar || row_wrap)))
+      next_row_unit = unit_row_q + cmd_i.dst_stride;
   end
 
-  // ---- Source side: read address now, beat formatting in the next cycle.
-  logic [15:0] src_row_q, src_word_q;
-  logic [31:0] src_row_addr_q, src_addr_q;
-  logic [1:0]  src_part_q, part_q;
-  logic [3:0]  src_pos_q, pos_q;
-  logic        pending_q, src_left, src_fire, src_last_part;
-  logic [2:0]  fifo_count;
-
-  assign src_left      = state_q != StIdle && src_row_q != cmd_i.rows;
-  assign src_fire      = (state_q == StRun || state_q == StFault) && src_left &&
-                         (fifo_count + 3'(pending_q) < 3'd4);
-  assign src_last_part = !is_v || src_part_q == 2'd3;
-  assign src_addr_o    = src_addr_q;
-  assign spad_re_o     = src_fire && is_rows;
-  assign abuf_re_o     = src_fire && (is_k || is_v);
-  assign s_re_o        = src_fire && is_scalar;
-
-  logic [31:0]  v_window;
-  logic [511:0] beat_data;
-  logic [63:0]  beat_strb;
-  always_comb begin
-    v_window = abuf_data_i[31:0];
-    case (part_q)
-      2'd1: v_window = abuf_data_i[63:32];
-      2'd2: v_window = abuf_data_i[95:64];
-      2'd3: v_window = abuf_data_i[127:96];
-      default: v_window = abuf_data_i[31:0];
-    endcase
-  end
-  always_comb begin
-    beat_data = spad_data_i;
-    beat_strb = '1;
-    if (is_k) begin
-      beat_data = {4{abuf_data_i}};
-      beat_strb = 64'h0000_0000_0000_ffff << {pos_q[1:0], 4'd0};
-    end else if (is_v) begin
-      beat_data = {{16{v_window[31:24]}}, {16{v_window[23:16]}}, {16{v_window[15:8]}},
-                   {16{v_window[7:0]}}};
-      beat_strb = 64'h0001_0001_0001_0001 << pos_q;
-    end else if (is_scalar) begin
-      beat_data = {16{s_data_i}};
-      beat_strb = 64'h0000_0000_0000_000f << {pos_q, 2'd0};
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      left_q    <= 1'b0;
+      pending_q <= 1'b0;
+    end else begin
+      pending_q <= fire;
+      if (ready) left_q <= !empty;
+      else if (fire && last_chunk && last_row && head_q + 16'd1 == heads) left_q <= 1'b0;
     end
   end
 
-  logic fifo_valid;
+  always_ff @(posedge clk_i) begin
+    if (ready) begin
+      head_q       <= '0;
+      row_q        <= '0;
+      chunk_q      <= '0;
+      pos_q        <= cmd_i.pos[3:0];
+      src_head_q   <= cmd_i.src_addr;
+      src_row_q    <= cmd_i.src_addr;
+      src_q        <= cmd_i.src_addr;
+      unit_head_q  <= first_unit;
+      unit_row_q   <= first_unit;
+      unit_q       <= first_unit;
+      slice_head_q <= first_slice;
+      slice_row_q  <= first_slice;
+      slice_q      <= first_slice;
+    end else if (fire && !last_chunk) begin
+      chunk_q <= chunk_q + 16'd1;
+      src_q   <= src_q + 32'd1;
+      if (is_k || (is_v && wrap)) unit_q <= unit_q + 32'(cmd_i.chunk_stride);
+      if (is_v) slice_q <= next_slice;
+    end else if (fire && !last_row) begin
+      chunk_q    <= '0;
+      row_q      <= row_q + 16'd1;
+      pos_q      <= pos_q + 4'd1;
+      src_row_q  <= src_next_row;
+      src_q      <= src_next_row;
+      unit_row_q <= next_row_unit;
+      unit_q     <= next_row_unit;
+      slice_q    <= slice_row_q;
+      if (next_block && !is_v) begin
+        slice_row_q <= next_row_slice;
+        slice_q     <= next_row_slice;
+      end
+    end else if (fire) begin
+      chunk_q      <= '0;
+      row_q        <= '0;
+      head_q       <= head_q + 16'd1;
+      pos_q        <= cmd_i.pos[3:0];
+      src_head_q   <= src_next_head;
+      src_row_q    <= src_next_head;
+      src_q        <= src_next_head;
+      unit_head_q  <= next_head_unit;
+      unit_row_q   <= next_head_unit;
+      unit_q       <= next_head_unit;
+      slice_head_q <= next_head_slice;
+      slice_row_q  <= next_head_slice;
+      slice_q      <= next_head_slice;
+    end
+  end
+
+  // ---- The data of a read come in the next cycle and wait in a FIFO, with their place: the
+  // destination of a key or value takes bits that only rows use otherwise.
+  logic [31:0]       to_unit_q;
+  logic [SliceW-1:0] to_slice_q;
+  logic [3:0]        to_pos_q;
+  always_ff @(posedge clk_i) begin
+    if (fire) begin
+      to_unit_q  <= unit_q;
+      to_slice_q <= slice_q;
+      to_pos_q   <= pos_q;
+      if (from_abuf) to_unit_q <= unit_q + (is_half ? {31'd0, pos_q[3]} : {30'd0, pos_q[3:2]});
+    end
+  end
+
+  // n4 of the specification: 8-bit values rounded to the 4-bit grid.
+  function automatic logic [3:0] n4(input logic [7:0] x);
+    n4 = 4'((16'sd113 * 16'($signed(x)) + 16'sd1024) >>> 11);
+  endfunction
+
+  logic [63:0]  nibbles;
+  logic [127:0] kv_data;
+  logic [511:0] word, head_word;
+  always_comb begin
+    nibbles = '0;
+    if (pending_q && is_half) begin
+      for (int i = 0; i < 8; i++) begin
+        nibbles[8*i+:4]   = n4(abuf_data_i[8*i+:8]);
+        nibbles[8*i+4+:4] = n4(abuf_data_i[64+8*i+:8]);
+      end
+    end
+  end
+  always_comb begin
+    kv_data = abuf_data_i;
+    if (is_half) kv_data = {2{nibbles}};
+    if (is_scale) kv_data = {4{s_data_i}};
+    word = spad_data_i;
+    if (is_scalar) word = {16{s_data_i}};
+    if (is_kv) word = {(352 - SliceW)'(0), to_slice_q, to_unit_q, kv_data};
+  end
+
+  logic       fifo_valid, fifo_pop;
+  logic [3:0] head_pos;
   prim_fifo #(
-      .Width(576),
+      .Width(516),
       .Depth(4)
   ) u_fifo (
       .clk_i,
       .rst_ni,
       .push_i (pending_q),
-      .data_i ({beat_strb, beat_data}),
+      .data_i ({to_pos_q, word}),
       .full_o (),
-      .pop_i  (beat_valid_o && beat_ready_i),
-      .data_o ({beat_strb_o, beat_data_o}),
+      .pop_i  (fifo_pop),
+      .data_o ({head_pos, head_word}),
       .valid_o(fifo_valid),
       .count_o(fifo_count)
   );
-  assign beat_valid_o = fifo_valid;
 
+  assign beat_valid_o = fifo_valid && !is_kv;
+  assign beat_data_o  = head_word;
+  assign beat_strb_o  = is_rows ? '1 : 64'hf << {head_pos, 2'd0};
+
+  logic [SliceW-1:0] to_slice;
+  assign to_slice  = head_word[160+:SliceW];
+  assign kv_unit_o = head_word[159:128];
+  assign kv_data_o = head_word[127:0];
+  assign kv_lane_o = head_pos;
+  always_comb begin
+    kv_size_o = 2'd0;
+    if (is_half) kv_size_o = 2'd1;
+    if (is_scale) kv_size_o = 2'd2;
+  end
+  for (genvar i = 0; i < Slices; i++) begin : gen_channel
+    assign kv_valid_o[i] = fifo_valid && is_kv && to_slice == SliceW'(i);
+  end
+  assign fifo_pop = is_kv ? (kv_valid_o & kv_ready_i) != '0 : (fifo_valid && beat_ready_i);
+
+  // ---- Sequence.
   logic all_done;
-  assign all_done = state_q == StRun && !req_left && !src_left && !pending_q && !fifo_valid &&
-                    engine_drained_i;
+  assign all_done = state_q == StRun && !left_q && !pending_q && !fifo_valid && drained_i;
   assign busy_o   = state_q != StIdle;
-  assign done_o   = (all_done && !engine_error_i) || (state_q == StCheck && empty);
-  assign fault_o  = (state_q == StCheck && !empty && check_bad) ||
-                    (state_q == StRun && engine_error_i);
+  assign done_o   = (all_done && !error_i) || (ready && empty);
+  assign fault_o  = (ready && !empty && check_bad) || (state_q == StRun && error_i);
   assign fault_code_o = (state_q == StRun) ? fvlm_isa_pkg::FAULT_AXI : check_code;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      state_q   <= StIdle;
-      pending_q <= 1'b0;
-    end else begin
-      pending_q <= src_fire;
+    if (!rst_ni) state_q <= StIdle;
+    else begin
       case (state_q)
-        StIdle: if (start_i) state_q <= StMultiply;
-        StMultiply: state_q <= StAdd;
-        StAdd: state_q <= StCheck;
-        StCheck: state_q <= empty ? StIdle : check_bad ? StFault : StRun;
+        StIdle: if (start_i) state_q <= StSetup;
+        StSetup: if (ready) state_q <= empty ? StIdle : check_bad ? StFault : StRun;
         StRun: begin
-          if (engine_error_i) state_q <= StFault;
+          if (error_i) state_q <= StFault;
           else if (all_done) state_q <= StIdle;
         end
         default: ;
@@ -202,72 +316,8 @@ module st_unit
     end
   end
 
-  always_ff @(posedge clk_i) begin
-    if (state_q == StMultiply) begin
-      src_prod_q   <= 28'(rows_less) * 28'(cmd_i.src_stride);
-      dst_prod_q   <= (is_rows ? 48'(rows_less) : 48'(pos_last[16:4])) * 48'(cmd_i.dst_stride);
-      first_prod_q <= 32'(cmd_i.pos[15:4]) * cmd_i.dst_stride;
-      chunk_prod_q <= (is_k || is_v) ? 40'(len_less) * 40'(cmd_i.chunk_stride) : '0;
-    end
-    if (state_q == StAdd) begin
-      src_end_q    <= 35'(src_prod_q) + 35'(cmd_i.src_addr) + 35'(len);
-      dst_end_q    <= 51'(dst_prod_q) + 51'(cmd_i.dst_addr) + 51'(chunk_prod_q) +
-                      51'(units_after);
-      first_unit_q <= cmd_i.dst_addr + (is_rows ? 32'd0 : first_prod_q);
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (state_q == StCheck) begin
-      req_row_q        <= '0;
-      req_chunk_q      <= '0;
-      req_pos_q        <= cmd_i.pos[3:0];
-      req_block_q      <= first_unit_q;
-      req_chunk_unit_q <= first_unit_q;
-    end
-    if (req_fire) begin
-      if (req_last_chunk) begin
-        req_row_q   <= req_row_q + 16'd1;
-        req_chunk_q <= '0;
-        req_pos_q   <= req_pos_q + 4'd1;
-        if (is_rows || req_pos_q == 4'd15) begin
-          req_block_q      <= req_block_q + cmd_i.dst_stride;
-          req_chunk_unit_q <= req_block_q + cmd_i.dst_stride;
-        end else req_chunk_unit_q <= req_block_q;
-      end else begin
-        req_chunk_q      <= req_chunk_q + 16'd1;
-        req_chunk_unit_q <= req_chunk_unit_q + 32'(cmd_i.chunk_stride);
-      end
-    end
-  end
-
-  always_ff @(posedge clk_i) begin
-    if (state_q == StCheck) begin
-      src_row_q      <= '0;
-      src_word_q     <= '0;
-      src_part_q     <= '0;
-      src_pos_q      <= cmd_i.pos[3:0];
-      src_row_addr_q <= cmd_i.src_addr;
-      src_addr_q     <= cmd_i.src_addr;
-    end
-    if (src_fire) begin
-      part_q <= src_part_q;
-      pos_q  <= src_pos_q;
-      if (is_v) src_part_q <= src_part_q + 2'd1;
-      if (src_last_part) begin
-        if (src_word_q == len_less) begin
-          src_row_q      <= src_row_q + 16'd1;
-          src_word_q     <= '0;
-          src_pos_q      <= src_pos_q + 4'd1;
-          src_row_addr_q <= src_row_addr_q + 32'(cmd_i.src_stride);
-          src_addr_q     <= src_row_addr_q + 32'(cmd_i.src_stride);
-        end else begin
-          src_word_q <= src_word_q + 16'd1;
-          src_addr_q <= src_addr_q + 32'd1;
-        end
-      end
-    end
-  end
+  logic unused;
+  assign unused = ^cmd_i.pc;
 endmodule
 
 `default_nettype wire

@@ -4,22 +4,23 @@
 `default_nettype none
 
 module cmd_range #(
-  parameter int unsigned Limit = 1
+  parameter int unsigned Limit   = 1,
+  parameter int unsigned StrideW = 12
 ) (
   input  wire         clk_i,
   input  wire  [1:0]  ce_i,
   input  wire  [31:0] base_i,
   input  wire  [15:0] rows_i,
-  input  wire  [11:0] stride_i,
+  input  wire  [StrideW-1:0] stride_i,
   input  wire  [15:0] words_i,
   output logic        bad_o
 );
-  logic [27:0] span_q;
+  logic [31:0] span_q;
   logic [33:0] last;
-  assign last = {2'b00, base_i} + {6'd0, span_q} + {18'd0, words_i - 16'd1};
+  assign last = {2'b00, base_i} + {2'b00, span_q} + {18'd0, words_i - 16'd1};
 
   always_ff @(posedge clk_i) begin
-    if (ce_i[0]) span_q <= {12'd0, rows_i - 16'd1} * {16'd0, stride_i};
+    if (ce_i[0]) span_q <= {16'd0, rows_i - 16'd1} * 32'(stride_i);
     if (ce_i[1]) bad_o <= last >= 34'(Limit);
   end
 endmodule

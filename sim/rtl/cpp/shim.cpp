@@ -1,39 +1,37 @@
-// C interface of the Verilated model: construction, evaluation, pointers to the pins and to the
-// on-chip memories. The clocking and the memory model are in Rust.
+// C interface of a Verilated model: construction, evaluation, pointers to the pins and to the on-chip
+// memories. Compiled once for each configuration with MODEL (class, also header name) and API (name of
+// the only symbol it exports). The clocking and the memory model are in Rust.
 #include <cstdint>
-#include <cstdio>
-#include <cstring>
 
-#include "Vfvlm.h"
-#include "Vfvlm___024root.h"
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+#define JOIN_OF(a, b) a##b
+#define JOIN(a, b) JOIN_OF(a, b)
+#include TEXT(MODEL.h)
+#include TEXT(JOIN(MODEL, ___024root.h))
 #include "verilated.h"
 #if VM_TRACE_FST
 #include "verilated_fst_c.h"
 #endif
 
 namespace {
-thread_local char stop_message[256];
-}
-
-// Called by Verilator for $stop, $error and failed assertions.
-void vl_stop(const char* file, int line, const char*) VL_MT_UNSAFE {
-    const char* name = std::strrchr(file, '/');
-    if (!stop_message[0]) {
-        std::snprintf(stop_message, sizeof stop_message, "%s:%d", name ? name + 1 : file, line);
-    }
-}
 
 struct Machine {
     VerilatedContext context;
-    Vfvlm top{&context, "fvlm_top"};
+    MODEL top{&context, "fvlm_top"};
 #if VM_TRACE_FST
     VerilatedFstC trace;
 #endif
 };
 
-// Order and types as in src/model.rs.
+// Order and types as in src/pins.rs. Vectors are found by their first byte.
+struct PortPins {
+    uint8_t *araddr, *arlen, *arvalid, *arready, *rdata, *rresp, *rlast, *rvalid, *rready;
+    uint8_t *awaddr, *awlen, *awvalid, *awready, *wdata, *wstrb, *wlast, *wvalid, *wready;
+    uint8_t *bresp, *bvalid, *bready;
+};
 struct Pins {
-    uint8_t *clk, *rst_n;
+    uint8_t *clk, *clk2x, *rst_n;
     uint16_t* s_awaddr;
     uint8_t *s_awvalid, *s_awready;
     uint32_t* s_wdata;
@@ -42,24 +40,24 @@ struct Pins {
     uint8_t *s_arvalid, *s_arready;
     uint32_t* s_rdata;
     uint8_t *s_rvalid, *s_rready;
-    uint64_t* araddr;
-    uint8_t *arlen, *arvalid, *arready;
-    uint32_t* rdata;
-    uint8_t *rresp, *rlast, *rvalid, *rready;
-    uint64_t* awaddr;
-    uint8_t *awlen, *awvalid, *awready;
-    uint32_t* wdata;
-    uint64_t* wstrb;
-    uint8_t *wlast, *wvalid, *wready, *bresp, *bvalid, *bready;
+    PortPins main, channels;
     uint8_t *active, *retire_valid;
     uint64_t* retire_pc;
-    const uint32_t *spad, *abuf, *s, *r;
+    const uint32_t* spad[8];
+    const uint32_t* abuf[8];
+    const uint32_t *s, *r;
 };
 
-extern "C" {
+template <typename T>
+uint8_t* bytes(T& x) {
+    return reinterpret_cast<uint8_t*>(&x);
+}
+template <typename T>
+const uint32_t* words(const T& x) {
+    return reinterpret_cast<const uint32_t*>(&x);
+}
 
-Machine* fvlm_new() {
-    stop_message[0] = 0;
+void* make() {
     auto* m = new Machine;
 #if VM_TRACE_FST
     m->context.traceEverOn(true);
@@ -67,7 +65,8 @@ Machine* fvlm_new() {
     return m;
 }
 
-void fvlm_free(Machine* m) {
+void destroy(void* raw) {
+    auto* m = static_cast<Machine*>(raw);
 #if VM_TRACE_FST
     m->trace.close();
 #endif
@@ -75,53 +74,68 @@ void fvlm_free(Machine* m) {
     delete m;
 }
 
-void fvlm_eval(Machine* m) { m->top.eval(); }
+void evaluate(void* m) { static_cast<Machine*>(m)->top.eval(); }
 
-// Where the first assertion failed since the last clear on this thread, or null.
-const char* fvlm_stop_message() { return stop_message[0] ? stop_message : nullptr; }
-void fvlm_clear_stop() { stop_message[0] = 0; }
-
-int fvlm_trace_open(Machine* m, const char* path, int depth) {
+int trace_open(void* raw, const char* path, int depth) {
 #if VM_TRACE_FST
+    auto* m = static_cast<Machine*>(raw);
     m->top.trace(&m->trace, depth);
     m->trace.open(path);
     return m->trace.isOpen();
 #else
-    (void)m, (void)path, (void)depth;
+    (void)raw, (void)path, (void)depth;
     return 0;
 #endif
 }
 
-void fvlm_trace_dump(Machine* m, uint64_t time) {
+void trace_dump(void* raw, uint64_t time) {
 #if VM_TRACE_FST
-    m->trace.dump(time);
+    static_cast<Machine*>(raw)->trace.dump(time);
 #else
-    (void)m, (void)time;
+    (void)raw, (void)time;
 #endif
 }
 
-void fvlm_pins(Machine* m, Pins* p) {
-    auto& t = m->top;
+#define PORT(p)                                                                                      \
+    PortPins {                                                                                       \
+        bytes(t.p##araddr_o), bytes(t.p##arlen_o), bytes(t.p##arvalid_o), bytes(t.p##arready_i),     \
+            bytes(t.p##rdata_i), bytes(t.p##rresp_i), bytes(t.p##rlast_i), bytes(t.p##rvalid_i),     \
+            bytes(t.p##rready_o), bytes(t.p##awaddr_o), bytes(t.p##awlen_o), bytes(t.p##awvalid_o),  \
+            bytes(t.p##awready_i), bytes(t.p##wdata_o), bytes(t.p##wstrb_o), bytes(t.p##wlast_o),    \
+            bytes(t.p##wvalid_o), bytes(t.p##wready_i), bytes(t.p##bresp_i), bytes(t.p##bvalid_i),   \
+            bytes(t.p##bready_o)                                                                     \
+    }
+
+#define BANKED(ram, bank) \
+    words(root->fvlm_top__DOT__u_compute__DOT__##ram##__DOT__gen_bank__BRA__##bank##__KET____DOT__mem)
+
+void pins(void* raw, Pins* p) {
+    auto& t = static_cast<Machine*>(raw)->top;
     auto* root = t.rootp;
     *p = Pins{
-        &t.clk_i, &t.rst_ni,
+        &t.clk_i, &t.clk2x_i, &t.rst_ni,
         &t.s_axil_awaddr_i, &t.s_axil_awvalid_i, &t.s_axil_awready_o,
         &t.s_axil_wdata_i, &t.s_axil_wstrb_i, &t.s_axil_wvalid_i, &t.s_axil_wready_o,
         &t.s_axil_bvalid_o, &t.s_axil_bready_i,
         &t.s_axil_araddr_i, &t.s_axil_arvalid_i, &t.s_axil_arready_o,
         &t.s_axil_rdata_o, &t.s_axil_rvalid_o, &t.s_axil_rready_i,
-        &t.m_axi_araddr_o, &t.m_axi_arlen_o, &t.m_axi_arvalid_o, &t.m_axi_arready_i,
-        t.m_axi_rdata_i.data(), &t.m_axi_rresp_i, &t.m_axi_rlast_i, &t.m_axi_rvalid_i,
-        &t.m_axi_rready_o,
-        &t.m_axi_awaddr_o, &t.m_axi_awlen_o, &t.m_axi_awvalid_o, &t.m_axi_awready_i,
-        t.m_axi_wdata_o.data(), &t.m_axi_wstrb_o, &t.m_axi_wlast_o, &t.m_axi_wvalid_o,
-        &t.m_axi_wready_i, &t.m_axi_bresp_i, &t.m_axi_bvalid_i, &t.m_axi_bready_o,
+        PORT(m_axi_), PORT(m_ch_),
         &t.active_o, &t.retire_valid_o, &t.retire_pc_o,
-        &root->fvlm_top__DOT__u_compute__DOT__u_spad__DOT__gen_replica__BRA__0__KET____DOT__u_ram__DOT__mem_q[0][0],
-        &root->fvlm_top__DOT__u_compute__DOT__u_abuf__DOT__gen_replica__BRA__0__KET____DOT__u_ram__DOT__mem_q[0][0],
-        &root->fvlm_top__DOT__u_compute__DOT__u_s__DOT__gen_replica__BRA__0__KET____DOT__u_ram__DOT__mem_q[0],
-        &root->fvlm_top__DOT__u_dispatch__DOT__u_scalars__DOT__r_q[0],
+        {}, {}, nullptr, nullptr,
     };
+    (void)root;
 }
 
-}  // extern "C"
+struct Api {
+    void* (*make)();
+    void (*destroy)(void*);
+    void (*evaluate)(void*);
+    int (*trace_open)(void*, const char*, int);
+    void (*trace_dump)(void*, uint64_t);
+    void (*pins)(void*, Pins*);
+};
+
+}  // namespace
+
+extern "C" const Api API;
+extern "C" const Api API = {make, destroy, evaluate, trace_open, trace_dump, pins};

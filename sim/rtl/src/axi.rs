@@ -1,52 +1,49 @@
-//! AXI4 memory model on a plain byte vector. It moves the pins: `drive` before the clock edge sets
-//! what the memory offers, `sample` (after the model settled) takes what both sides agreed on.
+//! AXI4 memory model of one port on a plain byte vector. It moves the pins: `drive` before the clock
+//! edge sets what the memory offers, `sample` (after the model settled) takes what both sides
+//! agreed on. When it answers is the affair of [`flightvlm_mem`].
 
-use crate::model::Pins;
+use crate::pins::{Port, BEAT};
+use crate::timing::{Port as Timing, Xorshift};
+use flightvlm_mem::Request;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// Bytes of a beat.
-const BEAT: usize = 64;
 const OKAY: u8 = 0;
 const SLVERR: u8 = 2;
 const DECERR: u8 = 3;
 
-/// When the memory answers. Data never depend on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MemoryTiming {
-    /// Always ready; fixed latencies; one beat a cycle.
-    Fixed {
-        /// Cycles from the address to the first beat.
-        read_latency_cycles: u32,
-        /// Cycles from the last write beat to the response.
-        write_latency_cycles: u32,
-    },
-    /// Latencies, gaps and refusals drawn from a seed.
-    Random {
-        /// Seed; the same seed gives the same cycles.
-        seed: u64,
-        /// Longest latency.
-        latency_cycles_max: u32,
-    },
+/// A burst in flight.
+struct Transfer {
+    address: u64,
+    beats_left: u64,
+    /// First unit and length, for the write's timing.
+    unit: u64,
+    beats: u64,
 }
 
-struct Burst {
-    address: u64,
-    beats_left: u32,
-    ready_at: u64,
+impl Transfer {
+    fn new(address: u64, len: u8) -> Transfer {
+        let beats = u64::from(len) + 1;
+        Transfer { address, beats_left: beats, unit: address / BEAT as u64, beats }
+    }
 }
 
 pub(crate) struct AxiMemory {
-    pub dram: Vec<u8>,
-    pub timing: MemoryTiming,
+    pub bytes: Vec<u8>,
     /// Byte ranges that answer with an error.
     pub errors: Vec<Range<u64>>,
     /// Test hook: offer a beat that nobody asked for, at this cycle.
     pub stray_beat_at: Option<u64>,
-    now: u64,
-    random: u64,
-    reads: VecDeque<Burst>,
-    writes: VecDeque<Burst>,
+    timing: Timing,
+    /// Refusals and gaps, if the timing is erratic.
+    refusals: Option<Xorshift>,
+    reads: VecDeque<Transfer>,
+    /// Cycles of the beats of `reads`, in order.
+    beats: VecDeque<u64>,
+    schedule: Vec<u64>,
+    writes: VecDeque<Transfer>,
+    /// Data that came before their address.
+    early: VecDeque<([u8; BEAT], u64)>,
     write_error: u8,
     responses: VecDeque<(u64, u8)>,
     offering_read: bool,
@@ -54,20 +51,18 @@ pub(crate) struct AxiMemory {
 }
 
 impl AxiMemory {
-    pub fn new(timing: MemoryTiming, errors: Vec<Range<u64>>) -> AxiMemory {
-        let seed = match timing {
-            MemoryTiming::Random { seed, .. } => seed,
-            MemoryTiming::Fixed { .. } => 0,
-        };
+    pub fn new(timing: Timing, refusals: Option<Xorshift>) -> AxiMemory {
         AxiMemory {
-            dram: Vec::new(),
-            timing,
-            errors,
+            bytes: Vec::new(),
+            errors: Vec::new(),
             stray_beat_at: None,
-            now: 0,
-            random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            timing,
+            refusals,
             reads: VecDeque::new(),
+            beats: VecDeque::new(),
+            schedule: Vec::new(),
             writes: VecDeque::new(),
+            early: VecDeque::new(),
             write_error: OKAY,
             responses: VecDeque::new(),
             offering_read: false,
@@ -78,40 +73,39 @@ impl AxiMemory {
     /// Forgets everything in flight (the machine was reset).
     pub fn reset(&mut self) {
         self.reads.clear();
+        self.beats.clear();
         self.writes.clear();
+        self.early.clear();
         self.responses.clear();
         self.write_error = OKAY;
         (self.offering_read, self.offering_response) = (false, false);
     }
 
-    fn next_random(&mut self) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random
+    /// A launch begins: the timing's cycles start again.
+    pub fn begin(&mut self) {
+        self.timing.reset();
     }
 
-    /// A coin that is always true in fixed timing.
+    /// Something may move on this port although the other side asks for nothing.
+    #[inline]
+    pub fn busy(&self) -> bool {
+        !self.reads.is_empty()
+            || !self.responses.is_empty()
+            || self.refusals.is_some()
+            || self.offering_read
+            || self.offering_response
+            || self.stray_beat_at.is_some()
+    }
+
     fn willing(&mut self) -> bool {
-        match self.timing {
-            MemoryTiming::Fixed { .. } => true,
-            MemoryTiming::Random { .. } => self.next_random() >> 40 & 3 != 0,
-        }
-    }
-
-    fn latency(&mut self, write: bool) -> u64 {
-        match self.timing {
-            MemoryTiming::Fixed { read_latency_cycles, write_latency_cycles } => {
-                u64::from(if write { write_latency_cycles } else { read_latency_cycles }.max(1))
-            }
-            MemoryTiming::Random { latency_cycles_max, .. } => {
-                1 + (self.next_random() >> 20) % u64::from(latency_cycles_max.max(1))
-            }
+        match &mut self.refusals {
+            None => true,
+            Some(random) => random.below(4) != 0,
         }
     }
 
     fn response(&self, address: u64) -> u8 {
-        if address + BEAT as u64 > self.dram.len() as u64 {
+        if address + BEAT as u64 > self.bytes.len() as u64 {
             DECERR
         } else if self.errors.iter().any(|r| r.start < address + BEAT as u64 && address < r.end) {
             SLVERR
@@ -120,114 +114,104 @@ impl AxiMemory {
         }
     }
 
-    /// Sets the memory's outputs for this cycle.
+    /// Sets the memory's outputs. `cycle` counts from the launch, `time` from construction.
     #[inline]
-    pub fn drive(&mut self, p: &Pins) {
-        // SAFETY: `Pins` points into the live model; rdata has 16 words.
-        unsafe {
-            if !self.offering_read {
-                let ready = self.reads.front().is_some_and(|b| b.ready_at <= self.now);
-                let stray = self.stray_beat_at == Some(self.now);
-                if stray {
-                    *p.rlast = 1;
-                    *p.rvalid = 1;
-                } else if ready && self.willing() {
-                    let b = &self.reads[0];
-                    let resp = self.response(b.address);
-                    if resp != DECERR {
-                        let bytes = &self.dram[b.address as usize..][..BEAT];
-                        std::ptr::copy_nonoverlapping(bytes.as_ptr(), p.rdata.cast(), BEAT);
-                    }
-                    *p.rresp = resp;
-                    *p.rlast = u8::from(b.beats_left == 1);
-                    *p.rvalid = 1;
-                    self.offering_read = true;
-                } else {
-                    *p.rvalid = 0;
+    pub fn drive(&mut self, port: Port<'_>, cycle: u64, time: u64) {
+        if !self.offering_read {
+            let ready = self.beats.front().is_some_and(|at| *at <= cycle);
+            if self.stray_beat_at == Some(time) {
+                port.set_rlast(true);
+                port.set_rvalid(true);
+                self.stray_beat_at = None;
+            } else if ready && self.willing() {
+                let read = &self.reads[0];
+                let response = self.response(read.address);
+                if response != DECERR {
+                    let at = read.address as usize;
+                    port.set_rdata(self.bytes[at..at + BEAT].try_into().expect("invariant: a beat"));
                 }
+                port.set_rresp(response);
+                port.set_rlast(read.beats_left == 1);
+                port.set_rvalid(true);
+                self.offering_read = true;
+            } else {
+                port.set_rvalid(false);
             }
-            if !self.offering_response {
-                let ready = self.responses.front().is_some_and(|r| r.0 <= self.now);
-                *p.bvalid = u8::from(ready);
-                if ready {
-                    *p.bresp = self.responses[0].1;
-                    self.offering_response = true;
-                }
+        }
+        if !self.offering_response {
+            let ready = self.responses.front().is_some_and(|r| r.0 <= cycle);
+            port.set_bvalid(ready);
+            if ready {
+                port.set_bresp(self.responses[0].1);
+                self.offering_response = true;
             }
-            if matches!(self.timing, MemoryTiming::Random { .. }) || self.now == 0 {
-                *p.arready = u8::from(self.willing());
-                *p.awready = u8::from(self.willing());
-                *p.wready = u8::from(self.willing());
-            }
+        }
+        if self.refusals.is_some() {
+            port.set_arready(self.willing());
+            port.set_awready(self.willing());
+            port.set_wready(self.willing());
         }
     }
 
     /// Takes this cycle's transfers; call once, between settling and the edge.
     #[inline]
-    pub fn sample(&mut self, p: &Pins) {
-        // SAFETY: as in `drive`; wdata has 16 words.
-        unsafe {
-            if self.offering_read && *p.rready != 0 {
-                self.offering_read = false;
-                let b = &mut self.reads[0];
-                b.address += BEAT as u64;
-                b.beats_left -= 1;
-                if b.beats_left == 0 {
-                    self.reads.pop_front();
-                }
-            }
-            if self.offering_response && *p.bready != 0 {
-                self.offering_response = false;
-                self.responses.pop_front();
-            }
-            if *p.arvalid != 0 && *p.arready != 0 {
-                let ready_at = self.now + self.latency(false);
-                let (address, beats_left) = (*p.araddr, u32::from(*p.arlen) + 1);
-                self.reads.push_back(Burst { address, beats_left, ready_at });
-            }
-            if *p.wvalid != 0 && *p.wready != 0 {
-                self.write_beat(p.wdata, *p.wstrb);
-            }
-            if *p.awvalid != 0 && *p.awready != 0 {
-                let (address, beats_left) = (*p.awaddr, u32::from(*p.awlen) + 1);
-                self.writes.push_back(Burst { address, beats_left, ready_at: 0 });
+    pub fn sample(&mut self, port: Port<'_>, cycle: u64) {
+        if self.offering_read && port.rready() {
+            self.offering_read = false;
+            self.beats.pop_front();
+            let read = &mut self.reads[0];
+            read.address += BEAT as u64;
+            read.beats_left -= 1;
+            if read.beats_left == 0 {
+                self.reads.pop_front();
             }
         }
-        self.now += 1;
+        if self.offering_response && port.bready() {
+            self.offering_response = false;
+            self.responses.pop_front();
+        }
+        if port.arvalid() && port.arready() {
+            let read = Transfer::new(port.araddr(), port.arlen());
+            let request = Request { cycle, unit: read.unit, beats: read.beats };
+            self.timing.read(request, &mut self.schedule);
+            self.beats.extend(&self.schedule);
+            self.reads.push_back(read);
+        }
+        if port.awvalid() && port.awready() {
+            self.writes.push_back(Transfer::new(port.awaddr(), port.awlen()));
+        }
+        if port.wvalid() && port.wready() {
+            self.early.push_back((port.wdata(), port.wstrb()));
+        }
+        while !self.writes.is_empty() {
+            let Some((data, strobes)) = self.early.pop_front() else { break };
+            self.write_beat(&data, strobes, cycle);
+        }
     }
 
-    /// # Safety
-    /// `data` points to 64 bytes.
-    unsafe fn write_beat(&mut self, data: *const u32, strobes: u64) {
-        let b = self.writes.front_mut().expect("invariant: the RTL sends W after its AW");
-        let address = b.address;
-        b.address += BEAT as u64;
-        b.beats_left -= 1;
-        let last = b.beats_left == 0;
-        let resp = self.response(address);
-        if resp == OKAY {
-            let to = &mut self.dram[address as usize..][..BEAT];
-            let from = std::slice::from_raw_parts(data.cast::<u8>(), BEAT);
-            if strobes == u64::MAX {
-                to.copy_from_slice(from);
-            } else {
-                for i in 0..BEAT {
-                    if strobes >> i & 1 == 1 {
-                        to[i] = from[i];
+    fn write_beat(&mut self, data: &[u8; BEAT], strobes: u64, cycle: u64) {
+        let address = self.writes[0].address;
+        match self.response(address) {
+            OKAY => {
+                let to = &mut self.bytes[address as usize..][..BEAT];
+                if strobes == u64::MAX {
+                    to.copy_from_slice(data);
+                } else {
+                    for i in (0..BEAT).filter(|i| strobes >> i & 1 == 1) {
+                        to[i] = data[i];
                     }
                 }
             }
-        } else {
-            self.write_error = resp;
+            error => self.write_error = error,
         }
-        if last {
-            self.writes.pop_front();
-            let mut at = self.now + self.latency(true);
-            if let Some(before) = self.responses.back() {
-                at = at.max(before.0);
-            }
+        let write = &mut self.writes[0];
+        write.address += BEAT as u64;
+        write.beats_left -= 1;
+        if write.beats_left == 0 {
+            let at = self.timing.write(Request { cycle, unit: write.unit, beats: write.beats });
             self.responses.push_back((at, self.write_error));
             self.write_error = OKAY;
+            self.writes.pop_front();
         }
     }
 }

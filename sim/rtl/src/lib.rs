@@ -1,48 +1,54 @@
-//! The accelerator's RTL as a [`Machine`]: `hw/rtl` compiled by Verilator, with an AXI memory model
-//! on a byte vector and the register protocol a driver would use on a card.
+//! The accelerator's RTL as a [`Machine`]: `hw/rtl` compiled by Verilator, one model for each
+//! configuration, with memory models on byte vectors and the register protocol a driver would use on
+//! a card.
 //!
 //! * [`RtlMachine`]: construction, launches, backdoors.
-//! * `axi`: the memory model; fixed latency, or random latency and back-pressure from a seed.
-//! * `model`: the raw model; pins are pointers into it, so a cycle costs two calls.
+//! * `memory`, `axi`: main memory and the channels; their timing comes from [`flightvlm_mem`] or, with
+//!   erratic latency and back-pressure, from a seed (`timing`).
+//! * `model`, `pins`: the raw models; pins are pointers into them, so a cycle costs two calls.
 //!
 //! Invariants: software reaches the design only through its AXI ports; backdoors only read. All
 //! assertions of `hw/rtl/check` are compiled in, and a broken one turns the launch into an error.
 //! It knows nothing about programs: comparing with the instruction-level simulator is a test's job.
 
 mod axi;
+mod memory;
 mod model;
+mod pins;
+mod timing;
 
-pub use axi::MemoryTiming;
+pub use timing::MemoryTiming;
 
-use axi::AxiMemory;
 use flightvlm_hw::config::HwConfig;
 use flightvlm_hw::csr;
 use flightvlm_hw::isa::{isa_hash, Unit};
 use flightvlm_hw::machine::{
-    Counters, Fault, FaultCode, Launch, Machine, MachineError, OnChip, Report, Retire,
+    Bank, Counters, Fault, FaultCode, Launch, Machine, MachineError, OnChip, Report, Retire,
 };
+use memory::Memories;
 use model::Model;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-/// Bytes of a DRAM unit.
-const UNIT_BYTES: usize = flightvlm_hw::config::UNIT_BYTES;
 /// Cycles between two looks at assertions and the interrupt flag.
 const POLL_CYCLES: u64 = 1024;
 /// Cycles a register access or the clearing of memories after reset may take.
 const CONTROL_CYCLES: u64 = 100_000;
+/// Cycles from the end of the register write that starts a launch to the launch's cycle 0: the start
+/// bit is seen, then the clear.
+const START_CYCLES: u64 = 2;
 
 /// How to build an [`RtlMachine`].
 #[derive(Debug, Clone)]
 pub struct RtlConfig {
-    /// Hardware configuration; must be the one `hw/rtl/gen` was generated for.
+    /// Hardware configuration; its name picks the model.
     pub hw: HwConfig,
     /// Memory timing.
     pub memory: MemoryTiming,
-    /// DRAM byte ranges that answer with an AXI error.
-    pub error_ranges: Vec<Range<u64>>,
+    /// Byte ranges that answer with an AXI error.
+    pub error_ranges: Vec<(Bank, Range<u64>)>,
     /// A launch longer than this is an error.
     pub cycle_limit: u64,
     /// FST file (needs feature `trace`).
@@ -50,21 +56,18 @@ pub struct RtlConfig {
 }
 
 impl RtlConfig {
-    /// Fixed memory latencies as the configuration says.
+    /// Memories as the configuration says.
     pub fn new(hw: HwConfig) -> RtlConfig {
-        let memory = MemoryTiming::Fixed {
-            read_latency_cycles: hw.read_latency_cycles,
-            write_latency_cycles: hw.write_latency_cycles,
-        };
+        let memory = MemoryTiming::Config;
         RtlConfig { hw, memory, error_ranges: Vec::new(), cycle_limit: u64::MAX, trace: None }
     }
 }
 
-/// The Verilated accelerator with its DRAM.
+/// The Verilated accelerator with its memories.
 pub struct RtlMachine {
     config: RtlConfig,
     model: Model,
-    memory: AxiMemory,
+    memory: Memories,
     record: bool,
     interrupt: Arc<AtomicBool>,
 }
@@ -72,14 +75,15 @@ pub struct RtlMachine {
 impl RtlMachine {
     /// Builds, resets, and checks that RTL and software agree on the ISA.
     pub fn new(config: RtlConfig) -> Result<RtlMachine, MachineError> {
-        let mut model = Model::new();
+        let mut model = Model::new(&config.hw.name)?;
         if let Some(path) = &config.trace {
             if !model.trace(path) {
                 let what = "cannot trace: build flightvlm-rtlsim with feature `trace`";
                 return Err(MachineError(what.into()));
             }
         }
-        let memory = AxiMemory::new(config.memory, config.error_ranges.clone());
+        let mut memory = Memories::new(config.memory, &config.hw);
+        memory.set_errors(&config.error_ranges)?;
         let interrupt = Arc::new(AtomicBool::new(false));
         let mut m = RtlMachine { config, model, memory, record: false, interrupt };
         m.reset()?;
@@ -94,9 +98,9 @@ impl RtlMachine {
         Ok(m)
     }
 
-    /// All of DRAM.
-    pub fn dram(&mut self) -> &mut Vec<u8> {
-        &mut self.memory.dram
+    /// All bytes of a memory.
+    pub fn bank(&mut self, bank: Bank) -> Result<&mut Vec<u8>, MachineError> {
+        Ok(&mut self.memory.bank(bank)?.bytes)
     }
 
     /// Cycles simulated so far, register accesses included.
@@ -105,15 +109,15 @@ impl RtlMachine {
     }
 
     /// Replaces the ranges that answer with errors.
-    pub fn set_error_ranges(&mut self, ranges: Vec<Range<u64>>) {
-        self.memory.errors = ranges;
+    pub fn set_error_ranges(&mut self, ranges: &[(Bank, Range<u64>)]) -> Result<(), MachineError> {
+        self.memory.set_errors(ranges)
     }
 
     /// Makes the memory break the AXI protocol once, `cycles` from now: a test uses it to see that
     /// assertions fire.
     #[doc(hidden)]
     pub fn inject_stray_beat(&mut self, cycles: u64) {
-        self.memory.stray_beat_at = Some(self.model.time + cycles);
+        self.memory.inject_stray_beat(cycles);
     }
 
     /// Reset; on-chip memories are zero afterwards. Waits for their clearing.
@@ -122,15 +126,12 @@ impl RtlMachine {
         // SAFETY: pins point into the live model.
         unsafe {
             *p.rst_n = 0;
-            for pin in [p.s_awvalid, p.s_wvalid, p.s_arvalid, p.s_rready, p.rvalid, p.bvalid] {
+            for pin in [p.s_awvalid, p.s_wvalid, p.s_arvalid, p.s_rready] {
                 *pin = 0;
             }
             *p.s_bready = 1;
-            for pin in [p.arready, p.awready, p.wready] {
-                *pin = 1;
-            }
         }
-        self.memory.reset();
+        self.memory.reset(&self.model.pins);
         for _ in 0..4 {
             self.model.settle();
             self.model.edge();
@@ -234,6 +235,8 @@ impl RtlMachine {
             dispatched: self.counter(csr::CNT_DISPATCHED)?,
             read_beats: self.counter(csr::CNT_READ_BEATS)?,
             write_beats: self.counter(csr::CNT_WRITE_BEATS)?,
+            channel_read_beats: self.counter(csr::CNT_CHANNEL_READ_BEATS)?,
+            channel_write_beats: self.counter(csr::CNT_CHANNEL_WRITE_BEATS)?,
             mac_beats: self.counter(csr::CNT_MAC_BEATS)?,
             starved_cycles: self.counter(csr::CNT_STARVED_MM)?,
             ..Counters::default()
@@ -266,6 +269,7 @@ impl RtlMachine {
     /// Runs the clock until the launch is over; true if it was interrupted.
     fn run(&mut self, report: &mut Report) -> Result<bool, MachineError> {
         let begin = self.model.time;
+        self.memory.begin(START_CYCLES);
         loop {
             self.memory.drive(&self.model.pins);
             self.model.settle();
@@ -276,7 +280,7 @@ impl RtlMachine {
                 // SAFETY: as above.
                 let pcs = unsafe { *p.retire_pc };
                 // The first cycle after the clear is cycle 0.
-                let cycle = (self.model.time - begin).saturating_sub(2);
+                let cycle = (self.model.time - begin).saturating_sub(START_CYCLES);
                 for u in 0..4 {
                     if retire >> u & 1 == 1 {
                         let pc = (pcs >> (16 * u) & 0xffff) as u32;
@@ -287,7 +291,7 @@ impl RtlMachine {
             self.memory.sample(&self.model.pins);
             self.model.edge();
             let elapsed = self.model.time - begin;
-            if active == 0 && elapsed > 2 {
+            if active == 0 && elapsed > START_CYCLES {
                 return Ok(false);
             }
             if elapsed.is_multiple_of(POLL_CYCLES) {
@@ -310,35 +314,26 @@ impl Machine for RtlMachine {
         "rtl"
     }
 
-    fn resize_dram(&mut self, units: u32) -> Result<(), MachineError> {
-        let bytes = units as usize * UNIT_BYTES;
-        if self.memory.dram.len() < bytes {
-            self.memory.dram.resize(bytes, 0);
-        }
+    fn resize(&mut self, main_units: u32, channel_units: u32) -> Result<(), MachineError> {
+        self.memory.resize(main_units, channel_units);
         Ok(())
     }
 
-    fn write(&mut self, address_bytes: u64, data: &[u8]) -> Result<(), MachineError> {
-        let from = address_bytes as usize;
-        match self.memory.dram.get_mut(from..from.saturating_add(data.len())) {
-            Some(to) => to.copy_from_slice(data),
-            None => return Err(outside(address_bytes, data.len(), self.memory.dram.len())),
-        }
+    fn write(&mut self, bank: Bank, address_bytes: u64, data: &[u8]) -> Result<(), MachineError> {
+        self.memory.bytes(bank, address_bytes, data.len())?.copy_from_slice(data);
         Ok(())
     }
 
-    fn read(&mut self, address_bytes: u64, out: &mut [u8]) -> Result<(), MachineError> {
-        let from = address_bytes as usize;
-        match self.memory.dram.get(from..from.saturating_add(out.len())) {
-            Some(data) => out.copy_from_slice(data),
-            None => return Err(outside(address_bytes, out.len(), self.memory.dram.len())),
-        }
+    fn read(&mut self, bank: Bank, address_bytes: u64, out: &mut [u8]) -> Result<(), MachineError> {
+        out.copy_from_slice(self.memory.bytes(bank, address_bytes, out.len())?);
         Ok(())
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<Report, MachineError> {
-        let units = (self.memory.dram.len() / UNIT_BYTES) as u32;
-        self.csr_write(csr::MEM_UNITS, units)?;
+        let (main_units, channel_units) = self.memory.units();
+        self.csr_write(csr::MEM_UNITS, main_units)?;
+        self.csr_write(csr::CHANNEL_UNITS, channel_units)?;
+        self.csr_write(csr::CODE_UNITS, launch.code_units)?;
         self.csr_write(csr::CODE_BASE, launch.code_base_units)?;
         self.csr_write(csr::CODE_LEN, launch.code_len)?;
         self.csr_write(csr::ENTRY, launch.entry)?;
@@ -370,20 +365,16 @@ impl Machine for RtlMachine {
 
     fn on_chip(&mut self) -> Option<OnChip> {
         let (hw, p) = (&self.config.hw, &self.model.pins);
-        let abuf = self.model.copy(p.abuf, hw.abuf_words as usize * 4);
+        let abuf = self.model.copy(&p.abuf, hw.abuf_words as usize, 4);
         Some(OnChip {
-            spad: self.model.copy(p.spad, hw.spad_words as usize * 16),
+            spad: self.model.copy(&p.spad[..hw.vx_words as usize], hw.spad_words as usize, 16),
             abuf: abuf.iter().flat_map(|w| w.to_le_bytes()).map(|b| b as i8).collect(),
-            s: self.model.copy(p.s, hw.s_words as usize),
-            r: self.model.copy(p.r, 32),
+            s: self.model.copy(&[p.s], hw.s_words as usize, 1),
+            r: self.model.copy(&[p.r], 32, 1),
         })
     }
 
     fn interrupt(&mut self, flag: Arc<AtomicBool>) {
         self.interrupt = flag;
     }
-}
-
-fn outside(address_bytes: u64, len: usize, size: usize) -> MachineError {
-    MachineError(format!("DRAM access of {len} bytes at {address_bytes:#x}: DRAM has {size} bytes"))
 }

@@ -1,70 +1,53 @@
-//! The Verilated model: raw interface, clocking, and access to registers and memories.
+//! The Verilated models: raw interface, clocking, and access to registers and memories.
 
+use crate::pins::Pins;
+use flightvlm_hw::machine::MachineError;
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
 
-/// Pointers to the model's pins and memories; order and types as in `cpp/shim.cpp`.
+/// What `cpp/shim.cpp` exports for a configuration.
 #[repr(C)]
-pub(crate) struct Pins {
-    pub clk: *mut u8,
-    pub rst_n: *mut u8,
-    pub s_awaddr: *mut u16,
-    pub s_awvalid: *mut u8,
-    pub s_awready: *mut u8,
-    pub s_wdata: *mut u32,
-    pub s_wstrb: *mut u8,
-    pub s_wvalid: *mut u8,
-    pub s_wready: *mut u8,
-    pub s_bvalid: *mut u8,
-    pub s_bready: *mut u8,
-    pub s_araddr: *mut u16,
-    pub s_arvalid: *mut u8,
-    pub s_arready: *mut u8,
-    pub s_rdata: *mut u32,
-    pub s_rvalid: *mut u8,
-    pub s_rready: *mut u8,
-    pub araddr: *mut u64,
-    pub arlen: *mut u8,
-    pub arvalid: *mut u8,
-    pub arready: *mut u8,
-    pub rdata: *mut u32,
-    pub rresp: *mut u8,
-    pub rlast: *mut u8,
-    pub rvalid: *mut u8,
-    pub rready: *mut u8,
-    pub awaddr: *mut u64,
-    pub awlen: *mut u8,
-    pub awvalid: *mut u8,
-    pub awready: *mut u8,
-    pub wdata: *mut u32,
-    pub wstrb: *mut u64,
-    pub wlast: *mut u8,
-    pub wvalid: *mut u8,
-    pub wready: *mut u8,
-    pub bresp: *mut u8,
-    pub bvalid: *mut u8,
-    pub bready: *mut u8,
-    pub active: *mut u8,
-    pub retire_valid: *mut u8,
-    pub retire_pc: *mut u64,
-    pub spad: *const u32,
-    pub abuf: *const u32,
-    pub s: *const u32,
-    pub r: *const u32,
+struct Api {
+    make: unsafe extern "C" fn() -> *mut c_void,
+    destroy: unsafe extern "C" fn(*mut c_void),
+    evaluate: unsafe extern "C" fn(*mut c_void),
+    trace_open: unsafe extern "C" fn(*mut c_void, *const c_char, c_int) -> c_int,
+    trace_dump: unsafe extern "C" fn(*mut c_void, u64),
+    pins: unsafe extern "C" fn(*mut c_void, *mut Pins),
 }
 
 extern "C" {
-    fn fvlm_new() -> *mut c_void;
-    fn fvlm_free(m: *mut c_void);
-    fn fvlm_eval(m: *mut c_void);
+    static fvlm_sim: Api;
+    static fvlm_mini: Api;
+    #[cfg(feature = "u280")]
+    static fvlm_u280: Api;
     fn fvlm_stop_message() -> *const c_char;
     fn fvlm_clear_stop();
-    fn fvlm_trace_open(m: *mut c_void, path: *const c_char, depth: c_int) -> c_int;
-    fn fvlm_trace_dump(m: *mut c_void, time: u64);
-    fn fvlm_pins(m: *mut c_void, p: *mut Pins);
+}
+
+/// The model of a configuration.
+fn api(config: &str) -> Result<&'static Api, MachineError> {
+    // SAFETY: constants in the shim.
+    match config {
+        "sim" => Ok(unsafe { &fvlm_sim }),
+        "mini" => Ok(unsafe { &fvlm_mini }),
+        #[cfg(feature = "u280")]
+        "u280" => Ok(unsafe { &fvlm_u280 }),
+        #[cfg(not(feature = "u280"))]
+        "u280" => Err(MachineError(
+            "configuration `u280`: its RTL model is not in this build (it takes long to compile); build \
+             with feature `u280`, or use `mini`, the same structure with four slices"
+                .into(),
+        )),
+        other => Err(MachineError(format!(
+            "configuration `{other}`: there is RTL for sim, mini and u280 only; use the \
+             instruction-level simulator for others"
+        ))),
+    }
 }
 
 /// Owns one model instance.
 pub(crate) struct Model {
+    api: &'static Api,
     raw: *mut c_void,
     pub pins: Pins,
     /// Cycles since construction.
@@ -77,19 +60,20 @@ unsafe impl Send for Model {}
 
 impl Drop for Model {
     fn drop(&mut self) {
-        // SAFETY: `raw` came from fvlm_new and is freed once.
-        unsafe { fvlm_free(self.raw) }
+        // SAFETY: `raw` came from `make` and is destroyed once.
+        unsafe { (self.api.destroy)(self.raw) }
     }
 }
 
 impl Model {
-    pub fn new() -> Model {
+    pub fn new(config: &str) -> Result<Model, MachineError> {
+        let api = api(config)?;
         // SAFETY: the shim fills every pointer; they stay valid as long as the model lives.
         unsafe {
-            let raw = fvlm_new();
+            let raw = (api.make)();
             let mut pins = std::mem::MaybeUninit::uninit();
-            fvlm_pins(raw, pins.as_mut_ptr());
-            Model { raw, pins: pins.assume_init(), time: 0, tracing: false }
+            (api.pins)(raw, pins.as_mut_ptr());
+            Ok(Model { api, raw, pins: pins.assume_init(), time: 0, tracing: false })
         }
     }
 
@@ -97,33 +81,48 @@ impl Model {
     pub fn trace(&mut self, path: &std::path::Path) -> bool {
         let Ok(path) = CString::new(path.to_string_lossy().as_bytes()) else { return false };
         // SAFETY: `path` is a C string that outlives the call.
-        self.tracing = unsafe { fvlm_trace_open(self.raw, path.as_ptr(), 99) } != 0;
+        self.tracing = unsafe { (self.api.trace_open)(self.raw, path.as_ptr(), 99) } != 0;
         self.tracing
+    }
+
+    /// Sets the clocks and evaluates.
+    #[inline]
+    fn clocks(&mut self, clk: u8, clk2x: u8) {
+        // SAFETY: see `new`.
+        unsafe {
+            *self.pins.clk = clk;
+            *self.pins.clk2x = clk2x;
+            (self.api.evaluate)(self.raw);
+        }
+    }
+
+    fn dump(&mut self, half: u64) {
+        if self.tracing {
+            // SAFETY: see `new`.
+            unsafe { (self.api.trace_dump)(self.raw, 2 * self.time + half) }
+        }
     }
 
     /// Inputs are set: lets combinational outputs follow them.
     #[inline]
     pub fn settle(&mut self) {
-        // SAFETY: see `new`.
-        unsafe {
-            *self.pins.clk = 0;
-            fvlm_eval(self.raw);
-        }
+        self.clocks(0, 0);
     }
 
-    /// The rising edge.
+    /// The rising edge. The double clock, which only the structural array uses, rises with it and
+    /// again half a cycle later.
     #[inline]
     pub fn edge(&mut self) {
-        // SAFETY: see `new`.
-        unsafe {
-            if self.tracing {
-                fvlm_trace_dump(self.raw, 2 * self.time);
-            }
-            *self.pins.clk = 1;
-            fvlm_eval(self.raw);
-            if self.tracing {
-                fvlm_trace_dump(self.raw, 2 * self.time + 1);
-            }
+        self.dump(0);
+        if cfg!(feature = "structural") {
+            self.clocks(1, 1);
+            self.dump(1);
+            self.clocks(1, 0);
+            self.clocks(0, 1);
+            self.clocks(0, 0);
+        } else {
+            self.clocks(1, 0);
+            self.dump(1);
         }
         self.time += 1;
     }
@@ -142,10 +141,16 @@ impl Model {
         }
     }
 
-    /// Copies `words` 32-bit words of an on-chip memory (`pins.spad` and its like).
-    pub fn copy(&self, from: *const u32, words: usize) -> Vec<u32> {
-        // SAFETY: the pointer is one of `pins`' memories and `words` its size in the configuration
-        // that the RTL package was generated from (checked by the ISA hash).
-        unsafe { std::slice::from_raw_parts(from, words).to_vec() }
+    /// Copies `count` words of `width` 32-bit words each from an on-chip memory of one bank or more.
+    pub fn copy(&self, banks: &[*const u32], count: usize, width: usize) -> Vec<u32> {
+        let mut out = Vec::with_capacity(count * width);
+        for a in 0..count {
+            // SAFETY: `banks` are those of one of the memories in `pins`, `count` its size in the
+            // configuration that the model was generated from (checked by the ISA hash).
+            let word = unsafe { banks[a % banks.len()].add(a / banks.len() * width) };
+            // SAFETY: as above.
+            out.extend_from_slice(unsafe { std::slice::from_raw_parts(word, width) });
+        }
+        out
     }
 }

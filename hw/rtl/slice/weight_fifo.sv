@@ -1,0 +1,94 @@
+// Weight FIFO of a slice. A word is 256 values and 256 selectors. The expander writes it in place,
+// piece by piece, as its units arrive: values in 16 blocks of 4 outputs x 4 inputs (any format
+// fills whole blocks), selectors in two halves of 8 outputs; so no word is ever assembled in
+// registers. The reader may look at any complete word.
+`default_nettype none
+
+module weight_fifo #(
+    parameter int unsigned Depth = 512,  // a power of two
+    localparam int unsigned AddrW = $clog2(Depth)
+) (
+    input  logic             clk_i,
+    input  logic             rst_ni,
+
+    output logic [AddrW-1:0] tail_o,      // address of the next word to complete
+    output logic             room_one_o,
+    output logic             room_two_o,
+    input  logic [15:0]      value_we_i,  // block 4 * (output / 4) + input / 4, at tail_o
+    input  logic [2047:0]    value_i,     // block i in bits 128i+127:128i, (output, input) within
+    input  logic [1:0]       sel_we_i,    // half of the outputs
+    input  logic [AddrW-1:0] sel_addr_i,
+    input  logic [1023:0]    sel_i,
+    input  logic             commit_i,    // one word, or two, will have been pushed
+    input  logic             commit_two_i,
+    input  logic             push_i,      // the word at tail_o is complete after this cycle
+
+    output logic [AddrW:0]   avail_o,
+    input  logic             rd_en_i,
+    input  logic [AddrW-1:0] rd_off_i,
+    output logic [3071:0]    rd_data_o,   // {selectors, values}, stored input k of output n at 16n+k
+    input  logic             pop_i
+);
+  logic [AddrW-1:0] head_q, tail_q, rd_addr;
+  logic [AddrW:0]   count_q, used_q;
+
+  assign tail_o     = tail_q;
+  assign avail_o    = count_q;
+  assign room_one_o = !used_q[AddrW];
+  assign room_two_o = !used_q[AddrW] && used_q[AddrW-1:0] != '1;
+  assign rd_addr    = head_q + rd_off_i;
+
+  for (genvar r = 0; r < 4; r++) begin : gen_outputs
+    for (genvar c = 0; c < 4; c++) begin : gen_inputs
+      logic [127:0] block;
+      prim_ram_1r1w #(
+          .Width(128),
+          .Depth(Depth)
+      ) u_values (
+          .clk_i,
+          .wr_en_i  (value_we_i[4*r+c]),
+          .wr_addr_i(tail_q),
+          .wr_data_i(value_i[128*(4*r+c)+:128]),
+          .rd_en_i,
+          .rd_addr_i(rd_addr),
+          .rd_data_o(block)
+      );
+      for (genvar n = 0; n < 4; n++) begin : gen_output
+        assign rd_data_o[128*(4*r+n)+32*c+:32] = block[32*n+:32];
+      end
+    end
+  end
+  for (genvar h = 0; h < 2; h++) begin : gen_half
+    prim_ram_1r1w #(
+        .Width(512),
+        .Depth(Depth)
+    ) u_selectors (
+        .clk_i,
+        .wr_en_i  (sel_we_i[h]),
+        .wr_addr_i(sel_addr_i),
+        .wr_data_i(sel_i[512*h+:512]),
+        .rd_en_i,
+        .rd_addr_i(rd_addr),
+        .rd_data_o(rd_data_o[2048+512*h+:512])
+    );
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      head_q  <= '0;
+      tail_q  <= '0;
+      count_q <= '0;
+      used_q  <= '0;
+    end else begin
+      if (push_i) tail_q <= tail_q + 1'b1;
+      if (pop_i) head_q <= head_q + 1'b1;
+      if (push_i != pop_i) count_q <= push_i ? count_q + 1'b1 : count_q - 1'b1;
+      if (commit_i || pop_i) begin
+        used_q <= used_q + (AddrW + 1)'({commit_i && commit_two_i, commit_i && !commit_two_i}) -
+                  (AddrW + 1)'(pop_i);
+      end
+    end
+  end
+endmodule
+
+`default_nettype wire
