@@ -13,10 +13,10 @@ fn steps(c: &mut Criterion) {
     let u280 = HwConfig::u280();
     let mut group = c.benchmark_group("135M");
     group.sample_size(10);
-    for (bits, rows) in [(8, 1), (4, 1), (8, 32)] {
-        let mut iss = Iss::new(u280.clone());
+    for (bits, rows, timed) in [(8, 1, false), (8, 1, true), (4, 1, false), (8, 32, false), (8, 32, true)] {
+        let mut iss = if timed { Iss::new(u280.clone()) } else { Iss::function_only(u280.clone()) };
         let work = step(&mut iss, &u280, &SMALL, bits, rows);
-        let name = format!("{bits} bits, {rows} rows");
+        let name = format!("{bits} bits, {rows} rows, {}", if timed { "timed" } else { "function only" });
         // Bytes a second for one row, MACs for many.
         let throughput =
             if rows == 1 { Throughput::Bytes(work.weight_bytes) } else { Throughput::Elements(work.macs) };

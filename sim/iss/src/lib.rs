@@ -132,8 +132,11 @@ impl Machine for Iss {
         "iss"
     }
     fn resize(&mut self, main_units: u32, channel_units: u32) -> Result<(), MachineError> {
-        self.memory.resize(main_units, channel_units);
-        Ok(())
+        self.memory.resize(main_units, channel_units).map_err(|e| {
+            let channels = self.config.slices;
+            let wanted = format!("{main_units} units and {channels} x {channel_units} units of 64 bytes");
+            MachineError(format!("simulated memory of {wanted} cannot be reserved: {e}"))
+        })
     }
     fn write(&mut self, bank: Bank, address_bytes: u64, data: &[u8]) -> Result<(), MachineError> {
         if let Some(bytes) = self.bytes(bank, address_bytes, data.len())? {
