@@ -21,12 +21,15 @@ use flightvlm_hw::config::{HwConfig, UNIT_BYTES};
 use flightvlm_hw::isa::{names::*, Unit};
 use flightvlm_hw::machine::{Bank, Counters, Fault, FaultCode, Launch, Report, Retire};
 use flightvlm_mem::Ports;
+use rayon::prelude::*;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Events between two looks at the interrupt flag.
 const INTERRUPT_PERIOD: u32 = 1024;
 const MAX_TOKENS: usize = 63;
+/// Streams are simulated by several threads when they advance by this many cycles together.
+const PARALLEL_CYCLES: u64 = 8192;
 
 #[derive(Default)]
 struct Queue {
@@ -337,7 +340,15 @@ impl Run<'_> {
         if first >= until {
             return false;
         }
-        (0..self.streams.len()).for_each(|s| self.advance_stream(s, until));
+        let cycles = until.min(first + u64::from(self.config.wfifo_words)) - first;
+        let work = cycles * self.streams.len() as u64;
+        if work > PARALLEL_CYCLES && rayon::current_num_threads() > 1 {
+            let channels = self.memory.channels.par_iter();
+            let all = self.streams.par_iter_mut().zip(&mut self.ports.channels).zip(channels);
+            all.for_each(|((s, port), channel)| s.advance(until, port, channel));
+        } else {
+            (0..self.streams.len()).for_each(|s| self.advance_stream(s, until));
+        }
         true
     }
 
