@@ -12,6 +12,7 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 }
 
 /// The order of `SUM` as the specification writes it down: acc[c][j].
+#[allow(clippy::needless_range_loop, reason = "as the specification writes it")]
 fn sum(x: &[f32], w: usize) -> f32 {
     let words = x.len().div_ceil(16);
     let steps = words.div_ceil(w);
