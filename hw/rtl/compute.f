@@ -1,13 +1,23 @@
-// Sources of the vector and matrix units, without the array core (fast.f or structural.f).
+// Sources of the vector and matrix units with their memories, without the matrix array (fast.f or
+// structural.f).
 fp/fp_pkg.sv
 fp/fp_add.sv
 fp/fp_from_int.sv
 fp/fp_mul.sv
 fp/fp_to_int8.sv
-mm/mm_bias_ring.sv
+mem/word_rotate.sv
+mem/bank_write.sv
+mem/bank_read_run.sv
+mem/bank_read_window.sv
+mem/spad.sv
+mem/abuf.sv
+mm/mm_check.sv
 mm/mm_dequant.sv
+mm/mm_dequant_slice.sv
 mm/mm_issue.sv
 mm/mm_lane.sv
+mm/mm_round.sv
+mm/mm_stock.sv
 mm/mm_unit.sv
 sfu/sfu_lane.sv
 sfu/sfu_rom.sv
@@ -18,5 +28,8 @@ vx/vx_lane.sv
 vx/vx_op.sv
 vx/vx_red_lane.sv
 vx/vx_reduce.sv
+vx/vx_tree_add.sv
+vx/vx_tree_best.sv
 vx/vx_unit.sv
 vx/vx_walk.sv
+vx/vx_word.sv

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds and runs the unit tests of the compute side; one line a test, nonzero exit on a failure.
-# usage: hw/tb/run.sh [test...]    tests: lint fp mpe vx mm (default: all)
+# usage: hw/tb/run.sh [test...]    tests: lint fp mpe expand vx mm (default: all)
 # Models are kept in target/tb and rebuilt only when sources change.
 set -u
 cd "$(dirname "$0")/../.."
@@ -56,15 +56,14 @@ lint() {
 }
 
 mkdir -p target/tb
-for t in ${*:-lint fp mpe vx mm}; do
+for t in ${*:-lint fp mpe expand vx mm}; do
   case $t in
     lint) if lint; then echo "ok   lint"; else echo "FAIL lint"; failed=1; fi ;;
     fp) model Vtb_fp tb_fp $pkgs $dirs hw/tb/tb_fp.sv && link tb_fp Vtb_fp && run tb_fp || failed=1 ;;
     mpe) if out=$(hw/tb/tb_mpe.sh 2>&1); then echo "ok   mpe: $out"; else echo "FAIL mpe: $out"; failed=1; fi ;;
+    expand) if out=$(hw/tb/tb_expand.sh 2>&1); then echo "ok   expand: $out"; else echo "FAIL expand: $out"; failed=1; fi ;;
     vx) model Vvx_unit vx_unit $pkgs $dirs $rtl/vx/vx_unit.sv && link tb_vx Vvx_unit && run tb_vx || failed=1 ;;
-    mm)
-      model Vmm_unit mm_unit $pkgs $dirs $fast $rtl/mm/mm_unit.sv && link tb_mm Vmm_unit && run tb_mm || failed=1
-      ;;
+    mm) if out=$(hw/tb/tb_mm.sh 2>&1); then echo "ok   mm: $out"; else echo "FAIL mm: $out"; failed=1; fi ;;
     *) echo "unknown test $t"; failed=1 ;;
   esac
 done

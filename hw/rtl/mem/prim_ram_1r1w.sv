@@ -1,12 +1,15 @@
 // One RAM: one write port, one registered read port (data one cycle after rd_en_i, held while
 // rd_en_i is low). A read in the cycle of a write to the same word returns the old word.
 // The only storage cell of the design besides flip-flops and small FIFOs, so a technology
-// swap (block RAM, UltraRAM) touches this file only.
+// swap touches this file only. Style names the cell for synthesis: "block" or "ultra".
 `default_nettype none
 
 module prim_ram_1r1w #(
     parameter int unsigned Width = 32,
     parameter int unsigned Depth = 512,
+    /* verilator lint_off UNUSEDPARAM */  // attributes mean nothing to a simulator
+    parameter Style = "block",
+    /* verilator lint_on UNUSEDPARAM */
     localparam int unsigned AddrW = $clog2(Depth)
 ) (
     input  logic             clk_i,
@@ -17,7 +20,7 @@ module prim_ram_1r1w #(
     input  logic [AddrW-1:0] rd_addr_i,
     output logic [Width-1:0] rd_data_o
 );
-  logic [Width-1:0] mem_q [0:Depth-1];
+  (* ram_style = Style *) logic [Width-1:0] mem_q [0:Depth-1];
 
   always_ff @(posedge clk_i) begin
     if (wr_en_i) mem_q[wr_addr_i] <= wr_data_i;

@@ -1,17 +1,22 @@
-// MM back half: a pair-group's 2 x 16 int32 sums become f32 words, one word (one row) a cycle, and
-// go to SPAD.
+// MM back half: the slices' pair-groups of 2 x 16 int32 sums become f32 rows and go to SPAD.
 //
-// The sums arrive together (sums_valid_i); row 0's word enters stage 0 at once, row 1's one cycle
-// later. Arrivals are at least 2 cycles apart, groups of one row at least 8. Side reads:
-//   scale FIFO: the group's scales when row 0 is at stage 1; the bias one cycle later, on last
-//               groups; a tile's words are dropped with its last bias read
-//   S:          the row scale when the word is at stage 8
-// A word is written to SPAD at stage 17.
+// The sums arrive together in all slices (sums_valid_i, cycle T) and go through the lanes of each
+// slice (mm_dequant_slice) in 2 * RowSteps steps, even row first: step e is at stage k in cycle
+// T + 1 + e + k. Arrivals are at least 2 * RowSteps cycles apart, those of last groups
+// PairWriteCycles, groups of one pair 8. Side reads, shared by the slices:
+//   scale FIFO: the group's scales at T + 1; the bias one cycle later, on last groups; the words of
+//               a tile are dropped at T + 2 of its last group
+//   S:          the row scale when the row's first step is at stage 8
+// A row is written to SPAD in WriteCycles cycles after its last step reached stage 17: NS words
+// shift down a chain of slices, VxWords of them a cycle.
 `default_nettype none
 
 module mm_dequant #(
   parameter  int unsigned SpadAw = 13,
   parameter  int unsigned SAw    = 12,
+  localparam int unsigned NS     = fvlm_isa_pkg::Slices,
+  localparam int unsigned W      = fvlm_isa_pkg::VxWords,
+  localparam int unsigned PairCycles = fvlm_isa_pkg::PairWriteCycles,
   localparam int unsigned SfAw   = $clog2(fvlm_isa_pkg::SfifoWords)
 ) (
   input  wire              clk_i,
@@ -19,168 +24,239 @@ module mm_dequant #(
   input  wire              load_i,
   input  wire              wscale_i,
   input  wire              bias_i,
+  input  wire  [15:0]      tiles_i,
+  input  wire  [15:0]      first_i,
   input  wire  [SpadAw-1:0] out_addr_i,
-  input  wire  [11:0]      out_stride_i,
+  input  wire  [SpadAw-1:0] out_stride_i,
   input  wire  [SAw-1:0]   sa_addr_i,
+  input  wire  [SAw-1:0]   sa_stride_i,
 
   input  wire              sums_valid_i,
-  input  wire  [511:0]     sums0_i,
-  input  wire  [511:0]     sums1_i,
+  input  wire  [NS*512-1:0] sums0_i,
+  input  wire  [NS*512-1:0] sums1_i,
   input  wire              first_group_i,
   input  wire              last_group_i,
   input  wire              odd_i,        // the pair has a second row
-  input  wire              tile_end_i,
+  input  wire              tile_end_i,   // last pair of the round
 
   output logic             sf_re_o,
   output logic [SfAw-1:0]  sf_rd_off_o,
-  input  wire  [511:0]     sf_rdata_i,
-  output logic             sf_pop_o,
+  input  wire  [NS*512-1:0] sf_rdata_i,
+  output logic [NS-1:0]    sf_pop_o,
   output logic [SfAw:0]    sf_pop_num_o,
   output logic             s_re_o,
   output logic [SAw-1:0]   s_addr_o,
   input  wire  [31:0]      s_rdata_i,
   output logic             spad_we_o,
   output logic [SpadAw-1:0] spad_waddr_o,
-  output logic [511:0]     spad_wdata_o
+  output logic [W-1:0]     spad_wmask_o,
+  output logic [W*512-1:0] spad_wdata_o
 );
-  // ---- Words; bit k = stage k ------------------------------------------------------------------
-  logic         second_q, first_q, last_group_q, odd_pair_q, tile_end_q;
-  logic [511:0] sums1_q;
-  logic         in_valid, in_first, in_last, in_tile_end;
-  assign in_valid    = sums_valid_i || (second_q && odd_pair_q);
-  assign in_first    = second_q ? first_q : first_group_i;
-  assign in_last     = second_q ? last_group_q : last_group_i;
-  assign in_tile_end = second_q ? tile_end_q : tile_end_i && !odd_i;
+  localparam int unsigned RowSteps    = ((PairCycles < 8) ? PairCycles : 8) / 2;
+  localparam int unsigned WriteCycles = (NS > W) ? NS / W : 1;
+  localparam int unsigned WriteWords  = (NS > W) ? W : NS;
+  localparam int unsigned StepW       = $clog2(2 * RowSteps);
+  localparam int unsigned PartW       = (RowSteps > 1) ? $clog2(RowSteps) : 1;
+  localparam int unsigned BiasW       = $clog2(16 / PairCycles * RowSteps);  // as in mm_dequant_slice
+  localparam logic [StepW-1:0] PartMask = StepW'(RowSteps - 1);
 
-  logic [10:1] valid_q, firsts_q;
-  logic [12:1] odd_q;
-  logic [17:1] lasts_q;  // word of a row's last group
-  logic [17:1] end_q;    // last word of a tile
+  // ---- Steps; bit or field k = stage k -----------------------------------------------------------
+  logic             run0_q, first0_q, last0_q, odd0_q, end0_q, final0;
+  logic [StepW-1:0] step0_q;
+  assign final0 = step0_q == (odd0_q ? StepW'(2 * RowSteps - 1) : StepW'(RowSteps - 1));
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) run0_q <= 1'b0;
+    else if (sums_valid_i) run0_q <= 1'b1;
+    else if (final0) run0_q <= 1'b0;
+    step0_q <= sums_valid_i ? '0 : step0_q + 1'b1;
+    if (sums_valid_i) begin
+      first0_q <= first_group_i;
+      last0_q  <= last_group_i;
+      odd0_q   <= odd_i;
+      end0_q   <= tile_end_i;
+    end
+  end
+
+  logic [10:1]         valid_q, firsts_q;
+  logic [17:1]         lasts_q;  // steps of last groups
+  logic [17:1]         odd_q, end_q;
+  logic [17*StepW-1:0] steps_q;
+  logic [18*StepW-1:0] steps;
+  assign steps = {steps_q, step0_q};
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      second_q <= 1'b0;
-      valid_q  <= '0;
-      lasts_q  <= '0;
-      end_q    <= '0;
-      odd_q    <= '0;
-      firsts_q <= '0;
+      valid_q <= '0;
+      lasts_q <= '0;
     end else begin
-      second_q <= sums_valid_i;
-      valid_q  <= {valid_q[9:1], in_valid};
-      lasts_q  <= {lasts_q[16:1], in_valid && in_last};
-      end_q    <= {end_q[16:1], in_valid && in_tile_end};
-      odd_q    <= {odd_q[11:1], second_q};
-      firsts_q <= {firsts_q[9:1], in_first};
+      valid_q <= {valid_q[9:1], run0_q};
+      lasts_q <= {lasts_q[16:1], run0_q && last0_q};
     end
-  end
-  always_ff @(posedge clk_i) begin
-    if (sums_valid_i) begin
-      sums1_q      <= sums1_i;
-      first_q      <= first_group_i;
-      last_group_q <= last_group_i;
-      odd_pair_q   <= odd_i;
-      tile_end_q   <= tile_end_i;
-    end
+    firsts_q <= {firsts_q[9:1], first0_q};
+    odd_q    <= {odd_q[16:1], odd0_q};
+    end_q    <= {end_q[16:1], end0_q};
+    steps_q  <= steps[17*StepW-1:0];
   end
 
-  // ---- Scale FIFO -------------------------------------------------------------------------------
-  logic [SfAw-1:0] group_q;         // index of the group at stage 1
-  logic            read_scale, read_bias, third_q, bias_read_q, last1_q, end1_q;
-  assign read_scale = second_q && wscale_i;
-  assign read_bias  = third_q && last1_q && bias_i;
+  // Row of the pair, part of the row.
+  logic [StepW-1:0] step2, step3, step8, step12, step17, part8, part12, part17;
+  logic             row3, row8, row12, row17;
+  assign step2  = steps[2*StepW +: StepW];
+  assign step3  = steps[3*StepW +: StepW];
+  assign step8  = steps[8*StepW +: StepW];
+  assign step12 = steps[12*StepW +: StepW];
+  assign step17 = steps[17*StepW +: StepW];
+  assign part8  = step8 & PartMask;
+  assign part12 = step12 & PartMask;
+  assign part17 = step17 & PartMask;
+  assign row3   = step3[StepW-1];
+  assign row8   = step8[StepW-1];
+  assign row12  = step12[StepW-1];
+  assign row17  = step17[StepW-1];
+
+  // ---- Scale FIFO --------------------------------------------------------------------------------
+  logic [SfAw-1:0] group_q;         // index of the group at T + 1
+  logic            start_q, second_q, bias_here_q, read_scale, read_bias, drop;
+  logic [NS-1:0]   pop_active;
+  assign read_scale   = start_q && wscale_i;
+  assign read_bias    = second_q && last1_q && bias_i;
+  assign drop         = second_q && last1_q && end1_q;
   assign sf_re_o      = read_scale || read_bias;
   assign sf_rd_off_o  = read_scale ? group_q + {{(SfAw-1){1'b0}}, bias_i} : '0;
-  assign sf_pop_o     = third_q && end1_q && sf_pop_num_o != '0;
   assign sf_pop_num_o = {{SfAw{1'b0}}, bias_i} + (wscale_i ? {1'b0, group_q} + 1'b1 : '0);
+  assign sf_pop_o     = (drop && sf_pop_num_o != '0) ? pop_active : '0;
+  logic last1_q, end1_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
-      third_q     <= 1'b0;
-      bias_read_q <= 1'b0;
+      start_q     <= 1'b0;
+      second_q    <= 1'b0;
+      bias_here_q <= 1'b0;
       group_q     <= '0;
     end else begin
-      third_q     <= second_q;
-      bias_read_q <= read_bias;
+      start_q     <= sums_valid_i;
+      second_q    <= start_q;
+      bias_here_q <= read_bias;
       if (sums_valid_i) group_q <= first_group_i ? '0 : group_q + 1'b1;
     end
+    last1_q <= last0_q;
+    end1_q  <= end0_q;
   end
-  always_ff @(posedge clk_i) begin
-    if (second_q) begin
-      last1_q <= last_group_q;
-      end1_q  <= tile_end_q;
-    end
-  end
-
-  logic         bias_push_q;
-  logic [511:0] scale_q, bias_q, bias_word;
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) bias_push_q <= 1'b0;
-    else bias_push_q <= bias_read_q;
-    for (int l = 0; l < 16; l++) begin
-      if (third_q && wscale_i) scale_q[32*l +: 32] <= fp_pkg::canon(sf_rdata_i[32*l +: 32]);
-      if (bias_read_q) bias_q[32*l +: 32] <= fp_pkg::canon(sf_rdata_i[32*l +: 32]);
-    end
-  end
-  mm_bias_ring u_bias (
-    .clk_i,
-    .rst_ni,
-    .push_i (bias_push_q),
-    .wdata_i(bias_q),
-    .pop_i  (lasts_q[12] && !odd_q[12] && bias_i),
-    .rdata_o(bias_word)
+  mm_round u_pop_round (
+    .clk_i, .load_i, .step_i(drop), .tiles_i, .first_i, .active_o(pop_active), .next_o(), .count_o(),
+    .last_o()
   );
 
-  // ---- Row scale --------------------------------------------------------------------------------
-  logic [31:0] row_scale_q;
-  assign s_re_o = lasts_q[8];
+  // ---- Bias buffer: in at stage 3, out at stage 12 -------------------------------------------------
+  logic [BiasW-1:0] bias_put_q, bias_base_q;
+  logic             bias_put;
+  assign bias_put = lasts_q[3] && !row3 && bias_i;
   always_ff @(posedge clk_i) begin
-    if (load_i) s_addr_o <= sa_addr_i;
-    else if (s_re_o) s_addr_o <= end_q[8] ? sa_addr_i : s_addr_o + 1'b1;
-    if (lasts_q[9]) row_scale_q <= fp_pkg::canon(s_rdata_i);
+    if (!rst_ni) begin
+      bias_put_q  <= '0;
+      bias_base_q <= '0;
+    end else if (bias_i) begin
+      if (bias_put) bias_put_q <= bias_put_q + 1'b1;
+      if (lasts_q[12] && part12 == PartMask && (row12 || !odd_q[12])) begin
+        bias_base_q <= bias_base_q + BiasW'(RowSteps);
+      end
+    end
   end
 
-  // ---- Lanes ------------------------------------------------------------------------------------
-  logic [9:0]   ce;
-  assign ce = {valid_q[9:1], in_valid};
-  for (genvar l = 0; l < 16; l++) begin : g_lane
-    mm_lane u_lane (
+  // ---- Row scale -----------------------------------------------------------------------------------
+  logic        s_here_q;
+  logic [31:0] row_scale_q;
+  assign s_re_o = lasts_q[8] && part8 == '0;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) s_here_q <= 1'b0;
+    else s_here_q <= s_re_o;
+    if (load_i) s_addr_o <= sa_addr_i;
+    else if (s_re_o) s_addr_o <= (end_q[8] && (row8 || !odd_q[8])) ? sa_addr_i : s_addr_o + sa_stride_i;
+    if (s_here_q) row_scale_q <= fp_pkg::canon(s_rdata_i);
+  end
+
+  // ---- Slices ----------------------------------------------------------------------------------------
+  logic [NS*512-1:0] rows;
+  for (genvar s = 0; s < NS; s++) begin : g_slice
+    mm_dequant_slice #(.RowSteps(RowSteps)) u_slice (
       .clk_i,
-      .ce_i       (ce),
-      .ce_last_i  (lasts_q[16:10]),
+      .capture_i      (sums_valid_i),
+      .sums0_i        (sums0_i[512*s +: 512]),
+      .sums1_i        (sums1_i[512*s +: 512]),
+      .scale_here_i   (second_q && wscale_i),
+      .bias_here_i    (bias_here_q),
+      .sf_rdata_i     (sf_rdata_i[512*s +: 512]),
+      .row_scale_i    (row_scale_q),
       .wscale_i,
-      .bias_en_i  (bias_i),
-      .first_i    (firsts_q[9:6]),
-      .first10_i  (firsts_q[10]),
-      .odd6_i     (odd_q[6]),
-      .odd10_i    (odd_q[10]),
-      .keep10_i   (valid_q[10] && !lasts_q[10]),
-      .acc_i      (second_q ? sums1_q[32*l +: 32] : sums0_i[32*l +: 32]),
-      .scale_i    (scale_q[32*l +: 32]),
-      .row_scale_i(row_scale_q),
-      .bias_i     (bias_word[32*l +: 32]),
-      .y_o        (spad_wdata_o[32*l +: 32])
+      .bias_en_i      (bias_i),
+      .ce_i           ({valid_q[9:1], run0_q}),
+      .ce_last_i      (lasts_q[16:10]),
+      .first_i        (firsts_q[9:5]),
+      .first10_i      (firsts_q[10]),
+      .keep10_i       (valid_q[10] && !lasts_q[10]),
+      .step0_i        (step0_q),
+      .part2_i        (PartW'(step2 & PartMask)),
+      .bias_put_i     (bias_put),
+      .part3_i        (PartW'(step3 & PartMask)),
+      .bias_put_addr_i(bias_put_q),
+      .step5_i        (steps[5*StepW +: StepW]),
+      .step10_i       (steps[10*StepW +: StepW]),
+      .bias_get_addr_i(bias_base_q + BiasW'(part12)),
+      .last17_i       (lasts_q[17]),
+      .part17_i       (PartW'(part17)),
+      .row_o          (rows[512*s +: 512])
     );
   end
 
-  // ---- Write: down the rows of a tile, then the next column ---------------------------------------
-  logic [SpadAw-1:0] column_q;
-  assign spad_we_o = lasts_q[17];
+  // ---- Write: even row when complete, odd row behind it; down the rows, then the next round ---------
+  // A slice's odd row is complete when the even one leaves (RowSteps <= WriteCycles), and stays until
+  // then.
+  logic                   even_done, odd_done, pair_end_q, round_end;
+  logic [WriteCycles-1:0] odd_wait_q;
+  logic [NS-1:0]          write_active, mask_q;
+  logic [NS*512-1:0]      chain_q;
+  logic [SpadAw-1:0]      round_addr_q, row_addr_q, next_round;
+  assign even_done  = lasts_q[17] && !row17 && part17 == PartMask;
+  assign odd_done   = odd_wait_q[WriteCycles-1];
+  assign round_end  = (even_done && end_q[17] && !odd_q[17]) || (odd_done && pair_end_q);
+  assign next_round = round_addr_q + SpadAw'(NS);
+  mm_round u_write_round (
+    .clk_i, .load_i, .step_i(round_end), .tiles_i, .first_i, .active_o(write_active), .next_o(), .count_o(),
+    .last_o()
+  );
   always_ff @(posedge clk_i) begin
-    if (load_i) begin
-      column_q     <= out_addr_i;
-      spad_waddr_o <= out_addr_i;
-    end else if (spad_we_o) begin
-      column_q     <= end_q[17] ? column_q + 1'b1 : column_q;
-      spad_waddr_o <= end_q[17] ? column_q + 1'b1 : spad_waddr_o + SpadAw'({20'd0, out_stride_i});
+    if (!rst_ni) begin
+      odd_wait_q <= '0;
+      mask_q     <= '0;
+    end else begin
+      odd_wait_q <= WriteCycles'({odd_wait_q, even_done && odd_q[17]});
+      mask_q     <= (even_done || odd_done) ? write_active : mask_q >> W;
     end
+    if (even_done) pair_end_q <= end_q[17];
+    if (even_done || odd_done) chain_q <= rows;
+    else if (mask_q != '0) chain_q <= chain_q >> (512 * W);
+    if (load_i) begin
+      round_addr_q <= out_addr_i - SpadAw'(first_i & 16'(NS - 1));
+      row_addr_q   <= out_addr_i - SpadAw'(first_i & 16'(NS - 1));
+    end else if (even_done || odd_done) begin
+      round_addr_q <= round_end ? next_round : round_addr_q;
+      row_addr_q   <= round_end ? next_round : row_addr_q + out_stride_i;
+    end
+    spad_waddr_o <= (even_done || odd_done) ? row_addr_q : spad_waddr_o + SpadAw'(W);
   end
+  assign spad_we_o    = mask_q[WriteWords-1:0] != '0;
+  assign spad_wmask_o = W'(mask_q[WriteWords-1:0]);
+  assign spad_wdata_o = (W*512)'(chain_q[512*WriteWords-1:0]);
 
   always_ff @(posedge clk_i) begin
     if (rst_ni) begin
-      assert (!(sums_valid_i && second_q));
+      assert (!(sums_valid_i && run0_q && !final0));
       assert (!(read_scale && read_bias));
-      if (spad_we_o) begin
-        for (int l = 0; l < 16; l++) begin
-          assert (fp_pkg::canon(spad_wdata_o[32*l +: 32]) == spad_wdata_o[32*l +: 32]);
+      assert (!(even_done && odd_done));
+      assert (!(even_done || odd_done) || WriteCycles == 1 || (mask_q >> W) == '0);
+      for (int i = 0; i < W; i++) begin
+        if (spad_wmask_o[i]) begin
+          for (int l = 0; l < 16; l++) begin
+            assert (fp_pkg::canon(spad_wdata_o[32*(16*i+l) +: 32]) == spad_wdata_o[32*(16*i+l) +: 32]);
+          end
         end
       end
     end

@@ -1,22 +1,28 @@
-// Dequantiser of one output: int32 sums of the groups of a row to f32, in the order of
-// hw/doc/microarchitecture.md, section 5. Rows alternate (lane 0, lane 1 of the array).
+// Dequantiser lane: int32 sums of the groups of a row to f32, in the order of
+// hw/doc/microarchitecture.md, section 5. A lane serves 2 * RowSteps outputs in turn, numbered by
+// step: those of the pair's even row, then of the odd one.
 //
-// Stage numbers as in mm_dequant; ce_i[k] moves a word from stage k to k+1:
+// Stage numbers as in mm_dequant; ce_i[k] moves a value from stage k to k+1:
 //   0..2 int to float   3..5 * weight scale   6..9 + sum of the groups before
 //   10..12 * row scale  13..16 + bias         17 result
 // Steps a command does not have are delays, with the same values as multiplying by 1, adding 0.
+// Groups of a pair are at least 8 cycles apart: the sum that stage 10 stores is there (stage 11)
+// when the next group's stage 5 reads it, 13 cycles after stage 0 of the group before.
 `default_nettype none
 
-module mm_lane (
+module mm_lane #(
+  parameter  int unsigned RowSteps = 1,
+  localparam int unsigned StepW    = $clog2(2 * RowSteps)
+) (
   input  wire         clk_i,
   input  wire  [9:0]  ce_i,        // every group
   input  wire  [16:10] ce_last_i,  // last groups only
   input  wire         wscale_i,
   input  wire         bias_en_i,
-  input  wire  [9:6]  first_i,     // first group of its row, at the stage
+  input  wire  [9:5]  first_i,     // first group of its row, at the stage
   input  wire         first10_i,
-  input  wire         odd6_i,      // lane 1 row, at the stage
-  input  wire         odd10_i,
+  input  wire  [StepW-1:0] step5_i,
+  input  wire  [StepW-1:0] step10_i,
   input  wire         keep10_i,    // more groups follow
   input  wire  [31:0] acc_i /*verilator public_flat_rd*/,       // stage 0
   input  wire  [31:0] scale_i /*verilator public_flat_rd*/,     // stage 3
@@ -40,10 +46,15 @@ module mm_lane (
   assign p6 = wscale_i ? scaled : d5_q;
 
   // Sum over groups.
-  logic [31:0] row0_q, row1_q, sum, p10;
+  (* ram_style = "distributed" *) logic [31:0] part_sums [0:2*RowSteps-1];
+  logic [31:0] before_q, sum, p10;
   logic [31:0] d6_q, d7_q, d8_q, d9_q;
+  always_ff @(posedge clk_i) begin
+    if (ce_i[5] && !first_i[5]) before_q <= part_sums[step5_i];
+    if (keep10_i) part_sums[step10_i] <= p10;
+  end
   fp_add u_group (
-    .clk_i, .ce_i(ce_i[9:6] & ~first_i), .a_i(odd6_i ? row1_q : row0_q), .b_i(p6), .y_o(sum)
+    .clk_i, .ce_i(ce_i[9:6] & ~first_i[9:6]), .a_i(before_q), .b_i(p6), .y_o(sum)
   );
   always_ff @(posedge clk_i) begin
     if (ce_i[6] && first_i[6]) d6_q <= p6;
@@ -52,10 +63,6 @@ module mm_lane (
     if (ce_i[9] && first_i[9]) d9_q <= d8_q;
   end
   assign p10 = first10_i ? d9_q : sum;
-  always_ff @(posedge clk_i) begin
-    if (keep10_i && !odd10_i) row0_q <= p10;
-    if (keep10_i && odd10_i) row1_q <= p10;
-  end
 
   // Row scale, bias.
   logic [31:0] y13, biased;

@@ -1,4 +1,4 @@
-// One of the 16 vector lanes: operand select and canonical form, op1, op2, table function, int8.
+// One of the 16 lanes of a vector word: operand select and canonical form, op1, op2, table function, int8.
 //
 // Stage numbers are those of vx_unit (0 = issue, 1 = memory data): ce_i[k] moves stage k to k+1.
 //   1 select a, b   2..5 op1   5 select c   6..9 op2   10..19 function   20 mask, 20..21 int8

@@ -1,11 +1,11 @@
-// Reduction of one lane over the words of a row: a sum of squares or values, or an extremum.
+// Reduction of one lane over the steps of a row: a sum of squares or values, or an extremum.
 //
-// Sums keep four interleaved partials by feeding the adder's result straight back: word w meets
-// word w-4 because the adder takes four stages and rows have no bubbles. The four partials
+// Sums keep four interleaved partials by feeding the adder's result straight back: step c meets
+// step c-4 because the adder takes four stages and rows have no bubbles. The four partials
 // q0..q3 that end a row are added as (q0+q1)+(q2+q3); both inner sums come from one adder
-// ("pair"), two words apart. Stage numbers as in vx_unit; ce_i[k] moves stage k to k+1.
+// ("pair"), two steps apart. Stage numbers as in vx_unit; ce_i[k] moves stage k to k+1.
 //   20..22 square   23..26 accumulate   27..30 pair   31..34 quad -> sum_o at stage 35
-//   20 compare -> best_o, index_o at stage 21
+//   20 compare -> best_o, step_o (of the extremum) at stage 21
 `default_nettype none
 
 module vx_red_lane (
@@ -16,18 +16,18 @@ module vx_red_lane (
   input  wire         is_abs_i,
   input  wire         is_best_i,   // MAX, ABSMAX, ARGMAX
   input  wire         active20_i /*verilator public_flat_rd*/,
-  input  wire         first20_i,   // first word of the row, at stage 20
-  input  wire  [11:0] word20_i,
-  input  wire         fresh23_i,   // w < 4, at stage 23
+  input  wire         first20_i,   // first step of the row, at stage 20
+  input  wire  [11:0] step20_i,
+  input  wire         fresh23_i,   // c < 4, at stage 23
   input  wire         first27_i,
-  input  wire  [3:0]  ce_pair_i,   // words n-3 and n-1 only
-  input  wire         keep31_i,    // word n-3 of a row leaves the pair adder
+  input  wire  [3:0]  ce_pair_i,   // steps n-3 and n-1 only
+  input  wire         keep31_i,    // step n-3 of a row leaves the pair adder
   input  wire         short_i,     // n < 3: q0 and q1 are zero
-  input  wire  [3:0]  ce_quad_i,   // last word only
+  input  wire  [3:0]  ce_quad_i,   // last step only
   input  wire  [31:0] y_i /*verilator public_flat_rd*/,         // stage 20, zero if inactive
   output logic [31:0] sum_o,
   output logic [31:0] best_o,
-  output logic [11:0] index_o
+  output logic [11:0] step_o
 );
   /*verilator no_inline_module*/
 
@@ -71,7 +71,7 @@ module vx_red_lane (
                   && ((candidate[31] != best[31]) ? best[31]
                       : best[31] ? candidate[30:0] < best[30:0] : candidate[30:0] > best[30:0]);
       best_o  <= better ? candidate : best;
-      index_o <= better ? word20_i : first20_i ? 12'd0 : index_o;
+      step_o <= better ? step20_i : first20_i ? 12'd0 : step_o;
     end
   end
 endmodule

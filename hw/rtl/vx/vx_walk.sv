@@ -1,10 +1,11 @@
 // Address of one operand or destination while a command walks its rows: base + r * stride + w.
-// load_i takes the base; each step_i moves to the next word, or to the next row when last_i.
+// load_i takes the base; each step_i moves Words words on, or to the next row when last_i.
 // The row index may be r, r mod rmod or r div rmod (row_i); wrap_i says that rmod rows are over.
 `default_nettype none
 
 module vx_walk #(
-  parameter int unsigned AddrW = 16
+  parameter int unsigned AddrW = 16,
+  parameter int unsigned Words = 1
 ) (
   input  wire              clk_i,
   input  wire              load_i,
@@ -32,7 +33,7 @@ module vx_walk #(
       row_q  <= row_next;
       addr_o <= row_next;
     end else if (step_i && by_word_i) begin
-      addr_o <= addr_o + AddrW'(1);
+      addr_o <= addr_o + AddrW'(Words);
     end
   end
 endmodule
