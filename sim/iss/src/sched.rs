@@ -590,6 +590,10 @@ fn vx_cycles(w: &VxWork, vx_words: u32) -> u64 {
     if w.rows == 0 || w.len == 0 {
         return extra + timing::EMPTY_CYCLES;
     }
-    let depth = if w.red == R_NONE { timing::VX_CYCLES } else { timing::VX_REDUCE_CYCLES };
+    let (reduce, doubling) = timing::VX_REDUCE_CYCLES;
+    let depth = match w.red {
+        R_NONE => timing::VX_CYCLES,
+        _ => reduce + doubling * u64::from(vx_words.ilog2()),
+    };
     extra + u64::from(w.rows) * u64::from(w.len.div_ceil(16).div_ceil(vx_words)) + depth
 }

@@ -49,8 +49,8 @@ pub const ST_OUTSTANDING: usize = 16;
 pub const ST_PLACE_CYCLES: u64 = 2;
 /// VX: besides one cycle a step, without reduction.
 pub const VX_CYCLES: u64 = 26;
-/// VX: the same with a reduction.
-pub const VX_REDUCE_CYCLES: u64 = 55;
+/// VX: the same with a reduction, and further ones for each doubling of the words a step.
+pub const VX_REDUCE_CYCLES: (u64, u64) = (55, 4);
 /// VX: further cycles when an operand's row is divided.
 pub const VX_DIVIDE_CYCLES: u64 = 8;
 /// VX, MM: an empty command.

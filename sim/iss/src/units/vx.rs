@@ -90,7 +90,13 @@ fn binary(op: u32, y: &mut [Lanes], x: &Operand<'_>) {
 }
 
 #[inline(always)]
-fn function(func: u32, y: &mut [Lanes]) {
+fn function(func: u32, y: &mut [Lanes], wide: bool) {
+    #[cfg(target_arch = "x86_64")]
+    if wide {
+        // SAFETY: `wide` says that the CPU has AVX-512.
+        return unsafe { super::sfu::apply(func, y) };
+    }
+    let _ = wide;
     let y = y.as_flattened_mut().iter_mut();
     match func {
         F_EXP2 => y.for_each(|y| *y = n::exp2(*y)),
@@ -209,25 +215,25 @@ pub(crate) fn run(w: &VxWork, m: &mut Memory, step_words: usize) {
             }
         }
     }
-    body(w, m, step_words);
+    body(w, m, step_words, false);
 }
 
 /// The same code compiled for wider vectors; nothing in it is fused.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 unsafe fn run_avx2(w: &VxWork, m: &mut Memory, step_words: usize) {
-    body(w, m, step_words);
+    body(w, m, step_words, false);
 }
 
 /// As `run_avx2`.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 unsafe fn run_avx512(w: &VxWork, m: &mut Memory, step_words: usize) {
-    body(w, m, step_words);
+    body(w, m, step_words, true);
 }
 
 #[inline(always)]
-fn body(w: &VxWork, m: &mut Memory, step_words: usize) {
+fn body(w: &VxWork, m: &mut Memory, step_words: usize, wide: bool) {
     if w.len == 0 {
         return;
     }
@@ -246,7 +252,7 @@ fn body(w: &VxWork, m: &mut Memory, step_words: usize) {
             apply(y, &operand(m, &w.a, r, first, words), |_, a| a);
             binary(w.op1, y, &operand(m, &w.b, br, first, words));
             binary(w.op2, y, &operand(m, &w.c, cr, first, words));
-            function(w.func, y);
+            function(w.func, y, wide);
             let active = valid.saturating_sub(16 * first).min(16 * words);
             y.as_flattened_mut()[active..].fill(0.0);
             match w.d_kind {

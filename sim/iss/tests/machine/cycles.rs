@@ -137,3 +137,20 @@ fn a_matrix_command_waits_for_the_slowest_slice() {
     let gap = behind.counters.cycles - alone.counters.cycles;
     assert!((250..270).contains(&gap), "{gap}");
 }
+
+#[test]
+fn vector_commands_take_a_cycle_a_step() {
+    for c in HwConfig::all() {
+        let (w, log) = (u64::from(c.vx_words), u64::from(c.vx_words.ilog2()));
+        let mut b = Bench::new(c);
+        for (rows, len) in [(1, 16), (3, 100), (7, 640)] {
+            let steps = rows * u64::div_ceil(len, 16 * w);
+            let vx = format!("vx rows={rows} len={len} a_stride=40 d_kind=spad d_off=500 d_stride=40");
+            assert_eq!(b.done(&format!("{vx}\nhalt"), 3), [start() + steps + 26]);
+            let sum = format!("{vx} red=sum sred_off=9\nhalt");
+            assert_eq!(b.done(&sum, 3), [start() + steps + 55 + 4 * log]);
+            let div = format!("{vx} b_row=div\nhalt");
+            assert_eq!(b.done(&div, 3), [start() + 8 + steps + 26]);
+        }
+    }
+}
