@@ -84,11 +84,7 @@ pub fn step(machine: &mut dyn Machine, c: &HwConfig, shape: &Shape, bits: u32, r
         matrix(shape.vocabulary, shape.hidden, &mut unit, &mut code);
     }
     code.push(Insn::from(Op::from(isa::Halt {})));
-    let words: Vec<Word> = code.iter().map(Insn::encode).collect();
-    let bytes = store_code(&words);
-    let code_units = bytes.len().div_ceil(UNIT_BYTES) as u32;
-    machine.resize(CODE_UNIT + code_units, unit).expect("memory can be reserved");
-    machine.write(Bank::Main, u64::from(CODE_UNIT) * 64, &bytes).expect("main memory takes the code");
+    let launch = load(machine, &code, unit);
     // Pages that were never written are all the same one: give the weights pages of their own.
     let pattern: Vec<u8> = (0..1 << 16).map(|i| (i * 31 % 251) as u8).collect();
     for channel in 0..c.slices {
@@ -97,13 +93,26 @@ pub fn step(machine: &mut dyn Machine, c: &HwConfig, shape: &Shape, bits: u32, r
             machine.write(Bank::Channel(channel), at, &pattern[..len]).expect("the channel takes weights");
         }
     }
-    let launch = Launch {
+    Work { launch, weight_bytes, macs }
+}
+
+/// Loads a program that uses only on-chip memories.
+pub fn program(machine: &mut dyn Machine, text: &str) -> Launch {
+    load(machine, &isa::assemble(text).expect("the program is an assembly text"), 0)
+}
+
+fn load(machine: &mut dyn Machine, code: &[Insn], channel_units: u32) -> Launch {
+    let words: Vec<Word> = code.iter().map(Insn::encode).collect();
+    let bytes = store_code(&words);
+    let code_units = bytes.len().div_ceil(UNIT_BYTES) as u32;
+    machine.resize(CODE_UNIT + code_units, channel_units).expect("memory can be reserved");
+    machine.write(Bank::Main, u64::from(CODE_UNIT) * 64, &bytes).expect("main memory takes the code");
+    Launch {
         code_base_units: CODE_UNIT,
         code_units,
         code_len: words.len() as u32,
         entry: 0,
         args: [0; 16],
         watchdog_cycles: 65536,
-    };
-    Work { launch, weight_bytes, macs }
+    }
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{step, LARGE, SMALL};
+use common::{program, step, LARGE, SMALL};
 use criterion::{criterion_group, criterion_main, Criterion, Throughput};
 use flightvlm_hw::config::HwConfig;
 use flightvlm_hw::machine::Machine;
@@ -35,5 +35,27 @@ fn steps(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, steps);
+/// The vector commands of attention and of a gated layer over 32 rows.
+fn vectors(c: &mut Criterion) {
+    let u280 = HwConfig::u280();
+    let mut group = c.benchmark_group("vectors");
+    group.sample_size(10);
+    for (name, text) in [
+        ("exponentials and their sum", "func=exp2 d_kind=spad d_off=2000 d_stride=40 red=sum sred_off=100"),
+        ("gate", "b_kind=spad b=a0+3000 b_stride=40 op1=mul func=silu d_kind=spad d_off=2000 d_stride=40"),
+        ("quantisation", "b_kind=imm b=#30.0 op1=mul d_kind=abuf d_stride=40"),
+        ("largest magnitude", "red=absmax sred_off=100"),
+    ] {
+        let mut iss = Iss::function_only(u280.clone());
+        let launch = program(
+            &mut iss,
+            &format!("loop count=100 len=1\nvx rows=32 len=640 a_stride=40 {text}\nnop\nhalt"),
+        );
+        group.throughput(Throughput::Elements(100 * 32 * 640));
+        group.bench_function(name, |b| b.iter(|| iss.launch(&launch).expect("runs").counters.dispatched));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, steps, vectors);
 criterion_main!(benches);
