@@ -11,10 +11,10 @@ use flightvlm_mem::Port;
 /// Quarters of a unit: an instruction takes one or two.
 const QUARTERS: usize = 4;
 
-/// Code and the cycle of the first instruction.
+/// Code and the cycle of the first instruction (0 without a port: no timing).
 pub(crate) fn fetch(
     m: &Memory,
-    port: &mut Port,
+    port: Option<&mut Port>,
     launch: &Launch,
     config: &HwConfig,
 ) -> Result<(Vec<Word>, u64), FaultCode> {
@@ -30,7 +30,8 @@ pub(crate) fn fetch(
     if code.len() < launch.code_len as usize {
         return Err(FaultCode::Pc);
     }
-    Ok((code.clone(), cycles(&code, port, first, units)))
+    let at = port.map_or(0, |port| cycles(&code, port, first, units));
+    Ok((code, at))
 }
 
 /// An instruction a cycle; one that begins in a unit's last quarter and a unit behind the last

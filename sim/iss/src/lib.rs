@@ -15,6 +15,7 @@
 //! * [`profile`]: where the cycles go.
 //!
 //! [`Iss::timing_only`] leaves the function out: models of any size, no contents.
+//! [`Iss::function_only`] leaves the times out.
 //!
 //! Invariants: knows programs, not models. A command's effects happen in one step at the time it
 //! starts, so a program whose tokens do not order its memory accesses may differ from hardware;
@@ -51,6 +52,7 @@ pub struct Iss {
     config: HwConfig,
     memory: Memory,
     ports: Ports,
+    timed: bool,
     scalars: [u32; 32],
     record: bool,
     profile: Option<Profile>,
@@ -60,7 +62,7 @@ pub struct Iss {
 impl Iss {
     /// A machine of the given configuration with empty memories.
     pub fn new(config: HwConfig) -> Iss {
-        Iss::build(config, true)
+        Iss::build(config, true, true)
     }
 
     /// The same machine without data: channels take writes and keep nothing, commands compute
@@ -68,13 +70,21 @@ impl Iss {
     /// flow does not depend on data. Gathers read index 0; words of tiles in format `mixed` are
     /// taken to lie evenly over the tile.
     pub fn timing_only(config: HwConfig) -> Iss {
-        Iss::build(config, false)
+        Iss::build(config, false, true)
     }
 
-    fn build(config: HwConfig, data: bool) -> Iss {
+    /// The machine without times, for the fastest answer: all counters of cycles stay 0, the others
+    /// and all results are the full machine's. FIFOs hold anything here, so a program that would
+    /// fill one for ever does not come to a halt.
+    pub fn function_only(config: HwConfig) -> Iss {
+        Iss::build(config, true, false)
+    }
+
+    fn build(config: HwConfig, data: bool, timed: bool) -> Iss {
         Iss {
             memory: Memory::new(&config, data),
             ports: Ports::new(&config),
+            timed,
             config,
             scalars: [0; 32],
             record: false,
@@ -122,8 +132,11 @@ impl Machine for Iss {
         "iss"
     }
     fn resize(&mut self, main_units: u32, channel_units: u32) -> Result<(), MachineError> {
-        self.memory.resize(main_units, channel_units);
-        Ok(())
+        self.memory.resize(main_units, channel_units).map_err(|e| {
+            let channels = self.config.slices;
+            let wanted = format!("{main_units} units and {channels} x {channel_units} units of 64 bytes");
+            MachineError(format!("simulated memory of {wanted} cannot be reserved: {e}"))
+        })
     }
     fn write(&mut self, bank: Bank, address_bytes: u64, data: &[u8]) -> Result<(), MachineError> {
         if let Some(bytes) = self.bytes(bank, address_bytes, data.len())? {
@@ -143,6 +156,7 @@ impl Machine for Iss {
             config: &self.config,
             memory: &mut self.memory,
             ports: &mut self.ports,
+            timed: self.timed,
             record: self.record,
             profile: self.profile.as_mut(),
             stop: &self.interrupt,

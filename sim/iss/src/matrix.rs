@@ -16,6 +16,8 @@ pub(crate) struct MatrixRun {
     /// Issue cycles of a pair of rows; idle ones in front of each group's words.
     pair_cycles: u64,
     least: u64,
+    /// From the last issue to completion.
+    end_cycles: u64,
     pub starved_cycles: u64,
     pub mac_beats: u64,
     ready: Vec<u64>,
@@ -35,6 +37,7 @@ impl MatrixRun {
             at: start + timing::MM_START_CYCLES,
             pair_cycles: 0,
             least,
+            end_cycles: timing::mm_end_cycles(pair_write_cycles),
             starved_cycles: 0,
             mac_beats: 0,
             ready: Vec::new(),
@@ -56,7 +59,7 @@ impl MatrixRun {
         let last = u64::from((w.first + w.tiles - 1) / slices);
         let rounds = if self.is_done() { 0 } else { last + 1 - u64::from((w.first + self.tile) / slices) };
         let pairs = u64::from(w.rows.div_ceil(2));
-        self.at + rounds * pairs * self.pair_cycles - 1 + timing::MM_END_CYCLES
+        self.at + rounds * pairs * self.pair_cycles - 1 + self.end_cycles
     }
 
     pub fn is_done(&self) -> bool {
@@ -93,10 +96,10 @@ impl MatrixRun {
             self.at += self.idle(g);
             // Scales of a group arrive in order, so the last one that is needed decides.
             let scale = usize::from(w.bias) + if w.wscale { g as usize + 1 } else { 0 };
-            let not_before = scale.checked_sub(1).map_or(0, |i| self.scale_ready[i]);
+            let not_before = scale.checked_sub(1).map_or(0, |i| self.scale_ready[i] + timing::MM_SEEN_CYCLES);
             let words = g as usize * group..(g as usize * group + group).min(kb);
             for (ready, issued) in self.ready[words.clone()].iter().zip(&mut self.issued[words]) {
-                self.at = self.at.max(*ready).max(not_before);
+                self.at = self.at.max(*ready + timing::MM_SEEN_CYCLES).max(not_before);
                 *issued = self.at;
                 self.at += 1;
             }

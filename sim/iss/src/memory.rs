@@ -2,13 +2,14 @@
 
 use flightvlm_hw::config::{HwConfig, UNIT_BYTES};
 use flightvlm_hw::machine::{Bank, FaultCode};
+use memmap2::MmapMut;
 
 /// All state that commands read and write.
 pub(crate) struct Memory {
     /// Main memory; length is a multiple of 64.
-    pub main: Vec<u8>,
+    pub main: Bytes,
     /// Channels, one a slice. Empty when there are no data (`data` false).
-    pub channels: Vec<Vec<u8>>,
+    pub channels: Vec<Bytes>,
     /// Size of each channel in units.
     pub channel_units: u64,
     /// Commands move data. Without, only main memory (code) has contents.
@@ -25,8 +26,8 @@ impl Memory {
     pub fn new(c: &HwConfig, data: bool) -> Memory {
         let words = |n: u32| if data { n as usize } else { 0 };
         Memory {
-            main: Vec::new(),
-            channels: vec![Vec::new(); c.slices as usize],
+            main: Bytes::default(),
+            channels: (0..c.slices).map(|_| Bytes::default()).collect(),
             channel_units: 0,
             data,
             spad: vec![[0; 16]; words(c.spad_words)],
@@ -41,21 +42,22 @@ impl Memory {
     }
 
     /// Grows memories to at least these sizes.
-    pub fn resize(&mut self, main_units: u32, channel_units: u32) {
-        grow(&mut self.main, main_units);
+    pub fn resize(&mut self, main_units: u32, channel_units: u32) -> std::io::Result<()> {
+        self.main.grow(main_units)?;
         if u64::from(channel_units) > self.channel_units {
             self.channel_units = u64::from(channel_units);
             if self.data {
-                self.channels.iter_mut().for_each(|c| grow(c, channel_units));
+                self.channels.iter_mut().try_for_each(|c| c.grow(channel_units))?;
             }
         }
+        Ok(())
     }
 
     /// Bytes of a bank, for the host.
-    pub fn bank(&mut self, bank: Bank) -> Option<&mut Vec<u8>> {
+    pub fn bank(&mut self, bank: Bank) -> Option<&mut [u8]> {
         match bank {
             Bank::Main => Some(&mut self.main),
-            Bank::Channel(c) => self.channels.get_mut(c as usize),
+            Bank::Channel(c) => self.channels.get_mut(c as usize).map(|b| &mut **b),
         }
     }
 
@@ -70,14 +72,36 @@ impl Memory {
     }
 }
 
-/// A fresh allocation is zero without being touched, which a large memory that stays mostly empty
-/// profits from.
-fn grow(bytes: &mut Vec<u8>, units: u32) {
-    let len = units as usize * UNIT_BYTES;
-    if len > bytes.len() {
-        let mut larger = vec![0; len];
-        larger[..bytes.len()].copy_from_slice(bytes);
-        *bytes = larger;
+/// Bytes of an off-chip memory: zero and without cost until touched, in large pages where the system
+/// has them (weights are read front to back, faster than small pages can be looked up).
+#[derive(Default)]
+pub(crate) struct Bytes(Option<MmapMut>);
+
+impl Bytes {
+    /// Grows to `units`.
+    fn grow(&mut self, units: u32) -> std::io::Result<()> {
+        let len = units as usize * UNIT_BYTES;
+        if len > self.len() {
+            let mut larger = MmapMut::map_anon(len)?;
+            #[cfg(target_os = "linux")]
+            let _ = larger.advise(memmap2::Advice::HugePage); // a wish: slower without
+            larger[..self.len()].copy_from_slice(self);
+            self.0 = Some(larger);
+        }
+        Ok(())
+    }
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl std::ops::DerefMut for Bytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.0.as_deref_mut().unwrap_or_default()
     }
 }
 

@@ -21,12 +21,15 @@ use flightvlm_hw::config::{HwConfig, UNIT_BYTES};
 use flightvlm_hw::isa::{names::*, Unit};
 use flightvlm_hw::machine::{Bank, Counters, Fault, FaultCode, Launch, Report, Retire};
 use flightvlm_mem::Ports;
+use rayon::prelude::*;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Events between two looks at the interrupt flag.
 const INTERRUPT_PERIOD: u32 = 1024;
 const MAX_TOKENS: usize = 63;
+/// Streams are simulated by several threads when they advance by this many cycles together.
+const PARALLEL_CYCLES: u64 = 8192;
 
 #[derive(Default)]
 struct Queue {
@@ -54,6 +57,8 @@ pub(crate) struct Parts<'a> {
     pub config: &'a HwConfig,
     pub memory: &'a mut Memory,
     pub ports: &'a mut Ports,
+    /// Without: every command takes a cycle, weights are there when they are loaded.
+    pub timed: bool,
     pub record: bool,
     /// Filled during the launch, if wanted.
     pub profile: Option<&'a mut Profile>,
@@ -64,6 +69,7 @@ struct Run<'a> {
     config: &'a HwConfig,
     memory: &'a mut Memory,
     ports: &'a mut Ports,
+    timed: bool,
     front: Front,
     front_at: u64,
     queues: [Queue; 4],
@@ -73,6 +79,8 @@ struct Run<'a> {
     store: Option<StoreRun>,
     matrix: Option<MatrixRun>,
     streams: Vec<Stream>,
+    /// Without timing: words and scale words in the FIFOs of each slice.
+    held: Vec<[u64; 2]>,
     tiles: Tiles,
     counters: Counters,
     retired: [Vec<Retire>; 4],
@@ -82,9 +90,11 @@ struct Run<'a> {
 
 /// Runs one launch; gives the report and the final scalars.
 pub(crate) fn run(parts: Parts<'_>, launch: &Launch) -> (Report, [u32; 32]) {
-    let Parts { config, memory, ports, record, profile, stop } = parts;
-    ports.reset();
-    let (code, front_at) = match fetch(memory, &mut ports.main, launch, config) {
+    let Parts { config, memory, ports, timed, record, profile, stop } = parts;
+    if timed {
+        ports.reset();
+    }
+    let (code, front_at) = match fetch(memory, timed.then_some(&mut ports.main), launch, config) {
         Ok(x) => x,
         Err(code) => {
             let fault = Fault { code, unit: Unit::Sys, pc: launch.entry };
@@ -95,6 +105,7 @@ pub(crate) fn run(parts: Parts<'_>, launch: &Launch) -> (Report, [u32; 32]) {
         config,
         memory,
         ports,
+        timed,
         front: Front::new(code, launch.entry, &launch.args),
         front_at,
         queues: Default::default(),
@@ -103,6 +114,7 @@ pub(crate) fn run(parts: Parts<'_>, launch: &Launch) -> (Report, [u32; 32]) {
         store: None,
         matrix: None,
         streams: (0..config.slices).map(|s| Stream::new(s, config)).collect(),
+        held: vec![[0; 2]; config.slices as usize],
         tiles: Tiles::new(config.slices),
         counters: Counters { read_beats: launch.code_units.into(), ..Counters::default() },
         retired: Default::default(),
@@ -115,7 +127,22 @@ pub(crate) fn run(parts: Parts<'_>, launch: &Launch) -> (Report, [u32; 32]) {
         p.channels.resize(config.slices as usize, Default::default());
     }
     let (fault, interrupted) = run.until_done(launch.watchdog_cycles, stop);
-    run.counters.channel_read_beats = run.streams.iter().map(|s| s.profile.read_beats).sum();
+    if timed {
+        run.counters.channel_read_beats = run.streams.iter().map(|s| s.profile.read_beats).sum();
+    } else {
+        let Counters { dispatched, retired, read_beats, write_beats, .. } = run.counters;
+        let Counters { channel_read_beats, channel_write_beats, mac_beats, .. } = run.counters;
+        run.counters = Counters {
+            dispatched,
+            retired,
+            read_beats,
+            write_beats,
+            channel_read_beats,
+            channel_write_beats,
+            mac_beats,
+            ..Counters::default()
+        };
+    }
     if let Some(p) = &mut run.profile {
         for (c, s) in p.channels.iter_mut().zip(&run.streams) {
             *c = s.profile;
@@ -313,7 +340,15 @@ impl Run<'_> {
         if first >= until {
             return false;
         }
-        (0..self.streams.len()).for_each(|s| self.advance_stream(s, until));
+        let cycles = until.min(first + u64::from(self.config.wfifo_words)) - first;
+        let work = cycles * self.streams.len() as u64;
+        if work > PARALLEL_CYCLES && rayon::current_num_threads() > 1 {
+            let channels = self.memory.channels.par_iter();
+            let all = self.streams.par_iter_mut().zip(&mut self.ports.channels).zip(channels);
+            all.for_each(|((s, port), channel)| s.advance(until, port, channel));
+        } else {
+            (0..self.streams.len()).for_each(|s| self.advance_stream(s, until));
+        }
         true
     }
 
@@ -350,6 +385,13 @@ impl Run<'_> {
                         self.tiles.preserve(w.channel_range(c.slices), self.memory);
                         st::run(&w, self.memory);
                     }
+                    if !self.timed {
+                        let channels = st::to_channels(w.mode);
+                        let n = &mut self.counters;
+                        *(if channels { &mut n.channel_write_beats } else { &mut n.write_beats }) +=
+                            w.beats();
+                        return self.complete(1, &command, at, at);
+                    }
                     self.store = Some(StoreRun::new(command, w, at, c.slices));
                     return Ok(());
                 }
@@ -360,6 +402,15 @@ impl Run<'_> {
                 let extra = if groups { timing::LD_GROUPS_CYCLES } else { 0 };
                 if w.rows == 0 || w.len == 0 {
                     at + extra + timing::LD_EMPTY_CYCLES
+                } else if w.mode == LD_WEIGHT && !self.timed {
+                    self.tiles.push(w);
+                    self.counters.channel_read_beats += u64::from(w.rows) * w.tile_units();
+                    for (slice, [words, scales]) in (0..).zip(&mut self.held) {
+                        let tiles = u64::from(w.tiles_of(slice, c.slices));
+                        *words += tiles * u64::from(w.shape.kb);
+                        *scales += tiles * u64::from(w.shape.sfifo_words());
+                    }
+                    return self.complete(0, &command, at, at);
                 } else if w.mode == LD_WEIGHT {
                     let from = at + extra + timing::LD_PUSH_CYCLES.0;
                     self.load = Some(LoadRun::Post { command, work: w, start: at, from });
@@ -370,6 +421,9 @@ impl Run<'_> {
                         ld::run(&w, self.memory).map_err(fault)?;
                     }
                     self.counters.read_beats += run.beats();
+                    if !self.timed {
+                        return self.complete(0, &command, at, at);
+                    }
                     self.load = Some(LoadRun::Rows(run));
                     return Ok(());
                 }
@@ -400,6 +454,9 @@ impl Run<'_> {
             }
             self.complete(1, &s.command, s.start, s.end())?;
         }
+        if !self.timed {
+            return self.settle_untimed();
+        }
         let Some(m) = &mut self.matrix else { return Ok(()) };
         while m.advance(&mut self.streams) {
             // Places became free: beats that wait for them are expanded.
@@ -421,6 +478,28 @@ impl Run<'_> {
             self.complete(2, &m.command, m.start, m.end(self.config.slices))?;
         }
         self.settle_load()
+    }
+
+    /// A matrix command runs as soon as all its weights are loaded.
+    fn settle_untimed(&mut self) -> Result<(), Fault> {
+        let Some(m) = &self.matrix else { return Ok(()) };
+        let (w, command, start, slices) = (m.work, m.command, m.start, self.config.slices);
+        let mut needs = vec![[0; 2]; self.held.len()];
+        for slot in w.first..w.first + w.tiles {
+            let [words, scales] = &mut needs[(slot % slices) as usize];
+            *words += u64::from(w.kb);
+            *scales += u64::from(w.sfifo_words());
+        }
+        if self.held.iter().zip(&needs).any(|(h, n)| h[0] < n[0] || h[1] < n[1]) {
+            return Ok(());
+        }
+        for (h, n) in self.held.iter_mut().zip(&needs) {
+            (h[0], h[1]) = (h[0] - n[0], h[1] - n[1]);
+        }
+        self.matrix = None;
+        mm::run(&w, self.memory, &mut self.tiles);
+        self.counters.mac_beats += u64::from(w.tiles) * u64::from(w.rows) * u64::from(w.kb);
+        self.complete(2, &command, start, start)
     }
 
     fn settle_load(&mut self) -> Result<(), Fault> {
@@ -511,6 +590,10 @@ fn vx_cycles(w: &VxWork, vx_words: u32) -> u64 {
     if w.rows == 0 || w.len == 0 {
         return extra + timing::EMPTY_CYCLES;
     }
-    let depth = if w.red == R_NONE { timing::VX_CYCLES } else { timing::VX_REDUCE_CYCLES };
+    let (reduce, doubling) = timing::VX_REDUCE_CYCLES;
+    let depth = match w.red {
+        R_NONE => timing::VX_CYCLES,
+        _ => reduce + doubling * u64::from(vx_words.ilog2()),
+    };
     extra + u64::from(w.rows) * u64::from(w.len.div_ceil(16).div_ceil(vx_words)) + depth
 }

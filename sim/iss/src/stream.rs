@@ -4,7 +4,7 @@
 use crate::bursts::burst_beats;
 use crate::fifo::FifoTimes;
 use crate::profile::ChannelProfile;
-use crate::recipe::{Need, Recipe};
+use crate::recipe::{Item, Need, Recipe};
 use crate::timing;
 use crate::work::LdWork;
 use flightvlm_hw::config::HwConfig;
@@ -69,8 +69,9 @@ pub(crate) struct Stream {
     requests: Requests,
     expansion: Expansion,
     recipe: Recipe,
-    /// Beats that were offered and are not taken.
-    offered: VecDeque<u64>,
+    /// Beats that were offered; the first `given` of them are taken.
+    offered: Vec<u64>,
+    given: usize,
     /// Beats of bursts in flight that are not taken.
     bursts: VecDeque<u64>,
     /// When the last beats of complete bursts were taken, the latest ones.
@@ -92,7 +93,8 @@ impl Stream {
             requests: Requests::default(),
             expansion: Expansion::default(),
             recipe: Recipe::default(),
-            offered: VecDeque::new(),
+            offered: Vec::new(),
+            given: 0,
             bursts: VecDeque::new(),
             complete: VecDeque::new(),
             taken: VecDeque::new(),
@@ -182,7 +184,11 @@ impl Stream {
         let unit = share.unit + r.run * u64::from(share.work.src_stride) + r.unit;
         let beats = burst_beats(unit, units - r.unit);
         port.read(Request { cycle, unit, beats }, &mut self.beats);
-        self.offered.extend(&self.beats);
+        if self.given == self.offered.len() {
+            self.offered.clear();
+            self.given = 0;
+        }
+        self.offered.extend_from_slice(&self.beats);
         self.bursts.push_back(beats);
         self.profile.read_beats += beats;
         r.next = cycle + 1;
@@ -226,38 +232,17 @@ impl Stream {
 
     /// Goes on with a tile; true at its end.
     fn expand_tile(&mut self) -> bool {
-        let e = &mut self.expansion;
-        while let Some(item) = self.recipe.items.get(e.item) {
+        while let Some(item) = self.recipe.items.get(self.expansion.item) {
             let room = match item.need {
                 Need::Nothing => Some(0),
                 Need::Scales(n) => self.scales.room(u64::from(n)),
                 Need::Words(n) => self.words.room(u64::from(n)),
             };
-            let Some(mut room) = room else { return false };
-            if item.waits && e.unit == 0 {
-                room = room.max(e.last + 2);
+            let (item, Some(room)) = (*item, room) else { return false };
+            if !self.units(&item, room) {
+                return false;
             }
-            while e.unit < item.units {
-                if e.from_memory == 0 {
-                    e.last = (e.last + 1).max(room);
-                } else {
-                    let Some(offered) = self.offered.pop_front() else { return false };
-                    let beat = offered.max(e.last);
-                    self.profile.beat(e.last_beat, offered, beat, self.shares[0].pushed);
-                    e.last_beat = beat;
-                    e.last = (beat + 1).max(room);
-                    e.from_memory -= 1;
-                    self.bursts[0] -= 1;
-                    if self.bursts[0] == 0 {
-                        self.bursts.pop_front();
-                        if self.complete.len() == timing::READ_OUTSTANDING {
-                            self.complete.pop_front();
-                        }
-                        self.complete.push_back(beat);
-                    }
-                }
-                e.unit += 1;
-            }
+            let e = &mut self.expansion;
             let at = e.last + timing::STREAM_WORD_CYCLES;
             match item.need {
                 Need::Nothing => {}
@@ -272,5 +257,65 @@ impl Stream {
             }
         }
         true
+    }
+
+    /// Expands the units of an item; false if they are not all there.
+    #[inline]
+    fn units(&mut self, item: &Item, mut room: u64) -> bool {
+        let e = &mut self.expansion;
+        if item.waits && e.unit == 0 {
+            room = room.max(e.last + 2);
+        }
+        let units = u64::from(item.units);
+        let offered = &self.offered[self.given..];
+        // Most often all beats are there, one a cycle, and nothing holds them up.
+        if e.unit == 0 && units > 0 && units <= e.from_memory && units <= offered.len() as u64 {
+            let (first, last) = (offered[0], offered[units as usize - 1]);
+            if last - first == units - 1 && first >= e.last && first + 1 >= room {
+                self.profile.beat(e.last_beat, first, first, self.shares[0].pushed);
+                e.from_memory -= units;
+                (e.last_beat, e.last) = (last, last + 1);
+                self.given += units as usize;
+                self.count(units, last);
+                return true;
+            }
+        }
+        while self.expansion.unit < item.units {
+            let e = &mut self.expansion;
+            e.unit += 1;
+            if e.from_memory == 0 {
+                e.last = (e.last + 1).max(room);
+                continue;
+            }
+            let Some(offered) = self.offered.get(self.given) else {
+                e.unit -= 1;
+                return false;
+            };
+            self.given += 1;
+            let beat = (*offered).max(e.last);
+            self.profile.beat(e.last_beat, *offered, beat, self.shares[0].pushed);
+            e.from_memory -= 1;
+            (e.last_beat, e.last) = (beat, (beat + 1).max(room));
+            self.count(1, beat);
+        }
+        true
+    }
+
+    /// Books `beats` that were taken one a cycle, the last one at a cycle, to their bursts.
+    #[inline]
+    fn count(&mut self, mut beats: u64, last: u64) {
+        while beats > 0 {
+            let burst = &mut self.bursts[0];
+            let taken = beats.min(*burst);
+            *burst -= taken;
+            beats -= taken;
+            if *burst == 0 {
+                self.bursts.pop_front();
+                if self.complete.len() == timing::READ_OUTSTANDING {
+                    self.complete.pop_front();
+                }
+                self.complete.push_back(last - beats);
+            }
+        }
     }
 }

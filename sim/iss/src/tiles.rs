@@ -125,7 +125,7 @@ impl Tiles {
         let (w, slice) = (&load.work, (slot % slices) as usize);
         let units = w.tile_units() as usize;
         let at = w.tile_unit(slot, slices);
-        let (bytes, at) = match load.copies.get(slice).filter(|c| !c.is_empty()) {
+        let (bytes, at): (&[u8], u64) = match load.copies.get(slice).filter(|c| !c.is_empty()) {
             Some(copy) => (copy, at - w.tile_unit(w.first_slot_of(slice as u32, slices), slices)),
             None => (&m.channels[slice], at),
         };

@@ -49,20 +49,26 @@ pub const ST_OUTSTANDING: usize = 16;
 pub const ST_PLACE_CYCLES: u64 = 2;
 /// VX: besides one cycle a step, without reduction.
 pub const VX_CYCLES: u64 = 26;
-/// VX: the same with a reduction.
-pub const VX_REDUCE_CYCLES: u64 = 55;
+/// VX: the same with a reduction, and further ones for each doubling of the words a step.
+pub const VX_REDUCE_CYCLES: (u64, u64) = (55, 4);
 /// VX: further cycles when an operand's row is divided.
 pub const VX_DIVIDE_CYCLES: u64 = 8;
 /// VX, MM: an empty command.
 pub const EMPTY_CYCLES: u64 = 3;
 /// MM: from start to the first issue.
 pub const MM_START_CYCLES: u64 = 4;
-/// MM: from the last issue to completion.
-pub const MM_END_CYCLES: u64 = 41;
+/// MM: from a word's (or scale's) arrival in the FIFO to its issue.
+pub const MM_SEEN_CYCLES: u64 = 1;
+/// MM: from the last issue to the first write of the last pair, less the dequantiser's cycles a row.
+pub const MM_END_CYCLES: u64 = 40;
 /// MM: from the issue of a tile's last word until its scale words are dropped.
 pub const MM_DROP_CYCLES: u64 = 24;
 /// MM: fewest issue cycles of a pair and group when a tile has several groups.
 pub const MM_PAIR_GROUP_CYCLES: u64 = 8;
+/// MM: from the last issue to completion.
+pub fn mm_end_cycles(pair_write_cycles: u64) -> u64 {
+    MM_END_CYCLES + pair_write_cycles.min(8) / 2 + pair_write_cycles
+}
 /// Beats of the longest burst.
 pub const BURST_BEATS: u64 = 16;
 /// Units of a page that no burst crosses.

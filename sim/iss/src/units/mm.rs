@@ -1,7 +1,7 @@
 //! MM: integer dot products of ABUF rows with weight tiles, dequantised into SPAD.
 
 use crate::memory::{check, Memory};
-use crate::tiles::{Taken, Tiles};
+use crate::tiles::Tiles;
 use crate::units::dot::{Job, Scratch};
 use crate::work::MmWork;
 use flightvlm_hw::config::HwConfig;
@@ -16,7 +16,7 @@ pub(crate) fn check_mm(w: &MmWork, c: &HwConfig) -> Result<(), FaultCode> {
         return Ok(());
     }
     let window = w.window_words();
-    if w.act % window != 0 || w.rows > 1 && w.act_stride % window != 0 {
+    if !w.act.is_multiple_of(window) || w.rows > 1 && !w.act_stride.is_multiple_of(window) {
         return Err(FaultCode::Operand);
     }
     if w.kb == 0 || w.kb > c.wfifo_words || w.sfifo_words() > c.sfifo_words {
@@ -45,29 +45,36 @@ impl Output {
 /// Takes the command's tiles and computes all of them.
 pub(crate) fn run(w: &MmWork, m: &mut Memory, tiles: &mut Tiles) {
     let slices = m.channels.len() as u32;
-    let taken: Vec<Taken> = (0..w.tiles).map(|j| tiles.take(w, (w.first + j) % slices, m)).collect();
+    let mut taken = Vec::with_capacity(w.tiles as usize);
+    // Slice by slice: a channel is read front to back.
+    for slice in 0..slices {
+        let first = slice.wrapping_sub(w.first) % slices;
+        for j in (first..w.tiles).step_by(slices as usize) {
+            taken.push((j as usize, tiles.take(w, slice, m)));
+        }
+    }
     let mut spad = std::mem::take(&mut m.spad);
     let job = Job::new(w, m);
     let macs = u64::from(w.tiles) * u64::from(w.rows) * u64::from(w.kb) * 256;
     // Rows whose outputs overlap have an order.
     let apart = w.rows == 1 || w.out_stride >= w.tiles;
+    if !apart {
+        taken.sort_by_key(|(j, _)| *j);
+    }
     let (out, stride) = (w.out as usize, w.out_stride as usize);
     if macs >= PARALLEL_MACS && apart && rayon::current_num_threads() > 1 {
         let output = Output(spad.as_mut_ptr());
         let least = (w.tiles as usize / (4 * rayon::current_num_threads())).max(1);
-        taken.par_iter().enumerate().with_min_len(least).for_each_init(
-            Scratch::default,
-            |scratch, (j, t)| {
-                let output = &output;
-                job.tile(tiles.source(t, m), scratch, |r, lanes| {
-                    // SAFETY: `check_mm` bounded the word, and rows and tiles have distinct ones.
-                    unsafe { output.write(out + r * stride + j, lanes) }
-                });
-            },
-        );
+        taken.par_iter().with_min_len(least).for_each_init(Scratch::default, |scratch, (j, t)| {
+            let output = &output;
+            job.tile(tiles.source(t, m), scratch, |r, lanes| {
+                // SAFETY: `check_mm` bounded the word, and rows and tiles have distinct ones.
+                unsafe { output.write(out + r * stride + j, lanes) }
+            });
+        });
     } else {
         let mut scratch = Scratch::default();
-        for (j, t) in taken.iter().enumerate() {
+        for (j, t) in &taken {
             job.tile(tiles.source(t, m), &mut scratch, |r, lanes| spad[out + r * stride + j] = lanes);
         }
     }

@@ -4,5 +4,7 @@
 pub(crate) mod dot;
 pub(crate) mod ld;
 pub(crate) mod mm;
+#[cfg(target_arch = "x86_64")]
+mod sfu;
 pub(crate) mod st;
 pub(crate) mod vx;

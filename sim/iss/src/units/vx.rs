@@ -67,11 +67,10 @@ fn operand<'a>(m: &'a Memory, x: &VxOperand, row: u32, first: usize, words: usiz
 #[inline(always)]
 fn apply(y: &mut [Lanes], x: &Operand<'_>, f: impl Fn(f32, f32) -> f32) {
     match x {
+        // One flat loop: nested ones are vectorised the wrong way round.
         Operand::Words(words) => {
-            for (y, x) in y.iter_mut().zip(*words) {
-                for l in 0..16 {
-                    y[l] = f(y[l], float(x[l]));
-                }
+            for (y, x) in y.as_flattened_mut().iter_mut().zip(words.as_flattened()) {
+                *y = f(*y, float(*x));
             }
         }
         Operand::Number(x) => y.as_flattened_mut().iter_mut().for_each(|y| *y = f(*y, *x)),
@@ -90,7 +89,13 @@ fn binary(op: u32, y: &mut [Lanes], x: &Operand<'_>) {
 }
 
 #[inline(always)]
-fn function(func: u32, y: &mut [Lanes]) {
+fn function(func: u32, y: &mut [Lanes], wide: bool) {
+    #[cfg(target_arch = "x86_64")]
+    if wide {
+        // SAFETY: `wide` says that the CPU has AVX-512.
+        return unsafe { super::sfu::apply(func, y) };
+    }
+    let _ = wide;
     let y = y.as_flattened_mut().iter_mut();
     match func {
         F_EXP2 => y.for_each(|y| *y = n::exp2(*y)),
@@ -130,17 +135,8 @@ impl Reduction {
     #[inline(always)]
     fn add(&mut self, y: &[Lanes], active: usize) {
         match self.kind {
-            R_SUM | R_SUMSQ => {
-                for y in y {
-                    let (step, word) = (self.words / self.step_words, self.words % self.step_words);
-                    let sum = &mut self.partial[step % 4][word];
-                    for l in 0..16 {
-                        let z = if self.kind == R_SUMSQ { fmul(y[l], y[l]) } else { y[l] };
-                        sum[l] = fadd(z, sum[l]);
-                    }
-                    self.words += 1;
-                }
-            }
+            R_SUM => self.sum(y, |y| y),
+            R_SUMSQ => self.sum(y, |y| fmul(y, y)),
             R_ARGMAX => {
                 for (i, v) in y.as_flattened()[..active].iter().enumerate() {
                     if *v > self.best {
@@ -151,6 +147,19 @@ impl Reduction {
             }
             R_MAX => self.extremum(&y.as_flattened()[..active], |v| v),
             _ => self.extremum(&y.as_flattened()[..active], f32::abs),
+        }
+    }
+
+    #[inline(always)]
+    fn sum(&mut self, y: &[Lanes], f: impl Fn(f32) -> f32) {
+        for y in y {
+            let (step, word) = (self.words / self.step_words, self.words % self.step_words);
+            let sum = &mut self.partial[step % 4][word];
+            let z = y.map(&f);
+            for (sum, z) in sum.iter_mut().zip(z) {
+                *sum = fadd(z, *sum);
+            }
+            self.words += 1;
         }
     }
 
@@ -209,25 +218,25 @@ pub(crate) fn run(w: &VxWork, m: &mut Memory, step_words: usize) {
             }
         }
     }
-    body(w, m, step_words);
+    body(w, m, step_words, false);
 }
 
 /// The same code compiled for wider vectors; nothing in it is fused.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 unsafe fn run_avx2(w: &VxWork, m: &mut Memory, step_words: usize) {
-    body(w, m, step_words);
+    body(w, m, step_words, false);
 }
 
 /// As `run_avx2`.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 unsafe fn run_avx512(w: &VxWork, m: &mut Memory, step_words: usize) {
-    body(w, m, step_words);
+    body(w, m, step_words, true);
 }
 
 #[inline(always)]
-fn body(w: &VxWork, m: &mut Memory, step_words: usize) {
+fn body(w: &VxWork, m: &mut Memory, step_words: usize, wide: bool) {
     if w.len == 0 {
         return;
     }
@@ -246,19 +255,17 @@ fn body(w: &VxWork, m: &mut Memory, step_words: usize) {
             apply(y, &operand(m, &w.a, r, first, words), |_, a| a);
             binary(w.op1, y, &operand(m, &w.b, br, first, words));
             binary(w.op2, y, &operand(m, &w.c, cr, first, words));
-            function(w.func, y);
+            function(w.func, y, wide);
             let active = valid.saturating_sub(16 * first).min(16 * words);
             y.as_flattened_mut()[active..].fill(0.0);
             match w.d_kind {
                 D_SPAD => {
-                    for (d, y) in m.spad[d + first..][..words].iter_mut().zip(&*y) {
-                        *d = y.map(f32::to_bits);
-                    }
+                    let d = m.spad[d + first..][..words].as_flattened_mut();
+                    d.iter_mut().zip(y.as_flattened()).for_each(|(d, y)| *d = y.to_bits());
                 }
                 D_ABUF => {
-                    for (d, y) in m.abuf[d + first..][..words].iter_mut().zip(&*y) {
-                        *d = y.map(n::q8);
-                    }
+                    let d = m.abuf[d + first..][..words].as_flattened_mut();
+                    d.iter_mut().zip(y.as_flattened()).for_each(|(d, y)| *d = n::q8(*y));
                 }
                 D_S => m.s[d] = y[0][0].to_bits(),
                 _ => {}

@@ -276,6 +276,9 @@ unsafe fn sums<const L: u8, const R: usize>(
         unsafe {
             let at = if L == ORDERED { 4 * i as usize } else { value_unit(NM_DENSE, g, i) };
             let quads = quads::<L>(from.add(at * UNIT_BYTES), i % 2 == 1);
+            if L != ORDERED {
+                ahead(from.add(at * UNIT_BYTES));
+            }
             for (q, w) in quads.into_iter().enumerate() {
                 for (acc, acts) in acc.iter_mut().zip(acts) {
                     let a = acts.add(16 * i as usize + 4 * q).cast::<i32>().read_unaligned();
@@ -294,6 +297,17 @@ unsafe fn sums<const L: u8, const R: usize>(
             _mm512_permutexvar_epi32(ascending, sum)
         }
     })
+}
+
+/// Asks for the units that come later in the stream: the next tiles of the channel.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn ahead(p: *const u8) {
+    const DISTANCE: usize = 4096;
+    for line in 0..4 {
+        // An address that nothing lies at is ignored.
+        _mm_prefetch::<_MM_HINT_T0>(p.wrapping_add(DISTANCE + 64 * line).cast());
+    }
 }
 
 /// Which lane of a quad holds output n.

@@ -11,7 +11,7 @@ fn levels() -> Vec<Level> {
     #[cfg(target_arch = "x86_64")]
     {
         let all = [Level::Scalar, Level::Avx2, Level::Avx512];
-        return all.into_iter().filter(|l| *l <= Level::detect()).collect();
+        all.into_iter().filter(|l| *l <= Level::detect()).collect()
     }
     #[cfg(not(target_arch = "x86_64"))]
     vec![Level::Scalar]
