@@ -4,7 +4,7 @@ use crate::bundle::{BundleError, TextAssets};
 use crate::device::{ImageInfo, ModelInfo};
 use flightvlm_compiler::diag::Diagnostics;
 use flightvlm_compiler::graph::ModelSpec;
-use flightvlm_compiler::import::{import, ImportOptions, Model};
+use flightvlm_compiler::import::{import, is_checkpoint, is_gguf, Gguf, ImportOptions, Model};
 use flightvlm_compiler::pipeline::{self, Compiled};
 use flightvlm_compiler::program::{Program, ProgramError};
 use flightvlm_hw::config::HwConfig;
@@ -34,7 +34,7 @@ impl Default for LoadOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// Nothing there.
-    #[error("there is no model at {0}; give a checkpoint folder or a .fvp file")]
+    #[error("there is no model at {0}; give a checkpoint folder, a .gguf or a .fvp file")]
     Missing(PathBuf),
     /// Something there, but not a checkpoint.
     #[error("{path} is not a model: {reason}")]
@@ -76,12 +76,17 @@ pub struct Source {
 const DEFAULT_CONTEXT: usize = 512;
 
 impl Source {
-    /// Opens a checkpoint folder (reads only its small files) or a program file.
+    /// Opens a checkpoint folder or GGUF file (reads only its small files) or a program file.
     pub fn open(path: &Path, options: LoadOptions) -> Result<Self, SourceError> {
         if !path.exists() {
             return Err(SourceError::Missing(path.to_owned()));
         }
         let (model, program) = (OnceLock::new(), OnceLock::new());
+        if is_gguf(path) {
+            let faults = |faults| SourceError::Faults { path: path.to_owned(), faults };
+            let assets = TextAssets::from_files(Gguf::open(path).and_then(|g| g.files()).map_err(faults)?);
+            return Ok(Source { path: path.to_owned(), assets, options, model, program });
+        }
         if !path.is_dir() {
             let read = flightvlm_compiler::program::read(path)?;
             let assets = TextAssets::from_files(read.assets.clone());
@@ -140,7 +145,7 @@ impl Source {
         if let Some(model) = self.model.get() {
             return Ok(model);
         }
-        if !self.path.is_dir() {
+        if !is_checkpoint(&self.path) {
             return Err(SourceError::NeedsCheckpoint(self.path.clone(), "the float reference"));
         }
         let no_weights = self.options.no_weights;

@@ -4,6 +4,7 @@ use super::args::ModelArgs;
 use super::output::{print, print_json, PendingFile};
 use super::progress::spinner;
 use anyhow::{bail, Context, Result};
+use flightvlm_compiler::import::is_checkpoint;
 use flightvlm_compiler::pipeline::{Compiled, STAGES};
 use flightvlm_compiler::program::write;
 use serde_json::json;
@@ -47,8 +48,8 @@ pub(super) fn main(args: Args) -> Result<()> {
         (Some(path), None) => Some(PendingFile::create(path)?),
         _ => None,
     };
-    if !args.model.model.is_dir() {
-        bail!("there is no checkpoint folder at {}", args.model.model.display());
+    if !is_checkpoint(&args.model.model) {
+        bail!("there is no checkpoint folder or GGUF file at {}", args.model.model.display());
     }
     let source = args.model.open()?;
     let waiting = spinner("compiling");
