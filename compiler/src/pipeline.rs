@@ -11,6 +11,7 @@ use crate::layout::pack::{matrix, vector, Packed};
 use crate::layout::words;
 use crate::plan::{fuse, Layer, Norm, Plan, Vision};
 use crate::program::{Meta, Program, TextMeta, VisionMeta, CODE_REGION};
+use crate::quant::Calibration;
 use flightvlm_hw::config::HwConfig;
 use flightvlm_hw::isa::{disassemble, isa_hash, INSN_BYTES};
 use rayon::prelude::*;
@@ -39,6 +40,8 @@ pub struct Options {
     pub max_context: usize,
     /// Weight format; `w8` is the only one so far.
     pub weights: String,
+    /// What the linear layers read, for quantisation that knows it.
+    pub calibration: Option<Calibration>,
     /// Leave weights out: code, map and timing only.
     pub no_weights: bool,
     /// Last stage to run, by its name in [`STAGES`]; `None`: all, and a program.

@@ -7,6 +7,7 @@ use flightvlm_compiler::graph::ModelSpec;
 use flightvlm_compiler::import::{import, is_checkpoint, is_gguf, Gguf, ImportOptions, Model};
 use flightvlm_compiler::pipeline::{self, Compiled};
 use flightvlm_compiler::program::{Program, ProgramError};
+use flightvlm_compiler::quant::Calibration;
 use flightvlm_hw::config::HwConfig;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -113,6 +114,15 @@ impl Source {
 
     /// Compiles the checkpoint; `stop_after` as in [`pipeline::STAGES`].
     pub fn compile(&self, stop_after: Option<&str>) -> Result<Compiled, SourceError> {
+        self.compile_calibrated(stop_after, None)
+    }
+
+    /// As [`Source::compile`], with what is known about the linear layers' inputs.
+    pub fn compile_calibrated(
+        &self,
+        stop_after: Option<&str>,
+        calibration: Option<Calibration>,
+    ) -> Result<Compiled, SourceError> {
         let faults = |faults| SourceError::Faults { path: self.path.clone(), faults };
         let model = self.model()?;
         let limit = self.options.max_context.unwrap_or(DEFAULT_CONTEXT);
@@ -121,6 +131,7 @@ impl Source {
             max_context: limit.min(model.spec.text.max_position),
             no_weights: self.options.no_weights,
             weights: self.options.weights.clone(),
+            calibration,
             stop_after: stop_after.map(str::to_owned),
         };
         let mut compiled = pipeline::compile(model, &options).map_err(faults)?;

@@ -1,6 +1,7 @@
 //! `flightvlm compile`.
 
 use super::args::ModelArgs;
+use super::calibrate::CalibrateArgs;
 use super::output::{print, print_json, PendingFile};
 use super::progress::spinner;
 use anyhow::{bail, Context, Result};
@@ -27,6 +28,8 @@ pub(super) struct Args {
     /// Stop behind this stage; no program is written
     #[arg(long, value_name = "STAGE", value_parser = stage)]
     stop_after: Option<String>,
+    #[command(flatten)]
+    calibrate: CalibrateArgs,
     /// Write JSON
     #[arg(long)]
     json: bool,
@@ -52,8 +55,9 @@ pub(super) fn main(args: Args) -> Result<()> {
         bail!("there is no checkpoint folder or GGUF file at {}", args.model.model.display());
     }
     let source = args.model.open()?;
+    let calibration = args.calibrate.collect(&source)?;
     let waiting = spinner("compiling");
-    let compiled = source.compile(args.stop_after.as_deref())?;
+    let compiled = source.compile_calibrated(args.stop_after.as_deref(), calibration)?;
     waiting.finish_and_clear();
     emit(&compiled, &args.emit, args.emit_dir.as_deref())?;
     let Some((program, output)) = compiled.program.as_ref().zip(output) else {

@@ -6,6 +6,7 @@
 
 mod args;
 mod bench;
+mod calibrate;
 mod check;
 mod compile;
 mod devices;
@@ -15,6 +16,7 @@ mod inspect;
 mod isa;
 mod logits;
 mod output;
+mod perplexity;
 mod progress;
 mod run;
 mod score;

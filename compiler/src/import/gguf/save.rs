@@ -26,6 +26,11 @@ impl Gguf {
         let name = "model.safetensors";
         safetensors::serialize_to_file(views, None, &dir.join(name))
             .map_err(|e| fault(name, e.to_string()))?;
+        // The library makes the file private to its owner; the others show what is usual here.
+        let usual = std::fs::metadata(dir.join("config.json")).map(|m| m.permissions());
+        usual
+            .and_then(|usual| std::fs::set_permissions(dir.join(name), usual))
+            .map_err(|e| fault(name, e.to_string()))?;
         Ok(())
     }
 }
