@@ -276,12 +276,14 @@ fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout) {
             asm.stride(a, 3, Reg(0), step);
         }
         asm.alu_imm(ALU_MIN, TMP, wanted, 1);
+        // A register: an immediate count is below 32768.
+        asm.set(KV_LEN, text.vocab as u32);
         asm.mm_sync(VX, 0);
         asm.repeat(COUNT, |asm| {
             let p = &l.head;
             t.load_weights(asm, abs(l.head_base), p);
             asm.sync(linear_op(1, p, (agu(act), d.dw), (logits, l.logit_words), agu(scale)), 0, VX);
-            let best = vx(1, text.vocab as u32).a(logits, 0).red(R_ARGMAX, token);
+            let best = vx(1, KV_LEN).a(logits, 0).red(R_ARGMAX, token);
             best.sync(asm, MM, ST);
             asm.sync(
                 isa::St {

@@ -14,7 +14,7 @@ use super::sweep::Kept;
 const TOLERANCE: f64 = 1e-3;
 
 /// `Σ bits · words` over the groups of each tile.
-pub(super) fn tile_words_bits(shape: &Shape, widths: Widths) -> usize {
+pub(super) fn tile_word_bits(shape: &Shape, widths: Widths) -> usize {
     let words: Vec<usize> = (0..shape.groups).map(|group| shape.words(group)).collect();
     let total: usize = words.iter().sum();
     let average = match widths {
@@ -103,7 +103,7 @@ mod tests {
     fn total(cols: usize, average_bits: f32) -> usize {
         let widths = Widths::Mixed { average_bits };
         let spec = Spec { widths, sparsity: Sparsity::Dense, group_words: 2 };
-        tile_words_bits(&Shape::new(cols, &spec), widths)
+        tile_word_bits(&Shape::new(cols, &spec), widths)
     }
 
     #[test]

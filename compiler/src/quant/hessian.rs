@@ -2,6 +2,7 @@
 
 use super::dense::{add_product, Part};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Input rows that one product takes; bounds the error of the float32 sums inside it.
 const ROWS_PER_SUM: usize = 256;
@@ -14,14 +15,14 @@ const STRIPE: usize = 128;
 pub struct Hessian {
     cols: usize,
     rows: u64,
-    /// Lower triangle, row by row.
-    packed: Vec<f64>,
+    /// Lower triangle, row by row; shared by the layers that read the same inputs.
+    packed: Arc<Vec<f64>>,
 }
 
 impl Hessian {
     /// No rows yet.
     pub fn new(cols: usize) -> Self {
-        Hessian { cols, rows: 0, packed: vec![0.0; cols * (cols + 1) / 2] }
+        Hessian { cols, rows: 0, packed: Arc::new(vec![0.0; cols * (cols + 1) / 2]) }
     }
 
     /// Bytes that a sum over `cols` inputs takes.
@@ -35,7 +36,7 @@ impl Hessian {
         assert!(x.len().is_multiple_of(cols), "whole rows of {cols} inputs");
         self.rows += (x.len() / cols) as u64;
         let mut stripes = Vec::new();
-        let mut rest = self.packed.as_mut_slice();
+        let mut rest = Arc::make_mut(&mut self.packed).as_mut_slice();
         for start in (0..cols).step_by(STRIPE) {
             let end = (start + STRIPE).min(cols);
             let (stripe, behind) = rest.split_at_mut(row_start(end) - row_start(start));
@@ -62,21 +63,7 @@ impl Hessian {
     pub fn add(&mut self, other: &Hessian) {
         assert_eq!(self.cols, other.cols, "sums over the same inputs");
         self.rows += other.rows;
-        self.packed.iter_mut().zip(&other.packed).for_each(|(a, b)| *a += b);
-    }
-
-    /// The sums over the inputs in the order `cols`; `None`: an input that is always zero.
-    pub fn select(&self, cols: &[Option<u32>]) -> Hessian {
-        let mut out = Hessian::new(cols.len());
-        out.rows = self.rows;
-        for (r, a) in cols.iter().enumerate() {
-            for (c, b) in cols.iter().take(r + 1).enumerate() {
-                if let (Some(a), Some(b)) = (a, b) {
-                    out.packed[row_start(r) + c] = self.at(*a as usize, *b as usize);
-                }
-            }
-        }
-        out
+        Arc::make_mut(&mut self.packed).iter_mut().zip(other.packed.iter()).for_each(|(a, b)| *a += b);
     }
 
     /// Inputs.
@@ -96,14 +83,14 @@ impl Hessian {
 
     /// The sum for a layer whose inputs are reordered: new column `i` is old column `cols[i]`, or
     /// always zero.
-    pub fn gather(&self, cols: &[Option<u32>]) -> Hessian {
+    pub fn select(&self, cols: &[Option<u32>]) -> Hessian {
         let mut packed = Vec::with_capacity(row_start(cols.len()));
         for (row, a) in cols.iter().enumerate() {
             for b in &cols[..=row] {
                 packed.push(a.zip(*b).map_or(0.0, |(a, b)| self.at(a as usize, b as usize)));
             }
         }
-        Hessian { cols: cols.len(), rows: self.rows, packed }
+        Hessian { cols: cols.len(), rows: self.rows, packed: Arc::new(packed) }
     }
 
     /// All elements, `[padded, padded]`, zero beyond the inputs.

@@ -14,6 +14,7 @@
 //! and not negative; exactly N of M positions are stored; all tiles of a layer have the same size.
 
 mod budget;
+mod calibration;
 mod cholesky;
 mod dense;
 mod grid;
@@ -28,6 +29,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 
+pub use calibration::{Calibration, Calibrator};
 pub use grid::Grid;
 pub use hessian::Hessian;
 pub use quantised::{dequantise, Quantised};
@@ -38,18 +40,6 @@ use shape::Shape;
 
 /// Output rows of a tile: they share the width of each group.
 pub const TILE_ROWS: usize = 16;
-
-/// Sum of bits times words over the groups of a tile: the same for all tiles of a layer of `cols` inputs.
-pub fn tile_word_bits(cols: usize, spec: &Spec) -> usize {
-    budget::tile_words_bits(&Shape::new(cols, spec), spec.widths)
-}
-
-/// What is known about the inputs of the layers, by weight.
-#[derive(Debug, Default)]
-pub struct Calibration {
-    /// `XᵀX` of each layer's inputs.
-    pub hessians: std::collections::BTreeMap<crate::graph::WeightId, Hessian>,
-}
 
 /// What is known about the inputs, in the form that the algorithms need.
 struct Inputs {
@@ -67,6 +57,11 @@ struct Curvature {
     u: Vec<f32>,
 }
 
+/// `Σ bits · words` over the groups of a tile of a layer with `cols` inputs; the same for all its tiles.
+pub fn tile_word_bits(cols: usize, spec: &Spec) -> usize {
+    budget::tile_word_bits(&Shape::new(cols, spec), spec.widths)
+}
+
 /// Compresses `w`, row-major `[rows, cols]`, finite. `hessian` has `cols` columns.
 ///
 /// The inputs are padded with zero columns to whole words, see [`Quantised::padded_cols`].
@@ -76,7 +71,7 @@ pub fn quantise(w: &[f32], rows: usize, cols: usize, spec: &Spec, hessian: Optio
     assert!(hessian.is_none_or(|h| h.cols() == cols), "one input per column");
     let shape = Shape::new(cols, spec);
     let inputs = Inputs::new(w, &shape, hessian);
-    let totals = budget::tile_words_bits(&shape, spec.widths);
+    let totals = budget::tile_word_bits(&shape, spec.widths);
     let tiles: Vec<sweep::Tile> = w
         .par_chunks(TILE_ROWS * cols)
         .map(|rows| {

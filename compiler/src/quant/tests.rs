@@ -189,7 +189,7 @@ fn sums_equal_their_definition_and_reorder() {
         assert!((h.at(a, b) - sum).abs() < 1e-3 && (pieces.at(b, a) - sum).abs() < 1e-3, "[{a}, {b}]");
     }
     let order = [Some(5), None, Some(149), Some(0)];
-    let g = h.gather(&order);
+    let g = h.select(&order);
     assert_eq!((g.at(0, 2), g.at(3, 0), g.at(1, 1), g.at(1, 2)), (h.at(149, 5), h.at(0, 5), 0.0, 0.0));
 }
 
@@ -206,8 +206,8 @@ fn interleaved_padding_changes_no_level_of_a_live_column() {
         let spec = Spec { widths: Widths::Uniform(bits), sparsity: Sparsity::Dense, group_words: 2 };
         for h in [None, Some(&h)] {
             let narrow = dequantise(&quantise(&w, rows, 16, &spec, h));
-            let gathered = h.map(|h| h.gather(&order));
-            let wide = dequantise(&quantise(&wide, rows, 32, &spec, gathered.as_ref()));
+            let selected = h.map(|h| h.select(&order));
+            let wide = dequantise(&quantise(&wide, rows, 32, &spec, selected.as_ref()));
             let live: Vec<f32> = wide.chunks_exact(32).flat_map(|row| &row[..16]).copied().collect();
             assert_eq!(live, narrow, "w{bits}");
         }
@@ -295,7 +295,7 @@ proptest! {
         prop_assert_eq!(q.check(), Ok(()));
         prop_assert_eq!(q.padded_cols() % spec.sparsity.word_cols(), 0);
         let shape = Shape::new(cols, &spec);
-        let total = budget::tile_words_bits(&shape, spec.widths);
+        let total = tile_word_bits(cols, &spec);
         for bits in q.bits.chunks_exact(q.groups()) {
             let size = |(group, bits): (usize, &u8)| usize::from(*bits) * shape.words(group);
             prop_assert_eq!(bits.iter().enumerate().map(size).sum::<usize>(), total);
