@@ -48,7 +48,11 @@ fn a_decode_step_moves_weights_cache_and_its_token() {
             let tiles = u64::from(position / 16 + 1);
             // Weights: every tile of every layer and of the output layer, once.
             let dram = &m.dram;
-            let weights: u64 = ["text.layers", "text.head"].iter().map(|r| dram.get(r).expect("there").units).map(u64::from).sum();
+            let weights: u64 = ["text.layers", "text.head"]
+                .iter()
+                .map(|r| dram.get(r).expect("there").units)
+                .map(u64::from)
+                .sum();
             let slots = weights * u64::from(dram.channels);
             // Cache: a scale unit and the words of each key tile, the words of each value block.
             let cache = layers * kv_heads * tiles * (1 + 4 * head_words + 4 * head_words);
@@ -59,7 +63,11 @@ fn a_decode_step_moves_weights_cache_and_its_token() {
                 c.channel_read_beats
             );
             // A key, its scale, and a value of each head.
-            assert_eq!(c.channel_write_beats, layers * kv_heads * (2 * head_words + 1), "position {position}");
+            assert_eq!(
+                c.channel_write_beats,
+                layers * kv_heads * (2 * head_words + 1),
+                "position {position}"
+            );
             // Main memory: code, ids, the embedding row, the rotary row, norm vectors, value scales.
             let code_units = (p.code.len() / 64) as u64;
             let row = u64::from(m.text.row_units);

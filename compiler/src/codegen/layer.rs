@@ -140,15 +140,22 @@ impl Tower<'_> {
         });
     }
 
-    /// Runs `body` for each half of the tile with ROWS, POS and HALF set.
+    /// Runs `body` for each half of the tile with ROWS and POS set.
     pub fn each_half_at(&self, asm: &mut Asm, body: impl FnOnce(&mut Asm)) {
         use regs::*;
-        asm.set(HALF, 0);
         asm.copy(POS, T_POS);
         self.each_half(asm, |asm| {
             body(asm);
             asm.alu(ALU_ADD, POS, POS, HALF_ROWS);
-            asm.alu_imm(ALU_ADD, HALF, HALF, 1);
+        });
+    }
+
+    /// Runs `body` for each half of the tile with ROWS, POS and HALF set.
+    pub fn each_half_numbered(&self, asm: &mut Asm, body: impl FnOnce(&mut Asm)) {
+        asm.set(regs::HALF, 0);
+        self.each_half_at(asm, |asm| {
+            body(asm);
+            asm.alu_imm(ALU_ADD, regs::HALF, regs::HALF, 1);
         });
     }
 

@@ -99,13 +99,7 @@ pub fn text_layout(
         // Visual tokens follow the table, so that one gather fetches both.
         embed_base: add(main, "text.embed", Kind::Content, text.vocab + visual_rows, row)?,
         rope_base: add(main, "text.rope", Kind::Input, positions as usize, rope_words.into())?,
-        v_scales_base: add(
-            main,
-            "text.v_scales",
-            Kind::State,
-            layers,
-            u64::from(dims.kv_heads * dims.scw),
-        )?,
+        v_scales_base: add(main, "text.v_scales", Kind::State, layers, u64::from(dims.kv_heads * dims.scw))?,
         ids_base: add(main, "text.ids", Kind::Input, 1, u64::from(positions / TILE as u32))?,
         logits_base: add(main, "text.logits", Kind::Output, tile as usize, logit_words.into())?,
         tokens_base: add(main, "text.tokens", Kind::Output, 1, tile / TILE as u64)?,
@@ -223,14 +217,14 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
     let norms = t.spad("norms");
     asm.mark(format!("{} (layer loop)", layer.norm1.path));
     t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, VX);
-    t.each_half_at(asm, |asm| {
+    t.each_half_numbered(asm, |asm| {
         t.residual(asm, &t.down_parts(), Some(&layer.norm1));
         t.norm_quantised(asm, &layer.norm1, norms, true, false);
         asm.mark(format!("{} (layer loop)", a.q.path));
         t.project_qk(asm, &o.qk[0], 0, VX, 0);
         t.project_v(asm, &o.v, 0, VX);
     });
-    t.each_half_at(asm, |asm| {
+    t.each_half_numbered(asm, |asm| {
         if d.rope {
             t.rotate(asm);
         } else {
@@ -255,10 +249,13 @@ fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout) {
     let vectors = t.spad("final_norm");
     t.load_norms(asm, abs(l.norm_base), norm_words(norm), vectors, 0);
     let (logits, token) = (t.spad("logits"), t.s("token"));
-    t.each_half_at(asm, |asm| {
+    // All residuals first: each waits for a token of MM, which the output layer gives too.
+    t.each_half(asm, |asm| {
         t.residual(asm, &t.down_parts(), Some(norm));
         t.norm_quantised(asm, norm, vectors, true, true);
-        asm.mark(&text.head.path);
+    });
+    asm.mark(&text.head.path);
+    t.each_half_numbered(asm, |asm| {
         // Rows with logits: all, or one in the last half of the last tile.
         asm.alu(ALU_EQ, COUNT, HALF, HALVES_LOG2);
         asm.alu_imm(ALU_EQ, TMP, LEFT, 0);

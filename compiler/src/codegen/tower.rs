@@ -335,7 +335,11 @@ impl Halves {
 
 impl std::fmt::Display for Halves {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}  two blocks of {} words from {} on, each\n{}", self.shared, self.block, self.base, self.half)
+        write!(
+            f,
+            "{}  two blocks of {} words from {} on, each\n{}",
+            self.shared, self.block, self.base, self.half
+        )
     }
 }
 

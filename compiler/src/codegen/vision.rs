@@ -257,12 +257,12 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
     each_tile(asm, t, v.rows, |asm| {
         asm.mark(format!("{} (layer loop)", layer.attention.k.path));
         t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
-        t.each_half_at(asm, |asm| {
+        t.each_half_numbered(asm, |asm| {
             enter(asm);
             t.project_qk(asm, &o.qk[1], d.heads, VX, 0);
             t.project_v(asm, &o.v, 0, VX);
         });
-        t.each_half_at(asm, |asm| {
+        t.each_half_numbered(asm, |asm| {
             asm.vx_sync(MM, 0);
             t.store_keys_values(asm, 0);
         });

@@ -6,8 +6,8 @@ use super::output::{print, print_json, PendingFile};
 use super::progress::spinner;
 use anyhow::{bail, Context, Result};
 use flightvlm_compiler::import::is_checkpoint;
-use flightvlm_compiler::pipeline::{Compiled, STAGES};
 use flightvlm_compiler::layout::dram::Space;
+use flightvlm_compiler::pipeline::{Compiled, STAGES};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
