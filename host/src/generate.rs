@@ -138,8 +138,8 @@ pub fn generate(
 /// Encodes the pictures and runs the prompt.
 fn read_prompt(device: &mut dyn Device, prompt: &Prompt, want: Logits) -> Result<StepOutput, DeviceError> {
     let mut handles = Vec::with_capacity(prompt.images.len());
-    for patches in &prompt.images {
-        handles.push(device.encode_image(patches)?);
+    for picture in &prompt.images {
+        handles.push(device.encode_image(picture)?);
     }
     device.prefill(&prompt.ids, &handles, want)
 }

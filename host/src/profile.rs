@@ -5,6 +5,7 @@
 //! them: a step's time is affine in the number of key/value tiles, so little is lost.
 
 use flightvlm_compiler::codegen::{logits, text_args, vision_args};
+use flightvlm_compiler::graph::{Arrange, Picture, PositionTable, Tile};
 use flightvlm_compiler::layout::dram::{Kind, Space};
 use flightvlm_compiler::program::{Program, CODE_REGION};
 use flightvlm_hw::config::{HwConfig, MemoryTiming, UNIT_BYTES};
@@ -156,12 +157,15 @@ pub fn profile(program: &Program, w: &Workload) -> Result<Profile, MachineError>
     let mut vision = Phase::default();
     let mut visual_tokens = 0;
     if let Some(v) = meta.vision.as_ref().filter(|_| w.images > 0) {
-        let counters = run.launch(v.entry, &[(vision_args::SLOT, 0)])?;
-        for _ in 0..w.images {
+        let p = typical_picture(program);
+        let args =
+            [(vision_args::FIRST_TOKEN, 0), (vision_args::ROWS, p.rows), (vision_args::TOKENS, p.tokens)];
+        let counters = run.launch(v.entry, &args)?;
+        for _ in 0..w.images * p.tiles {
             vision.add(&counters);
         }
         vision.launches = 1;
-        visual_tokens = w.images * w.visual_tokens.unwrap_or(v.tokens).min(v.tokens);
+        visual_tokens = w.images * w.visual_tokens.unwrap_or(p.placeholders).min(p.placeholders);
     }
     let rows = w.prompt_tokens + visual_tokens;
     let mut prefill = Phase::default();
@@ -193,6 +197,41 @@ pub fn profile(program: &Program, w: &Workload) -> Result<Profile, MachineError>
         p.finish(config);
     }
     Ok(Profile { vision, prefill, decode, steps, visual_tokens, hbm_bytes_per_token: middle })
+}
+
+/// A picture of the usual size: tiles, their rows in the tower and tokens, and placeholders in all.
+#[derive(Debug, Clone, Copy)]
+pub struct TypicalPicture {
+    /// Runs of the tower.
+    pub tiles: usize,
+    /// Rows of each.
+    pub rows: u32,
+    /// Tokens of each.
+    pub tokens: u32,
+    /// Placeholders of the prompt.
+    pub placeholders: usize,
+}
+
+/// What a square picture of the size that the model was made for becomes: one tile, or 2 x 2 and the
+/// thumbnail where pictures are cut. Zeros for models without a tower.
+pub fn typical_picture(program: &Program) -> TypicalPicture {
+    let none = TypicalPicture { tiles: 0, rows: 0, tokens: 0, placeholders: 0 };
+    let Some(spec) = &program.meta.model.vision else { return none };
+    let grid = match spec.positions {
+        PositionTable::Learned { .. } => spec.full_grid(),
+        PositionTable::Rotary => spec.full_grid().map(|n| n / spec.merge * spec.merge),
+    };
+    let (rows, tokens) = (grid[0] * grid[1] + usize::from(spec.has_class), spec.tokens(grid));
+    let (tiles, placeholders) = match &spec.arrange {
+        Arrange::Tiles => (1, tokens),
+        Arrange::AnyResolution { .. } => {
+            let size = [2 * spec.image_size; 2];
+            let tiles = vec![Tile { grid, rows: Vec::new() }; spec.tiles_of_picture(size)];
+            let rows = Picture::arranged(spec, tiles, size).map_or(0, |p| p.rows.len());
+            (spec.tiles_of_picture(size), rows)
+        }
+    };
+    TypicalPicture { tiles, rows: rows as u32, tokens: tokens as u32, placeholders }
 }
 
 /// Counters between two steps.

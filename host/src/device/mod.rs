@@ -11,6 +11,7 @@ mod info;
 mod program;
 mod registry;
 mod stats;
+mod vision;
 
 pub use check::{check_prompt, check_step};
 pub use eval::EvalDevice;
@@ -19,7 +20,7 @@ pub use program::ProgramDevice;
 pub use registry::{find, open, DeviceEntry, OpenError, DEVICES};
 pub use stats::{PhaseStats, RunStats};
 
-use crate::image::PatchRows;
+use flightvlm_compiler::graph::Picture;
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 
@@ -65,8 +66,8 @@ pub trait Device {
     /// Starts an empty context: no tokens, no pictures, statistics at zero.
     fn begin(&mut self) -> Result<(), DeviceError>;
 
-    /// Runs the vision tower and projector on one picture.
-    fn encode_image(&mut self, patches: &PatchRows) -> Result<ImageHandle, DeviceError>;
+    /// Runs the vision tower and projector on the tiles of one picture.
+    fn encode_image(&mut self, picture: &Picture) -> Result<ImageHandle, DeviceError>;
 
     /// Runs a prompt into the empty context. The image placeholders in `ids` are filled from
     /// `images` in order.
