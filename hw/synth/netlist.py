@@ -60,9 +60,9 @@ class Paths:
         for name, cell in self.cells.items():
             for pin, bits in cell["connections"].items():
                 out = cell["port_directions"].get(pin) == "output"
-                for bit in bits:
+                for i, bit in enumerate(bits):
                     if out:
-                        self.driver[bit] = (name, pin)
+                        self.driver[bit] = (name, pin, i)
                     else:
                         self.readers[bit] += 1
         self.net = {}
@@ -93,7 +93,7 @@ class Paths:
         value = cell["parameters"].get(name, 0)
         return int(value, 2) if isinstance(value, str) and set(value) <= {"0", "1"} and value else int(value or 0)
 
-    def inputs(self, name, pin):
+    def inputs(self, name, pin, index=0):
         """Combinational inputs of an output pin with the delay through the cell, or None at a register."""
         cell = self.cells[name]
         kind, con = cell["type"], cell["connections"]
@@ -107,9 +107,11 @@ class Paths:
         if kind in ("CARRY4", "CARRY8"):
             through = CARRY_THROUGH + (CARRY_OUT if pin == "O" else 0)
             entry = CARRY_IN + (CARRY_OUT if pin == "O" else 0)
-            return [(b, through, 0) for b in bits("CI", "CYINIT")] + [(b, entry, 0) for b in bits("S", "DI")]
+            low = [b for p in ("S", "DI") for b in con[p][:index + 1] if not isinstance(b, str)]  # not from higher bits
+            return [(b, through, 0) for b in bits("CI", "CYINIT")] + [(b, entry, 0) for b in low]
         if kind.startswith("RAM") and not kind.startswith("RAMB"):
-            return [(b, LUT_RAM_READ, 1) for p in con if p.startswith(("ADDR", "A", "DPRA")) for b in bits(p)]
+            port = f"ADDR{pin[2]}" if pin.startswith("DO") and f"ADDR{pin[2:3]}" in con else ("ADDR", "A", "DPRA")
+            return [(b, LUT_RAM_READ, 1) for p in con if p.startswith(port) for b in bits(p)]
         if kind == "DSP48E2" and not any(self.number(cell, r) for r in ("AREG", "BREG", "MREG", "PREG")):
             return [(b, DSP_MULTIPLY, 0) for b in bits("A", "B", "C", "D")]
         return None
@@ -133,9 +135,9 @@ class Paths:
             elif b not in self.driver:
                 self.arrival[b] = (0.0, 0, 0, "undriven", None)
             else:
-                name, pin = self.driver[b]
+                name, pin, index = self.driver[b]
                 cell = self.cells[name]
-                sources = self.inputs(name, pin)
+                sources = self.inputs(name, pin, index)
                 if sources is None:
                     self.arrival[b] = (self.register_delay(cell), 0, 0, self.net.get(b, name), self.clock(cell))
                 else:

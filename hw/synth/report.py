@@ -15,6 +15,8 @@ from units import DEVICE, GROUP_OF, GROUPS, LEVELS, LIMIT_PERCENT, PERIOD_NS
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RTL = ROOT / "hw/rtl"
 TOP = "fvlm_top"
+READ = "read_slang --top {top} --allow-use-before-declare --empty-blackboxes"
+MAP = "synth_xilinx -family xcup -top {top} -flatten -uram -noiopad -noclkbuf"
 
 
 def file_list(name):
@@ -39,8 +41,8 @@ class Flow:
         self.text = {p: p.read_text() for p in self.sources}
         self.out = ROOT / "target/synth" / config
         self.out.mkdir(parents=True, exist_ok=True)
-        own = [pathlib.Path(__file__).with_name(n) for n in ("units.py", "report.py", "yosys")]
-        self.hash = hashlib.sha256("".join([*self.text.values(), *(p.read_text() for p in own)]).encode()).hexdigest()
+        own = [pathlib.Path(__file__).with_name(n).read_text() for n in ("units.py", "yosys")]
+        self.hash = hashlib.sha256("".join([*self.text.values(), *own, READ, MAP]).encode()).hexdigest()
         self.modules = {}
         for path, text in self.text.items():
             for name, body in re.findall(r"^module\s+(\w+)(.*?)^\)?;", text, re.M | re.S):
@@ -49,7 +51,7 @@ class Flow:
         self.built = {}
 
     def key(self, module, parameters):
-        return module + "".join(f"-{k}{v}" for k, v in sorted(parameters.items()) if k != "RomFile")
+        return module + "".join(f"-{k}{v}" for k, v in sorted(parameters.items()) if k != "RomFile").replace('"', "")
 
     def netlist(self, module, parameters):
         name = self.key(module, parameters)
@@ -57,8 +59,8 @@ class Flow:
         if not (path.exists() and stamp.exists() and stamp.read_text() == self.hash):
             inner = " ".join(f"--blackboxed-module {u}" for u in self.units if u != module)
             values = " ".join(f"-G{k}={v}" for k, v in parameters.items())
-            read = f"read_slang --top {module} --empty-blackboxes --ignore-initial {inner} {values} " if module != "sfu_rom" else \
-                f"read_slang --top {module} --empty-blackboxes {inner} {values} "
+            initial = "" if module == "sfu_rom" else "--ignore-initial"  # only the table keeps its contents
+            read = f"{READ.format(top=module)} {initial} {inner} {values} "
             start = time.time()
             read += " ".join(str(p) for p in self.sources)
             elaborated = self.out / f"{name}.inner.json"
@@ -68,7 +70,7 @@ class Flow:
             elaborated.write_text(json.dumps([[c["type"], c["parameters"]] for c in inside]))
             # Inner units stay black boxes; what they were instantiated with is noted, the mapper takes none.
             unset = [f"setparam -unset {p} t:{u}" for u, p in sorted({(c["type"], p) for c in inside for p in c["parameters"]})]
-            self.yosys(name, read, "chformal -remove", "delete t:$print", *unset, f"synth_xilinx -family xcup -top {module} -flatten -uram -noiopad -noclkbuf",
+            self.yosys(name, read, "chformal -remove", "delete t:$print", *unset, MAP.format(top=module),
                        f"write_json {path}")
             print(f"  {name}: {time.time() - start:.0f} s", file=sys.stderr, flush=True)
             stamp.write_text(self.hash)
@@ -102,9 +104,11 @@ class Flow:
         for name in self.modules[module]:
             value = parameters.get(name)
             if name == "RomFile":
-                out[name] = f'\\"{ROOT}/hw/tables/sfu.hex\\"'
+                out[name] = f'"{ROOT}/hw/tables/sfu.hex"'
             elif isinstance(value, str) and re.fullmatch("[01]+", value):
                 out[name] = int(value, 2)
+            elif isinstance(value, str):
+                out[name] = f'"{value}"'
         return out
 
     def counts(self, top):
@@ -152,7 +156,9 @@ def report(flow, config, counts):
              ["XCU280", *(amount(DEVICE[f]) for f in fields)],
              ["share (limit)", *(f"{share[f]:.1f} % ({LIMIT_PERCENT[f]} %)" for f in fields)]]
     order = list(GROUPS)
-    parts = [table(head, rows),
+    verdict = (f"Over a limit: {', '.join(f.upper() for f in over) or 'nothing'}. "
+               f"Units with a path that is too deep: {len(set(late)) or 'none'}.")
+    parts = [table(head, rows), verdict,
              "## Units\n\nEach without the units inside it.\n\n" +
              table(["unit", "times", *(f.upper() for f in fields)],
                    [[n, str(t), *(amount(getattr(u, f)) for f in fields)]
