@@ -17,3 +17,4 @@ pub mod layout;
 pub mod pipeline;
 pub mod plan;
 pub mod program;
+pub mod quant;

@@ -280,7 +280,11 @@ fn check_capacity(dram: &DramMap, build: &Build, options: &Options) -> Result<()
         let mut help = format!("use a target with more memory than `{}`", config.name);
         if space == Space::Channels {
             let of = |f: &dyn Fn(&str) -> bool| -> u64 {
-                dram.regions.iter().filter(|r| r.space == space && f(&r.name)).map(|r| u64::from(r.units) * 64).sum()
+                dram.regions
+                    .iter()
+                    .filter(|r| r.space == space && f(&r.name))
+                    .map(|r| u64::from(r.units) * 64)
+                    .sum()
             };
             let cache = of(&|n| n.ends_with("cache"));
             if let Some(room) = has.checked_sub(needs - cache) {
@@ -365,13 +369,7 @@ fn stats(p: &Program, plan: &Plan, laid: &Laid) -> String {
     out
 }
 
-fn assemble(
-    model: &Model,
-    plan: &Plan,
-    laid: &Laid,
-    code: &Code,
-    options: &Options,
-) -> Program {
+fn assemble(model: &Model, plan: &Plan, laid: &Laid, code: &Code, options: &Options) -> Program {
     let words: Vec<_> = code.asm.insns.iter().map(|i| i.encode()).collect();
     let mut bytes = store_code(&words);
     bytes.resize(bytes.len().next_multiple_of(64), 0);

@@ -34,7 +34,8 @@ fn one_program_of_16_kib_serves_llava_7b_at_every_length() {
         (Widths::Uniform(4), Sparsity::S2of4),
         (Widths::Uniform(4), Sparsity::S8of16),
     ] {
-        let (code_bytes, _, channel_bytes) = stats("llava-1.5-7b", HwConfig::u280(), widths, sparsity).unwrap();
+        let (code_bytes, _, channel_bytes) =
+            stats("llava-1.5-7b", HwConfig::u280(), widths, sparsity).unwrap();
         assert!(code_bytes <= 16 << 10, "{widths} {sparsity}: {code_bytes} bytes of code");
         assert!(channel_bytes <= 256 << 20);
     }

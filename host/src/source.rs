@@ -4,10 +4,10 @@ use crate::bundle::{BundleError, TextAssets};
 use crate::device::{ImageInfo, ModelInfo};
 use flightvlm_compiler::diag::Diagnostics;
 use flightvlm_compiler::graph::ModelSpec;
-use flightvlm_compiler::import::{import, ImportOptions, Model};
+use flightvlm_compiler::import::{import, is_checkpoint, is_gguf, Gguf, ImportOptions, Model};
 use flightvlm_compiler::pipeline::{self, Compiled};
-use flightvlm_compiler::quant::{Calibration, Spec, Widths};
 use flightvlm_compiler::program::{Program, ProgramError};
+use flightvlm_compiler::quant::{Spec, Widths};
 use flightvlm_hw::config::HwConfig;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -43,7 +43,7 @@ impl Default for LoadOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// Nothing there.
-    #[error("there is no model at {0}; give a checkpoint folder or a .fvp file")]
+    #[error("there is no model at {0}; give a checkpoint folder, a .gguf or a .fvp file")]
     Missing(PathBuf),
     /// Something there, but not a checkpoint.
     #[error("{path} is not a model: {reason}")]
@@ -85,12 +85,17 @@ pub struct Source {
 const DEFAULT_CONTEXT: usize = 512;
 
 impl Source {
-    /// Opens a checkpoint folder (reads only its small files) or a program file.
+    /// Opens a checkpoint folder or GGUF file (reads only its small files) or a program file.
     pub fn open(path: &Path, options: LoadOptions) -> Result<Self, SourceError> {
         if !path.exists() {
             return Err(SourceError::Missing(path.to_owned()));
         }
         let (model, program) = (OnceLock::new(), OnceLock::new());
+        if is_gguf(path) {
+            let faults = |faults| SourceError::Faults { path: path.to_owned(), faults };
+            let assets = TextAssets::from_files(Gguf::open(path).and_then(|g| g.files()).map_err(faults)?);
+            return Ok(Source { path: path.to_owned(), assets, options, model, program });
+        }
         if !path.is_dir() {
             let read = flightvlm_compiler::program::read(path)?;
             let assets = TextAssets::from_files(read.assets.clone());
@@ -113,7 +118,7 @@ impl Source {
         let compiled = self.compile(None)?;
         let built = compiled.program.expect("invariant: no stage was named to stop after");
         let faults = |faults| SourceError::Faults { path: self.path.clone(), faults };
-        let program = built.collect(self.calibration()?).map_err(faults)?;
+        let program = built.collect(None).map_err(faults)?;
         Ok(self.program.get_or_init(|| program))
     }
 
@@ -137,11 +142,6 @@ impl Source {
         Ok(compiled)
     }
 
-    /// What is known about the inputs of the layers.
-    pub fn calibration(&self) -> Result<Option<&Calibration>, SourceError> {
-        Ok(None)
-    }
-
     /// Where it was opened.
     pub fn path(&self) -> &Path {
         &self.path
@@ -157,7 +157,7 @@ impl Source {
         if let Some(model) = self.model.get() {
             return Ok(model);
         }
-        if !self.path.is_dir() {
+        if !is_checkpoint(&self.path) {
             return Err(SourceError::NeedsCheckpoint(self.path.clone(), "the float reference"));
         }
         let no_weights = self.options.no_weights;

@@ -2,7 +2,7 @@
 //! instruction, the part of the model and the cycle.
 
 use flightvlm_hw::isa::Unit;
-use flightvlm_hw::machine::{Launch, Machine, MachineError, OnChip, Report};
+use flightvlm_hw::machine::{Bank, Launch, Machine, MachineError, OnChip, Report};
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 
@@ -62,23 +62,24 @@ impl Machine for Pair {
     fn name(&self) -> &str {
         "pair"
     }
-    fn resize_dram(&mut self, units: u32) -> Result<(), MachineError> {
-        self.a.resize_dram(units)?;
-        self.b.resize_dram(units)
+    fn resize(&mut self, main_units: u32, channel_units: u32) -> Result<(), MachineError> {
+        self.a.resize(main_units, channel_units)?;
+        self.b.resize(main_units, channel_units)
     }
-    fn write(&mut self, address_bytes: u64, data: &[u8]) -> Result<(), MachineError> {
-        self.a.write(address_bytes, data)?;
-        self.b.write(address_bytes, data)
+    fn write(&mut self, bank: Bank, address_bytes: u64, data: &[u8]) -> Result<(), MachineError> {
+        self.a.write(bank, address_bytes, data)?;
+        self.b.write(bank, address_bytes, data)
     }
-    fn read(&mut self, address_bytes: u64, out: &mut [u8]) -> Result<(), MachineError> {
+    fn read(&mut self, bank: Bank, address_bytes: u64, out: &mut [u8]) -> Result<(), MachineError> {
         let mut other = vec![0; out.len()];
-        self.a.read(address_bytes, &mut other)?;
-        self.b.read(address_bytes, out)?;
+        self.a.read(bank, address_bytes, &mut other)?;
+        self.b.read(bank, address_bytes, out)?;
         match other.iter().zip(out.iter()).position(|(x, y)| x != y) {
             None => Ok(()),
             Some(at) => {
                 let address = address_bytes + at as u64;
-                Err(MachineError(format!("DRAM differs at {address:#x}: {} against {}", other[at], out[at])))
+                let (x, y) = (other[at], out[at]);
+                Err(MachineError(format!("{bank} differs at {address:#x}: {x} against {y}")))
             }
         }
     }

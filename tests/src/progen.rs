@@ -1,8 +1,13 @@
 //! Random programs whose result does not depend on timing: whenever a command touches memory that
 //! a command of another unit still uses, the generator puts a fence or a token between them. One
-//! in five ends with a deliberate fault.
+//! in five ends with a deliberate fault. A store to the channels behind a weight load has a fence
+//! before it: such loads are posted, tokens order nothing behind them.
 
-use flightvlm_hw::isa::{self, imm_count, names::*, reg_count, Insn, Op, Unit, Word, INSNS};
+use flightvlm_hw::config::{HwConfig, UNIT_BYTES};
+use flightvlm_hw::isa::{
+    self, imm_count, names::*, reg_count, store_code, Insn, Op, Unit, Word, INSNS, NM_INDEX_UNITS,
+    NM_WINDOW_WORDS,
+};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -12,10 +17,14 @@ pub struct Case {
     pub seed: u64,
     /// Instructions.
     pub code: Vec<Word>,
-    /// Whole DRAM, code included.
-    pub dram: Vec<u8>,
+    /// Whole main memory, code included.
+    pub main: Vec<u8>,
+    /// Every channel.
+    pub channels: Vec<Vec<u8>>,
     /// Where the code is.
     pub code_base_units: u32,
+    /// Units of the code.
+    pub code_units: u32,
     /// R1..R15.
     pub args: [u32; 16],
     /// Watchdog.
@@ -24,10 +33,15 @@ pub struct Case {
     pub fault: Option<&'static str>,
 }
 
-const DRAM_UNITS: u32 = 4096;
+const MAIN_UNITS: u32 = 4096;
 const CODE_UNITS: u32 = 512;
-/// Words of each on-chip memory that programs use.
+const CHANNEL_UNITS: u32 = 2048;
+/// Words of SPAD and S that operands lie in; results of VX lie above.
 const CHIP_WORDS: u32 = 256;
+/// Words of ABUF that programs use.
+const ABUF_WORDS: u32 = 1024;
+/// Registers that hold counts, in turn: the counts of one command must not share one.
+const COUNT_REGS: [u32; 12] = [4, 5, 6, 7, 8, 9, 10, 11, 24, 25, 26, 27];
 const MAX_CODE: usize = 400;
 
 /// A range of a memory that a command reads or writes.
@@ -41,24 +55,38 @@ struct Touch {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Memory {
-    Dram,
+    Main,
+    Channels,
     Spad,
     Abuf,
     S,
 }
 
+/// A weight load and what its matrix command must say too.
+struct Weights {
+    tiles: u32,
+    kb: u32,
+    kbg: u32,
+    wscale: u32,
+    bias: u32,
+    nm: u32,
+    first: u32,
+}
+
 struct Gen {
+    slices: u32,
     rng: ChaCha8Rng,
     code: Vec<Insn>,
     /// What commands since the last fence touched, by unit.
     open: Vec<(Unit, Touch)>,
     depth: u32,
-    next_count: u32,
+    next_count: usize,
 }
 
-/// Makes the program of a seed.
-pub fn case(seed: u64) -> Case {
+/// Makes the program of a seed for a configuration.
+pub fn case(seed: u64, config: &HwConfig) -> Case {
     let mut g = Gen {
+        slices: config.slices,
         rng: ChaCha8Rng::seed_from_u64(seed),
         code: Vec::new(),
         open: Vec::new(),
@@ -84,23 +112,33 @@ pub fn case(seed: u64) -> Case {
         let at = code.len() - 1;
         code.insert(at, g.illegal());
     }
-    let mut dram = vec![0u8; DRAM_UNITS as usize * 64];
-    g.rng.fill_bytes(&mut dram);
-    // Half the floats in a range where arithmetic does not saturate at once.
-    for unit in dram.chunks_exact_mut(4).skip(CODE_UNITS as usize * 16) {
-        if g.rng.random_range(0..8) != 0 {
-            unit[3] = if unit[3] & 0x80 != 0 { 0xbf } else { 0x3f };
-        }
-    }
+    let mut main = vec![0u8; MAIN_UNITS as usize * UNIT_BYTES];
+    g.fill(&mut main);
+    let mut channels = vec![vec![0u8; CHANNEL_UNITS as usize * UNIT_BYTES]; config.slices as usize];
+    channels.iter_mut().for_each(|c| g.fill(c));
     let code_base_units = 1;
-    for (i, w) in code.iter().enumerate() {
-        let at = code_base_units as usize * 64 + i * 32;
-        dram[at..at + 32].copy_from_slice(&w.to_bytes());
-    }
-    Case { seed, code, dram, code_base_units, args, watchdog_cycles, fault }
+    let bytes = store_code(&code);
+    main[code_base_units as usize * UNIT_BYTES..][..bytes.len()].copy_from_slice(&bytes);
+    // Units behind the code are read and ignored.
+    let code_units = bytes.len().div_ceil(UNIT_BYTES) as u32 + g.below(3);
+    assert!(code_units < CODE_UNITS, "seed {seed}: the code takes {code_units} units");
+    Case { seed, code, main, channels, code_base_units, code_units, args, watchdog_cycles, fault }
 }
 
 impl Gen {
+    /// Random bytes, most of them such that arithmetic on the floats does not saturate at once.
+    fn fill(&mut self, memory: &mut [u8]) {
+        self.rng.fill_bytes(memory);
+        if self.below(4) == 0 {
+            return;
+        }
+        for float in memory.chunks_exact_mut(4) {
+            if self.rng.random_range(0..8) != 0 {
+                float[3] = if float[3] & 0x80 != 0 { 0xbf } else { 0x3f };
+            }
+        }
+    }
+
     fn emit(&mut self, op: impl Into<Op>) {
         self.code.push(Insn::from(op));
     }
@@ -141,10 +179,9 @@ impl Gen {
 
     /// An immediate or a register that holds the same.
     fn count(&mut self, n: u32) -> u32 {
-        if n < 8 && self.below(2) == 0 {
-            // In turn: the counts of one command must not share a register.
-            self.next_count = (self.next_count + 1) % 4;
-            let rd = 24 + self.next_count;
+        if self.below(2) == 0 {
+            self.next_count = (self.next_count + 1) % COUNT_REGS.len();
+            let rd = COUNT_REGS[self.next_count];
             self.emit(isa::Alu { func: ALU_ADD, rd, rs: 0, use_imm: 1, rt: 0, imm: n });
             reg_count(rd)
         } else {
@@ -161,7 +198,7 @@ impl Gen {
             1 => self.scalars(),
             2 => self.fence(),
             3 | 4 => self.weights(),
-            5 => self.store_cache(),
+            5 => self.store_elements(),
             6 => self.store_rows(),
             7 | 8 => self.load(),
             _ => self.vector(),
@@ -217,7 +254,10 @@ impl Gen {
         let mut against: Vec<Unit> = self.open.iter().filter(|x| conflict(x)).map(|x| x.0).collect();
         against.sort_unstable();
         against.dedup();
-        if !against.is_empty() && self.below(3) == 0 {
+        let channels = |t: &Touch| t.memory == Memory::Channels;
+        let posted = self.open.iter().any(|(u, t)| *u == Unit::Ld && channels(t));
+        let unordered = unit == Unit::St && touches.iter().any(channels) && posted;
+        if unordered || !against.is_empty() && self.below(3) == 0 {
             self.fence();
             against.clear();
         }
@@ -249,7 +289,7 @@ impl Gen {
         let (rows_f, len_f) = (self.count(rows), self.count(len));
         let mut touches = vec![
             Touch { memory, from: dst_off, to: dst_off + span + reach, writes: true },
-            Touch { memory: Memory::Dram, from: 0, to: DRAM_UNITS, writes: false },
+            Touch { memory: Memory::Main, from: 0, to: MAIN_UNITS, writes: false },
         ];
         let mut op = isa::Ld {
             mode,
@@ -292,81 +332,126 @@ impl Gen {
             ..isa::St::default()
         };
         let from = Touch { memory: Memory::Spad, from: src_off, to: src_off + span, writes: false };
-        let to = Touch { memory: Memory::Dram, from: 0, to: DRAM_UNITS, writes: true };
+        let to = Touch { memory: Memory::Main, from: 0, to: MAIN_UNITS, writes: true };
         self.command(Unit::St, op, &[from, to]);
     }
 
-    fn store_cache(&mut self) {
-        let mode = self.pick(&[ST_KV_K, ST_KV_V, ST_SCALAR]);
-        let (rows, len, src_stride) = (self.below(6), 1 + self.below(4), self.below(5));
-        let memory = if mode == ST_SCALAR { Memory::S } else { Memory::Abuf };
-        let span = rows * src_stride + len + 1;
+    /// Scalars, keys, values and their scales.
+    fn store_elements(&mut self) {
+        let mode = 1 + self.below(6);
+        let (rows, len, heads) = (self.below(6), 1 + self.below(4), self.below(4));
+        let (src_stride, head_stride) = (self.below(5), self.below(9));
+        let memory = if matches!(mode, ST_SCALAR | ST_KV_SCALE) { Memory::S } else { Memory::Abuf };
+        let span = rows * src_stride + heads * head_stride + len + 1;
         let (src_agu, src_off, reach) = self.place(span, CHIP_WORDS);
-        let (rows_f, pos) = (self.count(rows), self.below(40));
+        let pos = self.below(40);
+        let first = self.below(2 * self.slices + 1);
+        let to = if mode == ST_SCALAR { Memory::Main } else { Memory::Channels };
+        let (base, end) = if to == Memory::Main { (CODE_UNITS, MAIN_UNITS) } else { (0, CHANNEL_UNITS) };
         let op = isa::St {
             mode,
-            rows: rows_f,
-            len: imm_count(len),
+            rows: self.count(rows),
+            len: self.count(len),
             src_agu,
             src_off,
             src_stride,
             dst_agu: self.below(5),
-            dst_off: CODE_UNITS + self.below(2000),
+            dst_off: base + self.below(1000),
             dst_stride: 4 + self.below(20),
-            chunk_stride: self.pick(&[4, 8, 64]),
-            pos: imm_count(pos),
+            chunk_stride: self.pick(&[4, 8, 32]),
+            pos: self.count(pos),
+            first: self.count(first),
+            heads: self.count(heads),
+            head_stride,
+            head_step: self.below(6),
         };
         let from = Touch { memory, from: src_off, to: src_off + span + reach, writes: false };
-        let to = Touch { memory: Memory::Dram, from: 0, to: DRAM_UNITS, writes: true };
+        let to = Touch { memory: to, from: 0, to: end, writes: true };
         self.command(Unit::St, op, &[from, to]);
     }
 
-    /// A weight load with the matrix command that consumes it.
+    /// Weight loads with the matrix commands that consume them.
     fn weights(&mut self) {
-        let (tiles, kb, rows) = (1 + self.below(4), 1 + self.below(12), self.below(7));
-        let rows = rows.max(1);
-        let kbg = self.pick(&[0, 0, 1, 2, 3, 8]);
-        let (wscale, bias) = (self.below(2), self.below(2));
-        let (tiles_f, kb_f) = (self.count(tiles), imm_count(kb));
-        let groups = if kbg == 0 { 1 } else { kb.div_ceil(kbg) };
-        let units = bias + wscale * groups + 4 * kb;
+        let list: Vec<Weights> = (0..1 + self.below(2)).map(|_| self.weight_load()).collect();
+        for w in &list {
+            self.matrix(w);
+        }
+    }
+
+    fn weight_load(&mut self) -> Weights {
+        let (fmt, nm) = (self.below(5), self.pick(&[0, 0, 1, 2, 3, 4]));
+        let most = 2 * self.slices.min(8) + 2;
+        let w = Weights {
+            tiles: 1 + self.below(most),
+            kb: 1 + self.below(12),
+            kbg: self.pick(&[0, 0, 1, 2, 3, 8]),
+            wscale: if fmt == FMT_MIXED { 1 } else { self.below(2) },
+            bias: self.below(2),
+            nm,
+            first: self.below(3 * self.slices),
+        };
+        let groups = if w.kbg == 0 { 1 } else { w.kb.div_ceil(w.kbg) };
+        let word_units = [4, 4, 2, 2, 3][fmt as usize] + NM_INDEX_UNITS[nm as usize];
+        let units = w.bias + w.wscale * groups + word_units * w.kb;
+        // Tiles of format mixed may end early; others may lie without gaps, apart or overlap.
+        let src_stride = match fmt {
+            FMT_MIXED => self.below(units + 8),
+            _ => self.pick(&[units, units, units + 1, units + 5, units / 2, 0]),
+        };
         let op = isa::Ld {
             mode: LD_WEIGHT,
-            rows: tiles_f,
-            len: kb_f,
+            rows: self.count(w.tiles),
+            len: self.count(w.kb),
             src_agu: self.below(5),
-            src_off: CODE_UNITS + self.below(2000),
-            src_stride: units + self.below(3),
-            kbg,
-            wscale,
-            bias,
+            src_off: self.below(700),
+            src_stride,
+            kbg: w.kbg,
+            wscale: w.wscale,
+            bias: w.bias,
+            fmt,
+            nm,
+            first: self.count(w.first),
             ..isa::Ld::default()
         };
-        let from = Touch { memory: Memory::Dram, from: 0, to: DRAM_UNITS, writes: false };
+        let from = Touch { memory: Memory::Channels, from: 0, to: CHANNEL_UNITS, writes: false };
         self.command(Unit::Ld, op, &[from]);
-        let act_stride = self.pick(&[kb, kb + 1, 0]);
-        let act_span = rows * act_stride + kb;
-        let (act_agu, act_off, act_reach) = self.place(act_span, CHIP_WORDS);
-        let out_stride = tiles + self.below(3);
-        let out_span = rows * out_stride + tiles;
+        w
+    }
+
+    fn matrix(&mut self, w: &Weights) {
+        let (rows, window) = (1 + self.below(6), NM_WINDOW_WORDS[w.nm as usize]);
+        let words = w.kb * window;
+        let act_stride = self.pick(&[words, words + window, 0]);
+        let act_span = rows * act_stride + words;
+        let (mut act_agu, mut act_off, mut act_reach) = self.place(act_span, ABUF_WORDS);
+        if window > 1 {
+            // Generators hold anything; windows are aligned.
+            (act_agu, act_off, act_reach) = (0, act_off / window * window, 0);
+        }
+        let out_stride = w.tiles + self.below(3);
+        let out_span = rows * out_stride + w.tiles;
         let (out_agu, out_off, out_reach) = self.place(out_span, CHIP_WORDS);
-        let (sa_agu, sa_off, sa_reach) = self.place(rows, CHIP_WORDS);
-        let rows_f = self.count(rows);
+        let sa_stride = self.below(4);
+        let sa_span = rows * sa_stride + 1;
+        let (sa_agu, sa_off, sa_reach) = self.place(sa_span, CHIP_WORDS);
         let op = isa::Mm {
-            rows: rows_f,
-            tiles: imm_count(tiles),
-            kb: kb_f,
-            kbg,
+            rows: self.count(rows),
+            tiles: self.count(w.tiles),
+            kb: self.count(w.kb),
+            kbg: w.kbg,
             act_agu,
             act_off,
-            act_stride,
+            act_stride: self.count(act_stride),
             out_agu,
             out_off,
-            out_stride,
+            out_stride: self.count(out_stride),
             sa_agu,
             sa_off,
-            wscale,
-            bias,
+            sa_stride: self.count(sa_stride),
+            wscale: w.wscale,
+            bias: w.bias,
+            nm: w.nm,
+            first: self.count(w.first),
         };
         let t = |memory, from, span, writes| Touch { memory, from, to: from + span, writes };
         self.command(
@@ -375,13 +460,13 @@ impl Gen {
             &[
                 t(Memory::Abuf, act_off, act_span + act_reach, false),
                 t(Memory::Spad, out_off, out_span + out_reach, true),
-                t(Memory::S, sa_off, rows + sa_reach, false),
+                t(Memory::S, sa_off, sa_span + sa_reach, false),
             ],
         );
     }
 
     fn vector(&mut self) {
-        let (rows, len) = (self.below(7), self.pick(&[0, 1, 5, 16, 17, 40, 64, 100]));
+        let (rows, len) = (self.below(7), self.pick(&[0, 1, 5, 16, 17, 40, 64, 100, 130, 300, 700]));
         let words = len.div_ceil(16);
         let mut touches = Vec::new();
         let mut op = isa::Vx::default();
@@ -444,8 +529,7 @@ impl Gen {
             touches.push(Touch { memory, from: op.d_off, to: op.d_off + span + 60, writes: true });
         } else if op.d_kind != D_NONE {
             // Outputs above the inputs in S and SPAD; ABUF has no vector inputs.
-            let low = if op.d_kind == D_ABUF { 0 } else { base };
-            op.d_off = low + self.below(150);
+            op.d_off = if op.d_kind == D_ABUF { self.below(ABUF_WORDS) } else { base + self.below(150) };
             touches.push(Touch { memory, from: op.d_off, to: op.d_off + span, writes: true });
         }
         if op.red != R_NONE {
@@ -465,7 +549,7 @@ impl Gen {
         self.fence();
         let far = 0x3_ffff;
         let one = imm_count(1);
-        match self.below(13) {
+        match self.below(18) {
             0 => {
                 self.emit(isa::Vx { rows: one, len: one, a_off: far, ..isa::Vx::default() });
                 "vx spad"
@@ -476,16 +560,16 @@ impl Gen {
                 "vx abuf"
             }
             2 => {
-                self.emit(isa::Vx { rows: one, len: one, a_kind: A_S, a_off: 9999, ..isa::Vx::default() });
+                self.emit(isa::Vx { rows: one, len: one, a_kind: A_S, a_off: far, ..isa::Vx::default() });
                 "vx s"
             }
             3 => {
-                self.emit(isa::Ld { rows: one, len: one, src_off: DRAM_UNITS, ..isa::Ld::default() });
+                self.emit(isa::Ld { rows: one, len: one, src_off: MAIN_UNITS, ..isa::Ld::default() });
                 "ld dram"
             }
             4 => {
                 let len = imm_count(2);
-                self.emit(isa::St { rows: one, len, dst_off: DRAM_UNITS - 1, ..isa::St::default() });
+                self.emit(isa::St { rows: one, len, dst_off: MAIN_UNITS - 1, ..isa::St::default() });
                 "st dram"
             }
             5 => {
@@ -521,6 +605,51 @@ impl Gen {
                 "operand"
             }
             11 => "end of code",
+            12 | 13 => {
+                let nm = 1 + self.below(4);
+                let window = NM_WINDOW_WORDS[nm as usize];
+                let (mut act_off, mut act_stride) = (window - 1, imm_count(0));
+                if self.below(2) == 0 {
+                    (act_off, act_stride) = (0, imm_count(window + 1));
+                }
+                // Also out of range: the window is checked first.
+                let kb = self.pick(&[imm_count(1), imm_count(600)]);
+                let rows = imm_count(2);
+                self.emit(isa::Mm { rows, tiles: one, kb, act_off, act_stride, nm, ..isa::Mm::default() });
+                "mm window"
+            }
+            14 => {
+                // The last round's tile ends one unit past the channel.
+                let (slot, tiles) = (self.below(4 * self.slices), 1 + self.below(2 * self.slices));
+                let (units, src_stride) = (8, 9 + self.below(9));
+                let rounds = (slot + tiles - 1) / self.slices;
+                self.emit(isa::Ld {
+                    mode: LD_WEIGHT,
+                    rows: imm_count(tiles),
+                    len: imm_count(2),
+                    src_off: CHANNEL_UNITS - rounds * src_stride - units + 1,
+                    src_stride,
+                    first: imm_count(slot),
+                    ..isa::Ld::default()
+                });
+                "ld channel"
+            }
+            15 | 16 => {
+                let mode = self.pick(&[ST_KV_K, ST_KV_V, ST_KV_SCALE, ST_KV_K4, ST_KV_V4]);
+                let block = [1, 4, 4, 1, 1, 2, 2][mode as usize];
+                self.emit(isa::St {
+                    mode,
+                    rows: one,
+                    len: one,
+                    heads: one,
+                    first: imm_count(2 * self.slices),
+                    dst_off: CHANNEL_UNITS - 20 - block + 1,
+                    dst_stride: 10,
+                    chunk_stride: 10,
+                    ..isa::St::default()
+                });
+                "st channel"
+            }
             _ => "illegal word",
         }
     }
@@ -528,11 +657,15 @@ impl Gen {
     /// A word that no decoder accepts.
     fn illegal(&mut self) -> Word {
         let mut w = Word::default();
-        match self.below(3) {
+        match self.below(4) {
             0 => w.set(0, 8, 0x7f),
             1 => {
+                let op = isa::Ld { mode: LD_WEIGHT, fmt: FMT_MIXED, ..isa::Ld::default() };
+                w = Insn::from(op).encode(); // format mixed without scales
+            }
+            2 => {
                 w.set(0, 8, u32::from(INSNS[0].opcode));
-                w.set(200, 8, 1 + self.below(200));
+                w.set(100, 8, 1 + self.below(200));
             }
             _ => {
                 w.set(0, 8, 0x13);

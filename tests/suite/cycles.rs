@@ -1,10 +1,11 @@
 //! The timing model against the RTL: instructions equal, cycles within 5 %, the gap printed.
 
-use crate::assets::{demo, device, iss, questions, rtl};
+use crate::assets::{demo_with, device, iss, questions, rtl};
 use flightvlm::device::{Device, Logits, RunStats};
 use flightvlm::image::decode_file;
 use flightvlm::prompt::{prepare, user_turn};
-use flightvlm::source::Source;
+use flightvlm::source::{LoadOptions, Source};
+use flightvlm_hw::config::HwConfig;
 
 fn measure(d: &mut dyn Device, source: &Source) -> RunStats {
     let q = &questions()[0];
@@ -23,7 +24,14 @@ fn measure(d: &mut dyn Device, source: &Source) -> RunStats {
 
 #[test]
 fn predicted_cycles_are_within_five_percent() {
-    let source = demo();
+    for target in [HwConfig::sim(), HwConfig::mini()] {
+        compare(target);
+    }
+}
+
+fn compare(target: HwConfig) {
+    let on = target.name.clone();
+    let source = demo_with(LoadOptions { target, ..LoadOptions::default() });
     let program = source.program().expect("compiles");
     let a = measure(&mut device(&source, "iss", iss(program)), &source);
     let b = measure(&mut device(&source, "rtl", rtl(program)), &source);
@@ -35,7 +43,7 @@ fn predicted_cycles_are_within_five_percent() {
         assert_eq!(x.dram_bytes_written, y.dram_bytes_written, "{name}: bytes written");
         let (x, y) = (x.cycles.expect("counted") as f64, y.cycles.expect("counted") as f64);
         let gap = (x - y) / y;
-        println!("{name}: iss {x} cycles, rtl {y} cycles, gap {:+.2} %", gap * 100.0);
-        assert!(gap.abs() <= 0.05, "{name}: {x} against {y}");
+        println!("{on} {name}: iss {x} cycles, rtl {y} cycles, gap {:+.2} %", gap * 100.0);
+        assert!(gap.abs() <= 0.05, "{on} {name}: {x} against {y}");
     }
 }

@@ -33,13 +33,14 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 
 #[test]
 fn every_format_gives_equal_bits_on_every_target() {
-    use Sparsity::{Dense, S2of16, S2of4, S4of16, S8of16};
+    use Sparsity::{Dense, S2of4, S4of16, S8of16};
     let mixed = |average_bits| Widths::Mixed { average_bits };
     let float = {
         let source = demo_with(LoadOptions::default());
         let mut eval = flightvlm::device::open("eval", &source).expect("eval opens");
         logits(eval.as_mut(), &source)
     };
+    // 2:16 is left to random programs: its window of 128 inputs does not divide this model's layers.
     // Least cosine to the float logits: uncompensated rounding, so low widths lose a lot.
     let cases = [
         (HwConfig::sim(), Widths::Uniform(8), Dense, 8, 0.995),
@@ -54,7 +55,6 @@ fn every_format_gives_equal_bits_on_every_target() {
         (HwConfig::mini(), Widths::Uniform(2), Dense, 4, 0.0),
         (HwConfig::mini(), mixed(4.5), S2of4, 8, 0.5),
     ];
-    let _ = S2of16; // its window of 128 inputs does not divide the demo model's layers
     for (target, widths, sparsity, kv_bits, least) in cases {
         let storage = Spec { widths, sparsity, group_words: 8 };
         let name = format!("{} {widths} {sparsity} kv{kv_bits}", target.name);

@@ -22,7 +22,14 @@ fn setting(name: &str, default: u64) -> u64 {
 fn random_programs_give_equal_bits() {
     let count = setting("FLIGHTVLM_FUZZ_PROGRAMS", 2000);
     let first = setting("FLIGHTVLM_FUZZ_SEED", 1);
-    let config = HwConfig::sim();
+    // The second has several slices, vector words and a memory with banks; it takes longer.
+    for (config, count) in [(HwConfig::sim(), count), (HwConfig::mini(), count.div_ceil(4))] {
+        compare_programs(&config, first, count);
+    }
+}
+
+fn compare_programs(config: &HwConfig, first: u64, count: u64) {
+    let name = &config.name;
     let new_rtl = |seed: u64| {
         let mut c = RtlConfig::new(config.clone());
         c.cycle_limit = 2_000_000;
@@ -36,18 +43,19 @@ fn random_programs_give_equal_bits() {
     let mut isses: Vec<Iss> = (0..4).map(|_| Iss::new(config.clone())).collect();
     let mut faults: BTreeMap<String, u32> = BTreeMap::new();
     for seed in first..first + count {
-        let case = case(seed);
+        let case = case(seed, config);
         let lane = (seed % 4) as usize;
         let a = run(&mut isses[lane], &case);
         let b = run(&mut rtls[lane], &case);
         if let Some(d) = difference(&case, &a, &b) {
-            panic!("seed {seed} (made to fail: {:?}): iss against rtl: {d}\n{}", case.fault, listing(&case));
+            let made = format!("{name}, seed {seed} (made to fail: {:?})", case.fault);
+            panic!("{made}: iss against rtl: {d}\n{}", listing(&case));
         }
         let code = a.report.fault.map(|f| f.code);
         assert_eq!(
             code.is_some(),
             case.fault.is_some(),
-            "seed {seed}: {:?} gave {code:?}\n{}",
+            "{name}, seed {seed}: {:?} gave {code:?}\n{}",
             case.fault,
             listing(&case)
         );
@@ -55,10 +63,10 @@ fn random_programs_give_equal_bits() {
             *faults.entry(code.name().into()).or_default() += 1;
         }
     }
-    println!("programs {count}, seeds {first}..{}, faults {faults:?}", first + count);
+    println!("{name}: programs {count}, seeds {first}..{}, faults {faults:?}", first + count);
     if count >= 2000 {
         for code in FaultCode::ALL.iter().filter(|c| **c != FaultCode::Axi) {
-            assert!(faults.contains_key(code.name()), "no program raised {}", code.name());
+            assert!(faults.contains_key(code.name()), "{name}: no program raised {}", code.name());
         }
     }
 }

@@ -90,3 +90,20 @@ fn questions_give_equal_bits_on_iss_and_rtl() {
         println!("{text}: {} logits and {} tokens equal", x.1.len(), x.0.len());
     }
 }
+
+/// Short prompts are one half of a tile, longer ones two.
+#[test]
+fn prompts_of_one_and_two_halves_give_equal_bits() {
+    let source = demo();
+    let program = source.program().expect("compiles");
+    for n in [1u32, 15, 16, 17, 33, 64, 70] {
+        let ids: Vec<u32> = (0..n).map(|i| 7 + i * 31 % 700).collect();
+        let [a, b] = [iss(program), rtl(program)].map(|machine| {
+            let mut d = device(&source, "machine", machine);
+            let out = d.prefill(&ids, &[], Logits::AllRows).expect("prefill").logits;
+            out.iter().map(|x| x.to_bits()).collect::<Vec<u32>>()
+        });
+        let first = a.iter().zip(&b).position(|(p, q)| p != q);
+        assert_eq!(first, None, "{n} rows: first different logit of {}", a.len());
+    }
+}

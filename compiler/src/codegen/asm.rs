@@ -54,6 +54,13 @@ pub struct At {
     pub off: u32,
 }
 
+impl At {
+    /// `words` further.
+    pub const fn plus(self, words: u32) -> At {
+        At { agu: self.agu, off: self.off + words }
+    }
+}
+
 /// Absolute address.
 pub const fn abs(off: u32) -> At {
     At { agu: 0, off }
@@ -156,6 +163,11 @@ fn count_of(insn: &Insn) -> u32 {
     }
 }
 
+/// An address as the field of a vector operand.
+fn operand(at: At) -> u32 {
+    at.agu << 28 | at.off
+}
+
 /// Builds one vector instruction.
 #[derive(Debug, Clone, Copy)]
 pub struct Vec1(isa::Vx);
@@ -172,8 +184,8 @@ impl Vec1 {
         self
     }
     /// Operand a from S, one scalar a row.
-    pub fn a_s(mut self, off: u32) -> Vec1 {
-        (self.0.a_kind, self.0.a_agu, self.0.a_off, self.0.a_stride) = (A_S, 0, off, 1);
+    pub fn a_s(mut self, at: At) -> Vec1 {
+        (self.0.a_kind, self.0.a_agu, self.0.a_off, self.0.a_stride) = (A_S, at.agu, at.off, 1);
         self
     }
     fn op(mut self, op: u32, kind: u32, value: u32, stride: u32, row: u32) -> Vec1 {
@@ -191,12 +203,12 @@ impl Vec1 {
         self.op(op, K_IMM, x.to_bits(), 0, ROW)
     }
     /// Next operation with one scalar of S per row.
-    pub fn s(self, op: u32, off: u32) -> Vec1 {
-        self.op(op, K_S, off, 1, ROW)
+    pub fn s(self, op: u32, at: At) -> Vec1 {
+        self.op(op, K_S, operand(at), 1, ROW)
     }
     /// Next operation with SPAD words; `row` says which row of them.
-    pub fn spad(self, op: u32, off: u32, stride: u32, row: u32) -> Vec1 {
-        self.op(op, K_SPAD, off, stride, row)
+    pub fn spad(self, op: u32, at: At, stride: u32, row: u32) -> Vec1 {
+        self.op(op, K_SPAD, operand(at), stride, row)
     }
     /// Table function.
     pub fn func(mut self, func: u32) -> Vec1 {
@@ -204,8 +216,8 @@ impl Vec1 {
         self
     }
     /// Reduction of each row into S.
-    pub fn red(mut self, red: u32, off: u32) -> Vec1 {
-        (self.0.red, self.0.sred_off) = (red, off);
+    pub fn red(mut self, red: u32, at: At) -> Vec1 {
+        (self.0.red, self.0.sred_agu, self.0.sred_off) = (red, at.agu, at.off);
         self
     }
     fn to(mut self, kind: u32, at: At, stride: u32) -> Vec1 {
@@ -221,8 +233,8 @@ impl Vec1 {
         self.to(D_ABUF, at, stride)
     }
     /// Result to S.
-    pub fn to_s(self, off: u32) -> Vec1 {
-        self.to(D_S, abs(off), 1)
+    pub fn to_s(self, at: At) -> Vec1 {
+        self.to(D_S, at, 1)
     }
     /// Causal mask.
     pub fn causal(mut self, on: bool) -> Vec1 {

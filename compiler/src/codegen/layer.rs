@@ -1,9 +1,14 @@
 //! A transformer layer as instructions: norms, projections, attention, feed-forward block.
 //!
-//! Tokens. MM and VX alternate: each phase ends with a release to the other. ST tells LD when keys
-//! and values are in the cache. Two credits, given once at the start of an entry point, let LD run
-//! ahead: VX → LD (the norm vectors may be overwritten), MM → LD (the value scales may be).
-//! Weight loads are posted and need no tokens: their FIFOs order them.
+//! Order. Each phase runs over both halves of the tile before the next one starts, so VX works on one
+//! half while MM multiplies the other's; attention multiplies the scores of the next item before it
+//! uses the probabilities of this one.
+//!
+//! Tokens. A phase of VX releases MM when a half's operand is quantised, and a phase of MM releases VX
+//! when its results are there. ST tells LD when keys and values are in the cache. Two credits VX → LD,
+//! given at the start of an entry point and by the second norm of each layer, say that the norm vectors
+//! and the value scales may be overwritten. Weight loads are posted and need no tokens: their FIFOs
+//! order them.
 
 use super::asm::{abs, agu, vx, Asm, At, Count, Reg, LD, MM, ST, VX};
 use super::tower::{norm_words, regs, Chip, Dims};
@@ -13,8 +18,9 @@ use crate::layout::pack::{Packed, Storage};
 use crate::plan::{Layer, Mlp, Norm};
 use flightvlm_hw::isa::{self, names::*};
 
-/// Loop level of the loop over blocks of heads; the loop inside a block is one deeper.
-pub const HEAD_LEVEL: u32 = 2;
+/// Loop level of the loops over halves and over items of attention; the loop over the matrix
+/// commands of an item is one deeper.
+pub const HALF_LEVEL: u32 = 2;
 /// Smallest maximum that a row is quantised with: an all-zero row stays zero.
 const TINY: f32 = 1e-20;
 /// Generators with a fixed use: weights of the layer.
@@ -27,8 +33,12 @@ pub const A_V: u32 = 3;
 pub const A_V_SCALES: u32 = 4;
 /// Norm vectors of the layer.
 pub const A_NORMS: u32 = 5;
-/// First of eight generators that each phase sets anew.
-pub const A_TEMP: u32 = 6;
+/// The half's blocks of SPAD, ABUF and S, inside loops over halves.
+const A_SPAD: u32 = 6;
+const A_ABUF: u32 = 7;
+const A_S: u32 = 8;
+/// First of five generators that each phase sets anew.
+pub const A_TEMP: u32 = 9;
 
 /// What the emitters need to know about the tower.
 pub struct Tower<'a> {
@@ -99,17 +109,54 @@ pub fn layer_offsets(d: &Dims, l: &Layer, split: bool, storage: Storage, build: 
 }
 
 impl Tower<'_> {
-    /// First word of a SPAD region.
-    pub fn spad(&self, name: &str) -> u32 {
-        self.chip.spad.at(name)
+    /// First word of a SPAD region (of the current half, inside a loop over halves).
+    pub fn spad(&self, name: &str) -> At {
+        region(&self.chip.spad, A_SPAD, name)
     }
-    /// First word of an ABUF region.
-    pub fn abuf(&self, name: &str) -> u32 {
-        self.chip.abuf.at(name)
+    /// First word of an ABUF region of the half.
+    pub fn abuf(&self, name: &str) -> At {
+        region(&self.chip.abuf, A_ABUF, name)
     }
     /// First scalar of an S region.
-    pub fn s(&self, name: &str) -> u32 {
-        self.chip.s.at(name)
+    pub fn s(&self, name: &str) -> At {
+        region(&self.chip.s, A_S, name)
+    }
+
+    /// Generators of the halves' blocks.
+    pub fn half_generators(&self, asm: &mut Asm) {
+        for (a, m) in [(A_SPAD, &self.chip.spad), (A_ABUF, &self.chip.abuf), (A_S, &self.chip.s)] {
+            asm.base(a, Reg(0), m.base);
+            asm.stride(a, HALF_LEVEL, Reg(0), m.block);
+        }
+    }
+
+    /// Runs `body` for each half of the tile with ROWS set.
+    pub fn each_half(&self, asm: &mut Asm, body: impl FnOnce(&mut Asm)) {
+        use regs::*;
+        asm.copy(ROWS, HALF_ROWS);
+        asm.repeat(HALVES, |asm| {
+            body(asm);
+            asm.alu(ALU_SUB, ROWS, T_ROWS, HALF_ROWS);
+        });
+    }
+
+    /// Runs `body` for each half of the tile with ROWS and POS set.
+    pub fn each_half_at(&self, asm: &mut Asm, body: impl FnOnce(&mut Asm)) {
+        use regs::*;
+        asm.copy(POS, T_POS);
+        self.each_half(asm, |asm| {
+            body(asm);
+            asm.alu(ALU_ADD, POS, POS, HALF_ROWS);
+        });
+    }
+
+    /// Runs `body` for each half of the tile with ROWS, POS and HALF set.
+    pub fn each_half_numbered(&self, asm: &mut Asm, body: impl FnOnce(&mut Asm)) {
+        asm.set(regs::HALF, 0);
+        self.each_half_at(asm, |asm| {
+            body(asm);
+            asm.alu_imm(ALU_ADD, regs::HALF, regs::HALF, 1);
+        });
     }
 
     /// Streams a packed layer's weights.
@@ -130,130 +177,80 @@ impl Tower<'_> {
         });
     }
 
-    /// A packed layer over the tile's rows: ABUF words at `act` to SPAD words at `out`, each with its
+    /// A packed layer over the half's rows: ABUF words at `act` to SPAD words at `out`, each with its
     /// row stride; row scales in `x_scale`.
-    pub fn multiply(
-        &self,
-        asm: &mut Asm,
-        p: &Packed,
-        act: (u32, u32),
-        out: (At, u32),
-        wait: u8,
-        release: u8,
-    ) {
-        let sa = abs(self.s("x_scale"));
-        let op = linear_op(regs::ROWS, p, (abs(act.0), act.1), out, sa);
-        asm.sync(op, wait, release);
+    pub fn multiply(&self, asm: &mut Asm, p: &Packed, act: (At, u32), out: (At, u32), wait: u8, release: u8) {
+        asm.sync(linear_op(regs::ROWS, p, act, out, self.s("x_scale")), wait, release);
     }
 
     /// A whole linear layer between two vector phases.
-    pub fn linear(&self, asm: &mut Asm, weights: At, p: &Packed, act: (u32, u32), out: (u32, u32)) {
+    pub fn linear(&self, asm: &mut Asm, weights: At, p: &Packed, act: (At, u32), out: (At, u32)) {
         self.load_weights(asm, weights, p);
-        self.multiply(asm, p, act, (abs(out.0), out.1), VX, VX);
+        self.multiply(asm, p, act, out, VX, VX);
     }
 
-    /// Turns the maxima in S at `scale` into scales and quantises `rows` rows of `words` words.
+    /// Turns the maxima in S at `scale` into scales, with their inverses at `inv`, and quantises `rows`
+    /// rows.
     #[allow(clippy::too_many_arguments, reason = "one parameter per instruction field")]
     pub fn quantise(
         &self,
         asm: &mut Asm,
         rows: impl Into<Count> + Copy,
         len: u32,
-        src: (u32, u32),
-        dst: (u32, u32),
-        scale: u32,
+        src: (At, u32),
+        dst: (At, u32),
+        scale: At,
         release: u8,
     ) {
         let inv = self.s("inv");
         vx(rows, 1).a_s(scale).imm(OP_MAX, TINY).imm(OP_MUL, 1.0 / 127.0).to_s(scale).emit(asm);
         vx(rows, 1).a_s(scale).func(F_RECIP).to_s(inv).emit(asm);
-        let q = vx(rows, len).a(abs(src.0), src.1).s(OP_MUL, inv);
-        q.to_abuf(abs(dst.0), dst.1).sync(asm, 0, release);
+        let q = vx(rows, len).a(src.0, src.1).s(OP_MUL, inv);
+        q.to_abuf(dst.0, dst.1).sync(asm, 0, release);
     }
 
-    /// Normalises X; the result goes to `out` with the row maxima in `x_scale`. `vectors` is where
-    /// the norm's vectors lie in SPAD. `stat_done`: the first statistic is already in `stat0`.
-    pub fn norm(&self, asm: &mut Asm, n: &Norm, vectors: u32, out: u32, stat_done: bool, release: u8) {
+    /// Normalises X; the result goes to `out` with the row maxima in `x_scale`. `vectors` is where the
+    /// norm's vectors lie in SPAD. `stat_done`: the first statistic is already in `stat0`.
+    pub fn norm(&self, asm: &mut Asm, n: &Norm, vectors: At, out: At, stat_done: bool) {
         let (rows, len, dw, x) = (regs::ROWS, self.d.cols, self.d.dw, self.spad("x"));
         let (s0, s1, peak) = (self.s("stat0"), self.s("stat1"), self.s("x_scale"));
         let per_column = 1.0 / n.cols as f32;
         if !stat_done {
             self.statistic(asm, n, 0);
         }
-        let scalar = |from: u32| vx(rows, 1).a_s(from).imm(OP_MUL, per_column);
+        let scalar = |from: At| vx(rows, 1).a_s(from).imm(OP_MUL, per_column);
         if n.b.is_none() {
             scalar(s0).imm(OP_ADD, n.eps).func(F_RSQRT).to_s(s0).emit(asm);
-            let y = vx(rows, len).a(abs(x), dw).s(OP_MUL, s0).spad(OP_MUL, vectors, 0, ROW);
-            return y.to_spad(abs(out), dw).red(R_ABSMAX, peak).sync(asm, 0, release);
+            let y = vx(rows, len).a(x, dw).s(OP_MUL, s0).spad(OP_MUL, vectors, 0, ROW);
+            return y.to_spad(out, dw).red(R_ABSMAX, peak).emit(asm);
         }
         scalar(s0).to_s(s0).emit(asm);
-        vx(rows, len).a(abs(x), dw).s(OP_SUB, s0).red(R_SUMSQ, s1).emit(asm);
+        vx(rows, len).a(x, dw).s(OP_SUB, s0).red(R_SUMSQ, s1).emit(asm);
         scalar(s1).imm(OP_ADD, n.eps).func(F_RSQRT).to_s(s1).emit(asm);
-        vx(rows, len).a(abs(x), dw).s(OP_SUB, s0).s(OP_MUL, s1).to_spad(abs(out), dw).emit(asm);
-        let y = vx(rows, len).a(abs(out), dw).spad(OP_MUL, vectors, 0, ROW);
-        let y = y.spad(OP_ADD, vectors + dw, 0, ROW);
-        y.to_spad(abs(out), dw).red(R_ABSMAX, peak).sync(asm, 0, release);
+        vx(rows, len).a(x, dw).s(OP_SUB, s0).s(OP_MUL, s1).to_spad(out, dw).emit(asm);
+        let y = vx(rows, len).a(out, dw).spad(OP_MUL, vectors, 0, ROW);
+        y.spad(OP_ADD, vectors.plus(dw), 0, ROW).to_spad(out, dw).red(R_ABSMAX, peak).emit(asm);
     }
 
     /// Norm and quantisation into `x8`, then MM may go. `last`: behind all layers.
-    pub fn norm_quantised(
-        &self,
-        asm: &mut Asm,
-        n: &Norm,
-        vectors: u32,
-        stat_done: bool,
-        release: u8,
-        last: bool,
-    ) {
+    pub fn norm_quantised(&self, asm: &mut Asm, n: &Norm, vectors: At, stat_done: bool, last: bool) {
         let (dw, tmp) = (self.d.dw, self.spad(if last { "final" } else { "tmp" }));
-        self.norm(asm, n, vectors, tmp, stat_done, release);
+        self.norm(asm, n, vectors, tmp, stat_done);
         let dst = (self.abuf("x8"), dw);
         self.quantise(asm, regs::ROWS, self.d.cols, (tmp, dw), dst, self.s("x_scale"), MM);
     }
 
-    /// Derived counts of the tile; ROWS, KV_LEN and POS are set. `stored`: keys and values of all
-    /// positions are in the cache already.
-    pub fn set_rows(&self, asm: &mut Asm, stored: bool) {
+    /// What all halves of the tile share; T_ROWS is set.
+    pub fn set_tile(&self, asm: &mut Asm) {
         use regs::*;
-        let d = self.d;
-        asm.alu_imm(ALU_ADD, KV_TILES, KV_LEN, 15);
-        asm.alu_imm(ALU_SHR, KV_TILES, KV_TILES, 4);
-        if stored {
-            asm.copy(OLD_TILES, KV_TILES);
-        } else {
-            asm.alu_imm(ALU_SHR, OLD_TILES, POS, 4);
-        }
-        asm.alu(ALU_SUB, NEW_TILES, KV_TILES, OLD_TILES);
-        asm.alu_imm(ALU_MUL, QK_ROWS, ROWS, d.qk_heads());
-        asm.alu_imm(ALU_MUL, QKV_ROWS, ROWS, d.qk_heads() + d.kv_heads);
-        // One row: a block of all heads. More: a block a query head. 1 − [rows = 1] in TMP.
-        let (one, many) = (COUNT, TMP);
-        asm.alu_imm(ALU_EQ, one, ROWS, 1);
-        asm.alu_imm(ALU_EQ, many, one, 0);
-        let choose = |asm: &mut Asm, to: Reg, for_one: u32, for_many: u32| {
-            asm.alu_imm(ALU_MUL, to, one, for_one.wrapping_sub(for_many));
-            asm.alu_imm(ALU_ADD, to, to, for_many);
-        };
-        choose(asm, Q_STRIDE, d.hw, d.qk_heads() * d.hw);
-        choose(asm, S_STRIDE, 1, d.qk_heads());
-        choose(asm, O_STRIDE, d.hw, d.heads * d.hw);
-        choose(asm, BLOCKS, 1, d.heads);
-        choose(asm, BLOCK, d.kv_heads, 1);
-        // rows · [many] + group · [one]; likewise for the block.
-        asm.alu(ALU_MUL, BLOCK_ROWS, many, ROWS);
-        asm.alu_imm(ALU_MUL, Q_ROWS, one, d.group());
-        asm.alu(ALU_ADD, Q_ROWS, Q_ROWS, BLOCK_ROWS);
-        asm.alu_imm(ALU_MUL, FIRST, one, d.heads);
-        asm.alu(ALU_ADD, BLOCK_ROWS, BLOCK_ROWS, FIRST);
-        asm.alu_imm(ALU_ADD, VBASE, POS, 1);
-    }
-
-    /// Base and the strides of the two head loops.
-    fn generator(&self, asm: &mut Asm, a: u32, base: u32, block: u32, inside: u32) {
-        asm.base(a, Reg(0), base);
-        for (level, stride) in [(HEAD_LEVEL, block), (HEAD_LEVEL + 1, inside)] {
-            asm.stride(a, level, Reg(0), stride);
-        }
+        // Two halves from 16 rows on: below, loading the weights twice costs more than it hides.
+        asm.alu_imm(ALU_SHR, HALVES_LOG2, T_ROWS, 4);
+        asm.alu_imm(ALU_MIN, HALVES_LOG2, HALVES_LOG2, 1);
+        asm.alu_imm(ALU_ADD, HALVES, HALVES_LOG2, 1);
+        asm.alu_imm(ALU_ADD, HALF_ROWS, T_ROWS, 1);
+        asm.alu(ALU_SHR, HALF_ROWS, HALF_ROWS, HALVES_LOG2);
+        asm.alu(ALU_MIN, HALF_ROWS, HALF_ROWS, T_ROWS);
+        asm.alu_imm(ALU_EQ, ONE, T_ROWS, 1);
     }
 
     /// Projects `x8` to the heads of one packed projection that starts with head `first` of a row's
@@ -261,283 +258,144 @@ impl Tower<'_> {
     pub fn project_qk(&self, asm: &mut Asm, at: &(u32, Packed), first: u32, wait: u8, release: u8) {
         let d = self.d;
         self.load_weights(asm, At { agu: A_WEIGHTS, off: at.0 }, &at.1);
-        let out = abs(self.spad("qkv") + first * d.hw);
-        self.multiply(asm, &at.1, (self.abuf("x8"), d.dw), (out, d.qk_heads() * d.hw), wait, release);
+        let out = (self.spad("qkv").plus(first * d.hw), d.qk_heads() * d.hw);
+        self.multiply(asm, &at.1, (self.abuf("x8"), d.dw), out, wait, release);
     }
 
     /// Projects `x8` to the value heads, which lie behind all rows' queries and keys.
     pub fn project_v(&self, asm: &mut Asm, at: &(u32, Packed), wait: u8, release: u8) {
         let d = self.d;
         self.load_weights(asm, At { agu: A_WEIGHTS, off: at.0 }, &at.1);
-        asm.alu_imm(ALU_MUL, regs::TMP, regs::QK_ROWS, d.hw);
-        asm.base(A_TEMP, regs::TMP, self.spad("qkv"));
-        self.multiply(asm, &at.1, (self.abuf("x8"), d.dw), (agu(A_TEMP), d.kv_heads * d.hw), wait, release);
+        let out = self.behind_qk(asm, &self.chip.spad, "qkv", d.hw, A_TEMP);
+        self.multiply(asm, &at.1, (self.abuf("x8"), d.dw), (out, d.kv_heads * d.hw), wait, release);
     }
 
-    /// Turns queries and keys by the rotary table, all heads at once; waits for MM.
+    /// Generator `a` behind the rows' queries and keys, of `words` a head, in the half's region.
+    fn behind_qk(&self, asm: &mut Asm, m: &super::Halves, name: &str, words: u32, a: u32) -> At {
+        self.row_of_half(asm, a, m, name, regs::ROWS, self.d.qk_heads() * words);
+        agu(a)
+    }
+
+    /// Generator `a` = row `row` of a region of the current half; `words` a row.
+    pub fn row_of_half(&self, asm: &mut Asm, a: u32, m: &super::Halves, name: &str, row: Reg, words: u32) {
+        use regs::*;
+        let at = m.half.find(name).expect("invariant: a region of the halves");
+        asm.alu_imm(ALU_MUL, TMP, HALF, m.block);
+        asm.alu_imm(ALU_MUL, FIRST, row, words);
+        asm.alu(ALU_ADD, TMP, TMP, FIRST);
+        asm.base(a, TMP, m.base + at);
+    }
+
+    /// Turns the half's queries and keys by the rotary table, all heads at once; waits for MM.
     pub fn rotate(&self, asm: &mut Asm) {
-        let (d, rows) = (self.d, regs::QK_ROWS);
+        let (d, rows) = (self.d, regs::COUNT);
         let (half, hh) = (d.head_dim / 2, d.half_words);
         let (lo, cos) = (self.spad("qkv"), self.spad("rope"));
-        let (hi, sin) = (lo + hh, cos + hh);
+        let (hi, sin) = (lo.plus(hh), cos.plus(hh));
         let (t1, t2) = (self.spad("turn1"), self.spad("turn2"));
         asm.set(regs::RMOD, d.qk_heads());
+        asm.alu_imm(ALU_MUL, rows, regs::ROWS, d.qk_heads());
         asm.vx_sync(MM, 0);
         for (x, to) in [(hi, t1), (lo, t2)] {
-            let y = vx(rows, half).a(abs(x), d.hw).spad(OP_MUL, sin, 2 * hh, ROW_DIV);
-            y.to_spad(abs(to), hh).emit(asm);
+            let y = vx(rows, half).a(x, d.hw).spad(OP_MUL, sin, 2 * hh, ROW_DIV);
+            y.to_spad(to, hh).emit(asm);
         }
         for (x, other, op) in [(lo, t1, OP_SUB), (hi, t2, OP_ADD)] {
-            let y = vx(rows, half).a(abs(x), d.hw).spad(OP_MUL, cos, 2 * hh, ROW_DIV);
-            y.spad(op, other, hh, ROW).to_spad(abs(x), d.hw).emit(asm);
+            let y = vx(rows, half).a(x, d.hw).spad(OP_MUL, cos, 2 * hh, ROW_DIV);
+            y.spad(op, other, hh, ROW).to_spad(x, d.hw).emit(asm);
         }
     }
 
-    /// Quantises the first `rows` heads of queries, keys and values (in that order in `qkv`).
-    pub fn quantise_heads(&self, asm: &mut Asm, rows: Reg, release: u8) {
-        let (d, scale) = (self.d, self.s("qkv_scale"));
+    /// Quantises the first `heads` heads of each of the half's rows of queries, keys and values.
+    pub fn quantise_heads(&self, asm: &mut Asm, heads: u32, release: u8) {
+        let (d, scale, rows) = (self.d, self.s("qkv_scale"), regs::COUNT);
         let (src, dst) = ((self.spad("qkv"), d.hw), (self.abuf("qkv8"), d.hw));
-        vx(rows, d.hw * 16).a(abs(src.0), d.hw).red(R_ABSMAX, scale).emit(asm);
+        asm.alu_imm(ALU_MUL, rows, regs::ROWS, heads);
+        vx(rows, d.hw * 16).a(src.0, d.hw).red(R_ABSMAX, scale).emit(asm);
         self.quantise(asm, rows, d.hw * 16, src, dst, scale, release);
     }
 
-    /// Quantises queries, keys and values (in a pass without queries these are stale and unused) and
-    /// appends keys and values to the cache; `release` is what the quantisation releases besides ST.
+    /// Quantises the half's queries, keys and values (in a pass without queries these are stale and
+    /// unused) and appends keys and values to the cache; `release` is what the quantisation releases
+    /// besides ST.
     pub fn store_keys_values(&self, asm: &mut Asm, release: u8) {
         use regs::*;
         let d = self.d;
-        self.quantise_heads(asm, QKV_ROWS, ST | release);
-        // Values, and their scales, lie behind all rows' queries and keys.
-        let (v, v_scale) = (A_TEMP, A_TEMP + 1);
-        asm.alu_imm(ALU_MUL, TMP, QK_ROWS, d.hw);
-        asm.base(v, TMP, self.abuf("qkv8"));
-        asm.base(v_scale, QK_ROWS, self.s("qkv_scale"));
+        self.quantise_heads(asm, d.qk_heads() + d.kv_heads, ST | release);
+        let v = self.behind_qk(asm, &self.chip.abuf, "qkv8", d.hw, A_TEMP);
+        let v_scale = self.behind_qk(asm, &self.chip.s, "qkv_scale", 1, A_TEMP + 1);
+        let (k, k_scale) = (self.abuf("qkv8").plus(d.heads * d.hw), self.s("qkv_scale").plus(d.heads));
         let (mode_k, mode_v) = if d.kv_bits == 4 { (ST_KV_K4, ST_KV_V4) } else { (ST_KV_K, ST_KV_V) };
-        let common = isa::St {
+        let common = |from: At| isa::St {
             rows: Count::from(ROWS).field(),
             len: Count::from(d.hw).field(),
             pos: Count::from(POS).field(),
             heads: Count::from(d.kv_heads).field(),
+            src_agu: from.agu,
+            src_off: from.off,
             ..isa::St::default()
         };
         let word = d.kv_word_units();
         asm.st_sync(VX, 0);
-        let key = isa::St { dst_agu: A_K, dst_stride: d.k_tile_units(), head_step: d.k_slots(), ..common };
+        let key = |from: At| isa::St {
+            dst_agu: A_K,
+            dst_stride: d.k_tile_units(),
+            head_step: d.k_slots(),
+            ..common(from)
+        };
         asm.emit(isa::St {
             mode: mode_k,
-            src_off: self.abuf("qkv8") + d.heads * d.hw,
             src_stride: d.qk_heads() * d.hw,
             head_stride: d.hw,
             dst_off: 1,
             chunk_stride: word,
-            ..key
+            ..key(k)
         });
-        asm.emit(isa::St {
-            mode: ST_KV_SCALE,
-            src_off: self.s("qkv_scale") + d.heads,
-            src_stride: d.qk_heads(),
-            head_stride: 1,
-            ..key
-        });
+        asm.emit(isa::St { mode: ST_KV_SCALE, src_stride: d.qk_heads(), head_stride: 1, ..key(k_scale) });
         asm.emit(isa::St {
             mode: mode_v,
-            src_agu: v,
             src_stride: d.kv_heads * d.hw,
             head_stride: d.hw,
             dst_agu: A_V,
             dst_stride: word,
             chunk_stride: d.v_tile_units(),
             head_step: d.hw,
-            ..common
+            ..common(v)
         });
         asm.emit(isa::St {
             mode: ST_SCALAR,
-            src_agu: v_scale,
             src_stride: d.kv_heads,
             head_stride: 1,
             dst_agu: A_V_SCALES,
             dst_stride: 1,
             head_step: d.scw,
-            ..common
+            ..common(v_scale)
         });
     }
 
-    /// Loads `tiles` key tiles from tile `from` on for each kv head of the block, and multiplies the
-    /// queries with them.
-    fn score_tiles(&self, asm: &mut Asm, from: Reg, tiles: Reg, generators: [u32; 3]) {
-        use regs::*;
-        let d = self.d;
-        let [q_act, q_scale, out] = generators;
-        asm.alu_imm(ALU_MUL, FIRST, KV_HEAD, d.k_slots());
-        asm.alu(ALU_ADD, FIRST, FIRST, from);
-        asm.repeat(BLOCK, |asm| {
-            asm.emit(isa::Ld {
-                mode: LD_WEIGHT,
-                rows: Count::from(tiles).field(),
-                len: Count::from(d.hw).field(),
-                src_agu: A_K,
-                src_stride: d.k_tile_units(),
-                wscale: 1,
-                fmt: if d.kv_bits == 4 { FMT_W4K } else { FMT_W8K },
-                first: Count::from(FIRST).field(),
-                ..isa::Ld::default()
-            });
-            asm.emit(isa::Mm {
-                rows: Count::from(Q_ROWS).field(),
-                tiles: Count::from(tiles).field(),
-                kb: Count::from(d.hw).field(),
-                act_agu: q_act,
-                act_stride: Count::from(Q_STRIDE).field(),
-                out_agu: out,
-                out_stride: Count::from(d.scw).field(),
-                sa_agu: q_scale,
-                sa_stride: Count::from(S_STRIDE).field(),
-                wscale: 1,
-                first: Count::from(FIRST).field(),
-                ..isa::Mm::default()
-            });
-            asm.alu_imm(ALU_ADD, FIRST, FIRST, d.k_slots());
+    /// Output projection of the halves whose attention is done.
+    pub fn project_output(&self, asm: &mut Asm, o: &(u32, Packed)) {
+        let (from, width) = (self.spad("attended"), self.d.heads * self.d.hw);
+        self.each_half(asm, |asm| {
+            let (peak, dst) = (self.s("x_scale"), (self.abuf("att8"), width));
+            vx(regs::ROWS, width * 16).a(from, width).red(R_ABSMAX, peak).sync(asm, MM, 0);
+            self.quantise(asm, regs::ROWS, width * 16, (from, width), dst, peak, MM);
+            let weights = At { agu: A_WEIGHTS, off: o.0 };
+            self.linear(asm, weights, &o.1, dst, (self.spad("tmp"), self.d.dw));
         });
-    }
-
-    /// Softmax attention over the cache; the result is token-major in `attended`, quantised in
-    /// `att8` with scales in `x_scale`. VX has quantised the queries before. `own`: the tile's own
-    /// keys and values are on their way to the cache; tiles that hold earlier rows only are
-    /// multiplied before they have arrived.
-    pub fn attend(&self, asm: &mut Asm, scale: f32, causal: bool, own: bool) {
-        use regs::*;
-        let (d, z) = (self.d, Reg(0));
-        let (q_act, q_scale, old, new, p_act, p_sa, out, vs) = (
-            A_TEMP,
-            A_TEMP + 1,
-            A_TEMP + 2,
-            A_TEMP + 3,
-            A_TEMP + 4,
-            A_TEMP + 5,
-            A_TEMP + 6,
-            A_TEMP + 7,
-        );
-        let group = d.group();
-        self.generator(asm, q_act, self.abuf("qkv8"), d.hw, group * d.hw);
-        self.generator(asm, q_scale, self.s("qkv_scale"), 1, group);
-        self.generator(asm, old, self.spad("scores"), 0, group * d.scw);
-        if own {
-            asm.base(new, OLD_TILES, self.spad("scores"));
-            asm.stride(new, HEAD_LEVEL, z, 0);
-            asm.stride(new, HEAD_LEVEL + 1, z, group * d.scw);
-            asm.set(UNSTORED, 1);
-        }
-        self.generator(asm, p_act, self.abuf("p8"), 0, group * d.scw);
-        self.generator(asm, p_sa, self.s("row_sum"), 0, group);
-        self.generator(asm, out, self.spad("attended"), d.hw, group * d.hw);
-        self.generator(asm, vs, self.spad("v_scales"), 0, d.scw);
-        asm.set(HEAD, 0);
-        asm.mm_sync(VX, 0);
-        asm.repeat(BLOCKS, |asm| {
-            // kv head = query head / group, by a reciprocal that is exact for up to 65536 / group heads.
-            asm.alu_imm(ALU_MUL, KV_HEAD, HEAD, 65536_u32.div_ceil(group));
-            asm.alu_imm(ALU_SHR, KV_HEAD, KV_HEAD, 16);
-            asm.alu_imm(ALU_ADD, HEAD, HEAD, 1);
-            self.score_tiles(asm, z, OLD_TILES, [q_act, q_scale, old]);
-            if own {
-                asm.repeat(UNSTORED, |asm| asm.ld_sync(ST, 0));
-                asm.set(UNSTORED, 0);
-                self.score_tiles(asm, OLD_TILES, NEW_TILES, [q_act, q_scale, new]);
-            }
-            asm.mm_sync(0, VX);
-            // The scales of this block's values, once the last block is through with its own.
-            asm.ld_sync(MM, 0);
-            asm.alu_imm(ALU_MUL, FIRST, KV_HEAD, d.scw);
-            asm.emit(isa::Seta { agu: A_V_SCALES, what: SETA_ADVANCE, rs: FIRST.0, imm: 0 });
-            asm.repeat(BLOCK, |asm| {
-                asm.emit(isa::Ld {
-                    mode: LD_ROWS,
-                    rows: Count::from(1).field(),
-                    len: Count::from(KV_TILES).field(),
-                    dst_agu: vs,
-                    src_agu: A_V_SCALES,
-                    ..isa::Ld::default()
-                });
-            });
-            asm.ld_sync(0, VX);
-            asm.alu(ALU_SUB, FIRST, z, FIRST);
-            asm.emit(isa::Seta { agu: A_V_SCALES, what: SETA_ADVANCE, rs: FIRST.0, imm: 0 });
-            self.softmax(asm, scale, causal);
-            asm.mm_sync(VX, 0);
-            asm.alu_imm(ALU_MUL, FIRST, KV_HEAD, d.hw);
-            asm.repeat(BLOCK, |asm| {
-                asm.emit(isa::Ld {
-                    mode: LD_WEIGHT,
-                    rows: Count::from(d.hw).field(),
-                    len: Count::from(KV_TILES).field(),
-                    src_agu: A_V,
-                    src_stride: d.v_tile_units(),
-                    fmt: if d.kv_bits == 4 { FMT_W4N } else { FMT_W8N },
-                    first: Count::from(FIRST).field(),
-                    ..isa::Ld::default()
-                });
-                asm.emit(isa::Mm {
-                    rows: Count::from(Q_ROWS).field(),
-                    tiles: Count::from(d.hw).field(),
-                    kb: Count::from(KV_TILES).field(),
-                    act_agu: p_act,
-                    act_stride: Count::from(d.scw).field(),
-                    out_agu: out,
-                    out_stride: Count::from(O_STRIDE).field(),
-                    sa_agu: p_sa,
-                    sa_stride: Count::from(1).field(),
-                    first: Count::from(FIRST).field(),
-                    ..isa::Mm::default()
-                });
-                asm.alu_imm(ALU_ADD, FIRST, FIRST, d.hw);
-            });
-            asm.mm_sync(0, LD);
-        });
-        asm.mm_sync(0, VX);
-        asm.vx_sync(MM, 0);
-        let (from, width, peak) = (self.spad("attended"), d.heads * d.hw, self.s("x_scale"));
-        vx(ROWS, width * 16).a(abs(from), width).red(R_ABSMAX, peak).emit(asm);
-        self.quantise(asm, ROWS, width * 16, (from, width), (self.abuf("att8"), width), peak, MM);
-    }
-
-    /// Scores of a block to int8 probabilities that carry the value scales. The row scale that MM
-    /// applies (`row_sum` at the end) is quantisation scale over sum.
-    fn softmax(&self, asm: &mut Asm, scale: f32, causal: bool) {
-        use regs::*;
-        let (d, sc) = (self.d, self.spad("scores"));
-        let (max, sum, peak) = (self.s("row_max"), self.s("row_sum"), self.s("p_scale"));
-        let inv = self.s("inv");
-        // 4-bit keys and values are the 8-bit ones over this step (ST, modes kv_k4 and kv_v4).
-        let step = if d.kv_bits == 4 { 2048.0 / 113.0 } else { 1.0 };
-        let scores = || vx(BLOCK_ROWS, KV_LEN).a(abs(sc), d.scw);
-        asm.copy(RMOD, ROWS);
-        scores().causal(causal).red(R_MAX, max).sync(asm, MM, 0);
-        let e = scores().causal(causal).s(OP_SUB, max).imm(OP_MUL, scale * step * std::f32::consts::LOG2_E);
-        e.func(F_EXP2).to_spad(abs(sc), d.scw).red(R_SUM, sum).emit(asm);
-        // Score rows of a kv head share its value scales.
-        asm.copy(RMOD, Q_ROWS);
-        let p = scores().spad(OP_MUL, self.spad("v_scales"), d.scw, ROW_DIV);
-        let p = if d.kv_bits == 4 { p.imm(OP_MUL, step) } else { p };
-        p.to_spad(abs(sc), d.scw).red(R_ABSMAX, peak).sync(asm, LD, 0);
-        let scalar = |from: u32| vx(BLOCK_ROWS, 1).a_s(from);
-        scalar(peak).imm(OP_MAX, TINY).imm(OP_MUL, 1.0 / 127.0).to_s(peak).emit(asm);
-        scalar(peak).func(F_RECIP).to_s(inv).emit(asm);
-        scalar(sum).func(F_RECIP).to_s(sum).emit(asm);
-        scalar(sum).s(OP_MUL, peak).to_s(sum).emit(asm);
-        scores().s(OP_MUL, inv).to_abuf(abs(self.abuf("p8")), d.scw).sync(asm, 0, MM);
     }
 
     /// x += the rows at `parts` once MM has written them, with the next norm's statistic when there
     /// is one.
-    pub fn residual(&self, asm: &mut Asm, parts: &[u32], next: Option<&Norm>) {
+    pub fn residual(&self, asm: &mut Asm, parts: &[At], next: Option<&Norm>) {
         let (d, x) = (self.d, self.spad("x"));
         for (i, pair) in parts.chunks(2).enumerate() {
             let wait = if i == 0 { MM } else { 0 };
-            let mut sum = vx(regs::ROWS, d.cols).a(abs(x), d.dw);
+            let mut sum = vx(regs::ROWS, d.cols).a(x, d.dw);
             for part in pair {
                 sum = sum.spad(OP_ADD, *part, d.dw, ROW);
             }
-            sum = sum.to_spad(abs(x), d.dw);
+            sum = sum.to_spad(x, d.dw);
             if let Some(n) = next.filter(|_| parts.len() <= 2 * (i + 1)) {
                 sum = sum.red(statistic(n), self.s("stat0"));
             }
@@ -545,50 +403,55 @@ impl Tower<'_> {
         }
     }
 
+    /// Where the pieces of the down projection leave their rows.
+    pub fn down_parts(&self) -> Vec<At> {
+        let (d, at) = (self.d, self.spad("down"));
+        (0..d.down_parts).map(|i| at.plus(i * d.half_rows() * d.dw)).collect()
+    }
+
     /// The first statistic of a norm over X.
     pub fn statistic(&self, asm: &mut Asm, n: &Norm, wait: u8) {
-        let sum = vx(regs::ROWS, self.d.cols).a(abs(self.spad("x")), self.d.dw);
+        let sum = vx(regs::ROWS, self.d.cols).a(self.spad("x"), self.d.dw);
         sum.red(statistic(n), self.s("stat0")).sync(asm, wait, 0);
     }
 
-    /// Output projection, residual, norm, feed-forward block, residual with the statistic of `next`.
-    pub fn finish_layer(&self, asm: &mut Asm, l: &Layer, o: &LayerOffsets, next: Option<&Norm>, release: u8) {
+    /// Residual, norm and feed-forward block of both halves; its results wait in `down` for the next
+    /// residual. `credits`: how often VX tells LD that norm vectors and value scales are free.
+    pub fn feed_forward(&self, asm: &mut Asm, l: &Layer, o: &LayerOffsets, credits: u32) {
         let d = self.d;
         let (tmp, ff) = (self.spad("tmp"), self.spad("ff"));
         let weights = |off| At { agu: A_WEIGHTS, off };
-        asm.mark(format!("{} (layer loop)", l.attention.o.path));
-        let width = d.heads * d.hw;
-        self.linear(asm, weights(o.o.0), &o.o.1, (self.abuf("att8"), width), (tmp, d.dw));
-        self.residual(asm, &[tmp], Some(&l.norm2));
-        asm.mark(format!("{} (layer loop)", l.norm2.path));
-        let vectors = self.spad("norms") + norm_words(&l.norm1);
-        self.norm_quantised(asm, &l.norm2, vectors, true, release, false);
         let (act, down) = match &l.mlp {
             Mlp::Gated { act, down, .. } | Mlp::Plain { act, down, .. } => (*act, down),
         };
-        asm.mark(format!("{} (layer loop)", down.path));
         let (ffw, cols) = (d.ffw, down.cols_in as u32);
         let stride = if d.gated { 2 * ffw } else { ffw };
-        self.linear(asm, weights(o.up.0), &o.up.1, (self.abuf("x8"), d.dw), (ff, stride));
-        self.activate(asm, act, cols, (ff, stride), d.gated.then_some(ff + ffw));
-        let dst = (self.abuf("ff8"), ffw);
-        self.quantise(asm, regs::ROWS, cols, (ff, stride), dst, self.s("x_scale"), MM);
-        let (mut from, mut sums) = (self.abuf("ff8"), Vec::new());
-        for (i, (at, p)) in o.down.iter().enumerate() {
-            let out = self.spad("down") + i as u32 * d.tile_rows * d.dw;
-            self.load_weights(asm, weights(*at), p);
-            let wait = if i == 0 { VX } else { 0 };
-            let release = if i + 1 == o.down.len() { VX } else { 0 };
-            self.multiply(asm, p, (from, ffw), (abs(out), d.dw), wait, release);
-            from += (p.cols.len() / 16) as u32;
-            sums.push(out);
-        }
-        self.residual(asm, &sums, next);
+        asm.mark(format!("{} (layer loop)", l.norm2.path));
+        self.each_half(asm, |asm| {
+            self.residual(asm, &[tmp], Some(&l.norm2));
+            let vectors = self.spad("norms").plus(norm_words(&l.norm1));
+            self.norm_quantised(asm, &l.norm2, vectors, true, false);
+            self.linear(asm, weights(o.up.0), &o.up.1, (self.abuf("x8"), d.dw), (ff, stride));
+        });
+        (0..credits).for_each(|_| asm.vx_sync(0, LD));
+        asm.mark(format!("{} (layer loop)", down.path));
+        self.each_half(asm, |asm| {
+            self.activate(asm, act, cols, (ff, stride), d.gated.then(|| ff.plus(ffw)));
+            let mut from = self.abuf("ff8");
+            self.quantise(asm, regs::ROWS, cols, (ff, stride), (from, ffw), self.s("x_scale"), MM);
+            for (i, ((at, p), out)) in o.down.iter().zip(self.down_parts()).enumerate() {
+                self.load_weights(asm, weights(*at), p);
+                let wait = if i == 0 { VX } else { 0 };
+                let release = if i + 1 == o.down.len() { VX } else { 0 };
+                self.multiply(asm, p, (from, ffw), (out, d.dw), wait, release);
+                from = from.plus((p.cols.len() / 16) as u32);
+            }
+        });
     }
 
     /// Activation in place, times `up` when gated, row maxima to `x_scale`. Waits for MM.
-    pub fn activate(&self, asm: &mut Asm, act: ActKind, cols: u32, at: (u32, u32), up: Option<u32>) {
-        let (base, stride) = (abs(at.0), at.1);
+    pub fn activate(&self, asm: &mut Asm, act: ActKind, cols: u32, at: (At, u32), up: Option<At>) {
+        let (base, stride) = at;
         let row = || vx(regs::ROWS, cols).a(base, stride).to_spad(base, stride);
         let (first, rest) = match act {
             ActKind::Gelu => (row().func(F_GELU), None),
@@ -613,19 +476,36 @@ impl Tower<'_> {
         second.red(R_ABSMAX, peak).emit(asm);
     }
 
-    /// Loads a layer's norm vectors; VX may use them after the token.
-    pub fn load_norms(&self, asm: &mut Asm, at: At, words: u32, to: u32, wait: u8) {
+    /// Loads norm vectors for both halves; VX may use them after the token.
+    pub fn load_norms(&self, asm: &mut Asm, at: At, words: u32, to: At, wait: u8) {
         let op = isa::Ld {
             mode: LD_ROWS,
             rows: Count::from(1).field(),
             len: Count::from(words).field(),
-            dst_off: to,
+            dst_agu: to.agu,
+            dst_off: to.off,
             src_agu: at.agu,
             src_off: at.off,
             ..isa::Ld::default()
         };
         asm.sync(op, wait, VX);
+        asm.vx_sync(LD, 0);
     }
+}
+
+/// A region of both halves at its address, or of a half behind generator `a`.
+fn region(m: &super::Halves, a: u32, name: &str) -> At {
+    match (m.shared.find(name), m.half.find(name)) {
+        (Some(at), _) => abs(at),
+        (None, Some(off)) => At { agu: a, off },
+        (None, None) => panic!("invariant: region {name} was requested"),
+    }
+}
+
+/// `to` = `for_one` in tiles of one row, else `for_many`.
+pub(super) fn choose(asm: &mut Asm, to: Reg, for_one: u32, for_many: u32) {
+    asm.alu_imm(ALU_MUL, to, regs::ONE, for_one.wrapping_sub(for_many));
+    asm.alu_imm(ALU_ADD, to, to, for_many);
 }
 
 /// Reduction of a norm's first statistic.
@@ -638,13 +518,7 @@ fn statistic(n: &Norm) -> u32 {
 }
 
 /// The matrix command of a packed layer; strides are words per row.
-pub fn linear_op(
-    rows: impl Into<Count>,
-    p: &Packed,
-    act: (At, u32),
-    out: (At, u32),
-    sa: At,
-) -> isa::Mm {
+pub fn linear_op(rows: impl Into<Count>, p: &Packed, act: (At, u32), out: (At, u32), sa: At) -> isa::Mm {
     isa::Mm {
         rows: rows.into().field(),
         tiles: Count::from(p.tiles()).field(),

@@ -3,6 +3,7 @@
 //! image count and cache length up to the compiled maximum.
 
 pub mod asm;
+mod attention;
 mod layer;
 mod text;
 mod tower;
@@ -10,7 +11,7 @@ mod vision;
 
 pub use layer::LayerOffsets;
 pub use text::{text_layout, TextLayout};
-pub use tower::{Chip, Dims};
+pub use tower::{Chip, Dims, Halves};
 pub use vision::{vision_layout, VisionLayout};
 
 use crate::diag::Diagnostic;

@@ -6,7 +6,7 @@ use super::layer::{
     down_parts, layer_offsets, linear_op, LayerOffsets, Tower, A_K, A_NORMS, A_TEMP, A_V, A_V_SCALES,
     A_WEIGHTS,
 };
-use super::tower::{norm_words, regs, Chip, Dims};
+use super::tower::{norm_words, regs, Chip, Dims, Requests};
 use super::{add, choose_tile, text_args, Build};
 use crate::diag::Diagnostic;
 use crate::layout::dram::{DramMap, Kind, Space};
@@ -21,8 +21,8 @@ const A_ROPE: u32 = 14;
 const A_IDS: u32 = 15;
 /// Logit rows written so far.
 const DONE: Reg = Reg(8);
-/// First row whose logits are wanted.
-const FIRST_ROW: Reg = Reg(7);
+/// First row of the half whose logits are wanted.
+const FIRST_ROW: Reg = Reg(6);
 
 /// Where everything of the language model lies.
 #[derive(Debug, Clone)]
@@ -73,10 +73,11 @@ pub fn text_layout(
     let logit_words = words(text.vocab);
     let parts = down_parts(first, build.layers, build);
     let (dims, chip) = choose_tile("text model", first, positions, parts, build, |d| {
-        let mut spad = d.spad();
-        spad.push(Request { name: "logits", words: logit_words, from: 9, to: 9 });
-        spad.push(Request { name: "final_norm", words: norm_words(&text.final_norm), from: 0, to: 9 });
-        Chip::fit(&spad, &d.abuf(), &d.s(), &build.config)
+        let mut r = Requests::of(d);
+        r.spad.1.push(Request { name: "logits", words: logit_words, from: 9, to: 9 });
+        let words = norm_words(&text.final_norm);
+        r.spad.0.push(Request { name: "final_norm", words, from: 0, to: 9 });
+        Chip::fit(&r, &build.config)
     })?;
     let layer = layer_offsets(&dims, first, false, build.layers, build);
     let head = Packed::plain(&text.head, build.head);
@@ -98,13 +99,7 @@ pub fn text_layout(
         // Visual tokens follow the table, so that one gather fetches both.
         embed_base: add(main, "text.embed", Kind::Content, text.vocab + visual_rows, row)?,
         rope_base: add(main, "text.rope", Kind::Input, positions as usize, rope_words.into())?,
-        v_scales_base: add(
-            main,
-            "text.v_scales",
-            Kind::State,
-            layers,
-            u64::from(dims.kv_heads * dims.scw),
-        )?,
+        v_scales_base: add(main, "text.v_scales", Kind::State, layers, u64::from(dims.kv_heads * dims.scw))?,
         ids_base: add(main, "text.ids", Kind::Input, 1, u64::from(positions / TILE as u32))?,
         logits_base: add(main, "text.logits", Kind::Output, tile as usize, logit_words.into())?,
         tokens_base: add(main, "text.tokens", Kind::Output, 1, tile / TILE as u64)?,
@@ -122,10 +117,11 @@ pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) {
     let t = Tower { d, chip: &l.chip };
     asm.mark("text: start");
     asm.vx_sync(0, LD);
-    asm.mm_sync(0, LD);
-    asm.copy(POS, Reg(text_args::POSITION as u32));
+    asm.vx_sync(0, LD);
+    asm.copy(T_POS, Reg(text_args::POSITION as u32));
     asm.copy(LEFT, Reg(text_args::ROWS as u32));
     asm.base(A_IDS, z, l.ids_base);
+    t.half_generators(asm);
     let layers = text.layers.len() as u32;
     for (a, base, layer_units) in [
         (A_WEIGHTS, l.layers_base, l.layer.units),
@@ -137,157 +133,181 @@ pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) {
         asm.base(a, z, base);
         asm.stride(a, 1, z, layer_units);
     }
-    asm.stride(A_V_SCALES, 3, z, d.scw);
     asm.alu_imm(ALU_ADD, COUNT, LEFT, d.tile_rows - 1);
     asm.alu_imm(ALU_SHR, COUNT, COUNT, d.tile_rows.trailing_zeros());
     asm.repeat(COUNT, |asm| {
         take_tile(asm, d);
-        asm.alu(ALU_ADD, KV_LEN, POS, ROWS);
-        t.set_rows(asm, false);
-        load_rows(asm, &t, l);
-        t.statistic(asm, &text.layers[0].norm1, LD);
+        t.set_tile(asm);
+        // Loops over halves are of one level everywhere.
+        asm.repeat(1, |asm| load_rows(asm, &t, l));
         asm.repeat(layers, |asm| layer(asm, &t, &text.layers[0], l));
-        head(asm, &t, text, l);
-        asm.alu(ALU_ADD, POS, POS, ROWS);
+        asm.repeat(1, |asm| head(asm, &t, text, l));
+        asm.alu(ALU_ADD, T_POS, T_POS, T_ROWS);
         asm.emit(isa::Seta { agu: A_IDS, what: SETA_ADVANCE, rs: 0, imm: d.tile_rows / TILE as u32 });
         asm.emit(isa::Fence {});
     });
     asm.emit(isa::Halt {});
 }
 
-/// ROWS = min(LEFT, tile); LEFT −= ROWS.
+/// T_ROWS = min(LEFT, tile); LEFT −= T_ROWS.
 pub(super) fn take_tile(asm: &mut Asm, d: &Dims) {
-    asm.alu_imm(ALU_MIN, regs::ROWS, regs::LEFT, d.tile_rows);
-    asm.alu(ALU_SUB, regs::LEFT, regs::LEFT, regs::ROWS);
+    use regs::*;
+    asm.alu_imm(ALU_MIN, T_ROWS, LEFT, d.tile_rows);
+    asm.alu(ALU_SUB, LEFT, LEFT, T_ROWS);
 }
 
-/// Embeds the tile's rows and loads their rotary rows.
+/// Embeds the tile's rows and loads their rotary rows; what the layers add first is zero.
 fn load_rows(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout) {
     use regs::*;
     let d = t.d;
     asm.mark("text: embedding");
-    asm.alu_imm(ALU_ADD, COUNT, ROWS, 15);
+    asm.alu_imm(ALU_ADD, COUNT, T_ROWS, 15);
     asm.alu_imm(ALU_SHR, COUNT, COUNT, 4);
+    let (ids, x) = (t.s("ids"), t.spad("x"));
     asm.emit(isa::Ld {
         mode: LD_SCALARS,
         rows: Count::from(1).field(),
         len: Count::from(COUNT).field(),
-        dst_off: t.s("ids"),
+        dst_off: ids.off,
         src_agu: A_IDS,
         ..isa::Ld::default()
     });
-    asm.emit(isa::Ld {
-        mode: LD_GATHER,
-        rows: Count::from(ROWS).field(),
-        len: Count::from(d.dw).field(),
-        dst_off: t.spad("x"),
-        dst_stride: d.dw,
-        src_off: l.embed_base,
-        src_stride: d.dw,
-        sidx_off: t.s("ids"),
-        ..isa::Ld::default()
-    });
-    if d.rope {
-        let row = 2 * d.half_words;
-        asm.alu_imm(ALU_MUL, TMP, POS, row);
-        asm.base(A_ROPE, TMP, l.rope_base);
+    t.each_half_at(asm, |asm| {
+        asm.alu(ALU_SUB, TMP, POS, T_POS);
+        asm.base(A_TEMP, TMP, ids.off);
         asm.emit(isa::Ld {
-            mode: LD_ROWS,
+            mode: LD_GATHER,
             rows: Count::from(ROWS).field(),
-            len: Count::from(row).field(),
-            dst_off: t.spad("rope"),
-            dst_stride: row,
-            src_agu: A_ROPE,
-            src_stride: row,
+            len: Count::from(d.dw).field(),
+            dst_agu: x.agu,
+            dst_off: x.off,
+            dst_stride: d.dw,
+            src_off: l.embed_base,
+            src_stride: d.dw,
+            sidx_agu: A_TEMP,
             ..isa::Ld::default()
         });
-    }
-    asm.ld_sync(0, VX);
+        if d.rope {
+            let (row, rope) = (2 * d.half_words, t.spad("rope"));
+            asm.alu_imm(ALU_MUL, TMP, POS, row);
+            asm.base(A_ROPE, TMP, l.rope_base);
+            asm.emit(isa::Ld {
+                mode: LD_ROWS,
+                rows: Count::from(ROWS).field(),
+                len: Count::from(row).field(),
+                dst_agu: rope.agu,
+                dst_off: rope.off,
+                dst_stride: row,
+                src_agu: A_ROPE,
+                src_stride: row,
+                ..isa::Ld::default()
+            });
+        }
+        asm.ld_sync(0, VX);
+        asm.vx_sync(LD, 0);
+        for part in t.down_parts() {
+            vx(ROWS, d.cols).a(x, d.dw).imm(OP_MUL, 0.0).to_spad(part, d.dw).emit(asm);
+        }
+        asm.mm_sync(0, VX);
+    });
 }
 
 fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
-    let (d, a) = (t.d, &layer.attention);
+    let (d, a, o) = (t.d, &layer.attention, &l.layer);
     let norms = t.spad("norms");
     asm.mark(format!("{} (layer loop)", layer.norm1.path));
     t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, VX);
-    asm.vx_sync(LD, 0);
-    t.norm_quantised(asm, &layer.norm1, norms, true, 0, false);
-    asm.mark(format!("{} (layer loop)", a.q.path));
-    t.project_qk(asm, &l.layer.qk[0], 0, VX, 0);
-    t.project_v(asm, &l.layer.v, 0, VX);
-    if d.rope {
-        t.rotate(asm);
-    } else {
-        asm.vx_sync(MM, 0);
-    }
-    asm.mark(format!("{} (layer loop)", a.path));
-    t.store_keys_values(asm, MM);
-    asm.st_sync(0, LD);
+    t.each_half_numbered(asm, |asm| {
+        t.residual(asm, &t.down_parts(), Some(&layer.norm1));
+        t.norm_quantised(asm, &layer.norm1, norms, true, false);
+        asm.mark(format!("{} (layer loop)", a.q.path));
+        t.project_qk(asm, &o.qk[0], 0, VX, 0);
+        t.project_v(asm, &o.v, 0, VX);
+    });
+    t.each_half_numbered(asm, |asm| {
+        if d.rope {
+            t.rotate(asm);
+        } else {
+            asm.vx_sync(MM, 0);
+        }
+        asm.mark(format!("{} (layer loop)", a.path));
+        t.store_keys_values(asm, MM);
+        asm.st_sync(0, LD);
+    });
     t.attend(asm, a.scale, a.causal, true);
-    // The final norm's first statistic is the same reduction, so the last layer's is used for it.
-    t.finish_layer(asm, layer, &l.layer, Some(&layer.norm1), LD);
+    asm.mark(format!("{} (layer loop)", a.o.path));
+    t.project_output(asm, &o.o);
+    t.feed_forward(asm, layer, o, 2);
 }
 
 /// Final norm, logits of the wanted rows, greedy token of each.
 fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout) {
     use regs::*;
     let d = t.d;
-    let wanted = Reg(text_args::LOGITS as u32);
-    asm.mark(&text.final_norm.path);
+    let (norm, wanted) = (&text.final_norm, Reg(text_args::LOGITS as u32));
+    asm.mark(&norm.path);
     let vectors = t.spad("final_norm");
-    t.load_norms(asm, abs(l.norm_base), norm_words(&text.final_norm), vectors, 0);
-    asm.vx_sync(LD, 0);
-    let same = text.final_norm.b.is_some() == text.layers[0].norm1.b.is_some();
-    t.norm_quantised(asm, &text.final_norm, vectors, same, 0, true);
+    t.load_norms(asm, abs(l.norm_base), norm_words(norm), vectors, 0);
+    let (logits, token) = (t.spad("logits"), t.s("token"));
+    // All residuals first: each waits for a token of MM, which the output layer gives too.
+    t.each_half(asm, |asm| {
+        t.residual(asm, &t.down_parts(), Some(norm));
+        t.norm_quantised(asm, norm, vectors, true, true);
+    });
     asm.mark(&text.head.path);
-    // Rows with logits: all, or one on the last tile.
-    asm.alu_imm(ALU_EQ, COUNT, LEFT, 0);
-    asm.alu_imm(ALU_SHR, TMP, wanted, 1);
-    asm.alu(ALU_MUL, TMP, ROWS, TMP);
-    asm.alu(ALU_MAX, COUNT, COUNT, TMP);
-    asm.alu(ALU_SUB, FIRST_ROW, ROWS, COUNT);
-    let (act, scale, to) = (A_TEMP, A_TEMP + 1, A_TEMP + 2);
-    asm.alu_imm(ALU_MUL, TMP, FIRST_ROW, d.dw);
-    asm.base(act, TMP, t.abuf("x8"));
-    asm.stride(act, 1, Reg(0), d.dw);
-    asm.base(scale, FIRST_ROW, t.s("x_scale"));
-    asm.stride(scale, 1, Reg(0), 1);
-    asm.base(to, Reg(0), l.logits_base);
-    asm.stride(to, 1, Reg(0), l.logit_words);
-    asm.alu_imm(ALU_MIN, TMP, wanted, 1);
-    asm.mm_sync(VX, 0);
-    let logits = t.spad("logits");
-    asm.repeat(COUNT, |asm| {
-        let p = &l.head;
-        t.load_weights(asm, abs(l.head_base), p);
-        let op = linear_op(1, p, (agu(act), d.dw), (abs(logits), l.logit_words), agu(scale));
-        asm.sync(op, 0, VX);
-        let best = vx(1, text.vocab as u32).a(abs(logits), 0).red(R_ARGMAX, t.s("token"));
-        best.sync(asm, MM, ST);
-        asm.sync(
-            isa::St {
-                mode: ST_ROWS,
-                rows: Count::from(TMP).field(),
-                len: Count::from(l.logit_words).field(),
-                src_off: logits,
-                dst_agu: to,
+    t.each_half_numbered(asm, |asm| {
+        // Rows with logits: all, or one in the last half of the last tile.
+        asm.alu(ALU_EQ, COUNT, HALF, HALVES_LOG2);
+        asm.alu_imm(ALU_EQ, TMP, LEFT, 0);
+        asm.alu(ALU_MUL, COUNT, COUNT, TMP);
+        asm.alu_imm(ALU_SHR, TMP, wanted, 1);
+        asm.alu(ALU_MUL, TMP, ROWS, TMP);
+        asm.alu(ALU_MAX, COUNT, COUNT, TMP);
+        asm.alu(ALU_SUB, FIRST_ROW, ROWS, COUNT);
+        let (act, scale, to) = (A_TEMP, A_TEMP + 1, A_TEMP + 2);
+        t.row_of_half(asm, act, &t.chip.abuf, "x8", FIRST_ROW, d.dw);
+        t.row_of_half(asm, scale, &t.chip.s, "x_scale", FIRST_ROW, 1);
+        asm.alu_imm(ALU_MUL, TMP, DONE, l.logit_words);
+        asm.base(to, TMP, l.logits_base);
+        for (a, step) in [(act, d.dw), (scale, 1), (to, l.logit_words)] {
+            asm.stride(a, 3, Reg(0), step);
+        }
+        asm.alu_imm(ALU_MIN, TMP, wanted, 1);
+        // A register: an immediate count is below 32768.
+        asm.set(KV_LEN, text.vocab as u32);
+        asm.mm_sync(VX, 0);
+        asm.repeat(COUNT, |asm| {
+            let p = &l.head;
+            t.load_weights(asm, abs(l.head_base), p);
+            asm.sync(linear_op(1, p, (agu(act), d.dw), (logits, l.logit_words), agu(scale)), 0, VX);
+            let best = vx(1, KV_LEN).a(logits, 0).red(R_ARGMAX, token);
+            best.sync(asm, MM, ST);
+            asm.sync(
+                isa::St {
+                    mode: ST_ROWS,
+                    rows: Count::from(TMP).field(),
+                    len: Count::from(l.logit_words).field(),
+                    src_agu: logits.agu,
+                    src_off: logits.off,
+                    dst_agu: to,
+                    ..isa::St::default()
+                },
+                VX,
+                0,
+            );
+            asm.emit(isa::St {
+                mode: ST_SCALAR,
+                rows: Count::from(1).field(),
+                len: Count::from(1).field(),
+                src_off: token.off,
+                dst_off: l.tokens_base,
+                dst_stride: 1,
+                pos: Count::from(DONE).field(),
+                heads: Count::from(1).field(),
                 ..isa::St::default()
-            },
-            VX,
-            0,
-        );
-        asm.emit(isa::St {
-            mode: ST_SCALAR,
-            rows: Count::from(1).field(),
-            len: Count::from(1).field(),
-            src_off: t.s("token"),
-            dst_off: l.tokens_base,
-            dst_stride: 1,
-            pos: Count::from(DONE).field(),
-            heads: Count::from(1).field(),
-            ..isa::St::default()
+            });
+            asm.alu_imm(ALU_ADD, DONE, DONE, 1);
+            asm.emit(isa::Fence {});
         });
-        asm.alu_imm(ALU_ADD, DONE, DONE, 1);
-        asm.emit(isa::Fence {});
     });
 }

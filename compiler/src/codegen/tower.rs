@@ -8,55 +8,64 @@ use crate::layout::words;
 use crate::plan::{Attention, Layer, Linear, Mlp, Norm};
 use flightvlm_hw::config::{HwConfig, TILE};
 
-/// Scalar registers by use. R1..R8 are arguments and counters of the entry points.
+/// Scalar registers by use. R1..R3 are arguments.
 ///
-/// Attention works on *blocks* of score rows: in decode one block of all heads (a kv head's query
-/// heads are the rows of one matrix command), with several token rows one query head at a time.
+/// A *tile* of rows is worked on as two *halves* (one when it is short), so that MM computes one half
+/// while VX works on the other. Attention goes through *items*: in prefill a half and some query heads,
+/// in decode (one row) all heads at once, a kv head's query heads being the rows of a matrix command.
 pub mod regs {
     use super::Reg;
-    /// Heads done (attention with several rows).
+    /// Rows of the tile.
+    pub const T_ROWS: Reg = Reg(2);
+    /// Half: 0 or 1.
+    pub const HALF: Reg = Reg(4);
+    /// Halves of the tile.
+    pub const HALVES: Reg = Reg(5);
+    /// Query head.
     pub const HEAD: Reg = Reg(6);
+    /// First position of the tile.
+    pub const T_POS: Reg = Reg(7);
     /// Scratch.
     pub const TMP: Reg = Reg(9);
-    /// Rows of the current tile.
+    /// Rows of the current half.
     pub const ROWS: Reg = Reg(10);
-    /// Key/value positions that are valid, the tile's own rows included.
+    /// Key/value positions that are valid, the half's own rows included.
     pub const KV_LEN: Reg = Reg(11);
     /// Tiles of 16 positions in that.
     pub const KV_TILES: Reg = Reg(12);
-    /// First position of the tile.
+    /// First position of the half.
     pub const POS: Reg = Reg(13);
-    /// Key tiles that hold earlier rows only, and the rest.
+    /// Key tiles that hold rows in front of the tile only.
     pub const OLD_TILES: Reg = Reg(14);
-    /// KV_TILES − OLD_TILES.
+    /// Key tiles of the item behind those.
     pub const NEW_TILES: Reg = Reg(15);
     /// Rows of a matrix command of attention.
     pub const Q_ROWS: Reg = Reg(16);
-    /// ABUF words between them.
+    /// Words between them: of queries in ABUF, or of results in SPAD.
     pub const Q_STRIDE: Reg = Reg(17);
-    /// Scalars between their scales.
+    /// Scalars between the queries' scales.
     pub const S_STRIDE: Reg = Reg(18);
-    /// SPAD words between their results.
-    pub const O_STRIDE: Reg = Reg(19);
-    /// Blocks.
-    pub const BLOCKS: Reg = Reg(20);
-    /// kv heads of a block.
+    /// Rows of the first half.
+    pub const HALF_ROWS: Reg = Reg(19);
+    /// Items.
+    pub const ITEMS: Reg = Reg(20);
+    /// Matrix commands of an item: query heads, or in decode kv heads.
     pub const BLOCK: Reg = Reg(21);
-    /// Score rows of a block.
+    /// Score rows of an item; while scores are multiplied, old key tiles of the item.
     pub const BLOCK_ROWS: Reg = Reg(22);
     /// Slot of the first key tile / value tile of a kv head.
     pub const FIRST: Reg = Reg(23);
-    /// First kv head of the block.
-    pub const KV_HEAD: Reg = Reg(24);
-    /// 1 until the tile's own keys and values are known to be in the cache.
+    /// Item.
+    pub const ITEM: Reg = Reg(24);
+    /// Halves whose keys and values may still be on their way to the cache.
     pub const UNSTORED: Reg = Reg(25);
-    /// rows · (heads + kv heads): where values start behind queries and keys.
-    pub const QK_ROWS: Reg = Reg(26);
-    /// rows · (heads + 2 · kv heads).
-    pub const QKV_ROWS: Reg = Reg(27);
+    /// log2(HALVES).
+    pub const HALVES_LOG2: Reg = Reg(26);
+    /// 1 when the tile has one row.
+    pub const ONE: Reg = Reg(27);
     /// Scratch for loop counts.
     pub const COUNT: Reg = Reg(28);
-    /// Rows that later tiles will take.
+    /// Rows that later tiles will take; inside a tile, rows that later halves will take.
     pub const LEFT: Reg = Reg(29);
     /// Causal base (`REG_VBASE`).
     pub const VBASE: Reg = Reg(30);
@@ -91,7 +100,9 @@ pub struct Dims {
     pub ffw: u32,
     /// Gated feed-forward block.
     pub gated: bool,
-    /// Score rows of a block at most.
+    /// Query heads of an item of attention in prefill; divides `heads`, or the heads of a kv head.
+    pub block_heads: u32,
+    /// Score rows of an item at most.
     pub score_rows: u32,
     /// Pieces that the last linear of the feed-forward block is cut into.
     pub down_parts: u32,
@@ -110,7 +121,16 @@ pub fn norm_words(n: &Norm) -> u32 {
     words(n.cols) * if n.b.is_some() { 2 } else { 1 }
 }
 
+/// Score rows that an item of attention may have, if heads do not ask for more: enough to make what a
+/// vector command costs besides its words small.
+const SCORE_ROWS: u32 = 64;
+
 impl Dims {
+    /// Rows of a half at most.
+    pub fn half_rows(&self) -> u32 {
+        self.tile_rows / 2
+    }
+
     /// Dimensions of a tower of such layers.
     pub fn new(layer: &Layer, positions: u32, tile_rows: u32, down_parts: u32, o: &Build) -> Dims {
         let a = &layer.attention;
@@ -121,6 +141,11 @@ impl Dims {
             Mlp::Plain { up, .. } => (up.cols_out, false),
         };
         let (heads, kv_heads) = (a.heads as u32, a.kv_heads as u32);
+        let half = tile_rows / 2;
+        // The heads of an item have kv heads of their own, or share one.
+        let most = if heads == kv_heads { heads } else { heads / kv_heads };
+        let fits = |n: &u32| most.is_multiple_of(*n) && n * half <= SCORE_ROWS.max(heads);
+        let block_heads = (1..=most).rev().find(fits).unwrap_or(1);
         Dims {
             tile_rows,
             positions,
@@ -134,7 +159,8 @@ impl Dims {
             scw: positions / TILE as u32,
             ffw: words(ff),
             gated,
-            score_rows: tile_rows.max(heads),
+            block_heads,
+            score_rows: (block_heads * half).max(heads),
             down_parts,
             slices: o.config.slices,
             kv_bits: o.kv_bits,
@@ -182,22 +208,19 @@ impl Dims {
         u64::from((self.kv_heads * self.hw).div_ceil(self.slices)) * u64::from(self.v_tile_units())
     }
 
-    /// SPAD regions of the layers. Steps: 1 norm, 2 qkv, 3 rotary and quantise, 4 attention,
-    /// 5 output projection, 6 norm, 7 feed-forward up, 8 down, 9 head or projector.
-    /// Regions that LD writes live through all steps: LD runs ahead of the others.
+    /// SPAD regions of a half. Steps: 1 norm, 2 qkv, 3 rotary and quantise, 4 attention, 5 output
+    /// projection, 6 norm, 7 feed-forward up, 8 down, 9 head or projector.
     pub fn spad(&self) -> Vec<Request> {
-        let t = self.tile_rows;
+        let t = self.half_rows();
         let r = |name, words, from, to| Request { name, words, from, to };
         let mut out = vec![
             r("x", t * self.dw, 0, 9),
-            r("norms", self.norm_words, 0, 9),
             r("tmp", t * self.dw, 0, 6),
             r("qkv", (self.qk_heads() + self.kv_heads) * t * self.hw, 2, 3),
             r("scores", self.score_rows * self.scw, 4, 4),
-            r("v_scales", self.kv_heads * self.scw, 0, 9),
             r("attended", self.heads * t * self.hw, 4, 5),
             r("ff", t * self.ffw * if self.gated { 2 } else { 1 }, 7, 7),
-            r("down", self.down_parts * t * self.dw, 8, 8),
+            r("down", self.down_parts * t * self.dw, 8, 9),
             r("final", t * self.dw, 9, 9),
         ];
         if self.rope {
@@ -209,9 +232,16 @@ impl Dims {
         out
     }
 
-    /// ABUF regions.
+    /// SPAD regions that both halves use. LD writes them and runs ahead: they live through all steps.
+    pub fn spad_shared(&self) -> Vec<Request> {
+        let r = |name, words| Request { name, words, from: 0, to: 9 };
+        let heads = self.kv_heads.max(self.block_heads);
+        vec![r("norms", self.norm_words), r("v_scales", heads * self.scw)]
+    }
+
+    /// ABUF regions of a half.
     pub fn abuf(&self) -> Vec<Request> {
-        let t = self.tile_rows;
+        let t = self.half_rows();
         // Regions are multiples of the widest window of sparse inputs.
         let r = |name, words: u32, from, to| Request { name, words: words.next_multiple_of(8), from, to };
         vec![
@@ -223,23 +253,28 @@ impl Dims {
         ]
     }
 
-    /// S regions: row scales and statistics.
+    /// S regions of a half: row scales and statistics.
     pub fn s(&self) -> Vec<Request> {
-        let t = self.tile_rows;
+        let t = self.half_rows();
         let r = |name, words| Request { name, words, from: 0, to: 9 };
         let qkv = (self.qk_heads() + self.kv_heads) * t;
         vec![
             r("stat0", t),
             r("stat1", t),
             r("x_scale", t),
-            r("inv", qkv.max(self.score_rows)),
+            r("inv", qkv),
             r("qkv_scale", qkv),
             r("row_max", self.score_rows),
             r("row_sum", self.score_rows),
             r("p_scale", self.score_rows),
-            r("ids", t),
-            r("token", 16),
+            r("p_inv", self.score_rows),
         ]
+    }
+
+    /// S regions that both halves use.
+    pub fn s_shared(&self) -> Vec<Request> {
+        let r = |name, words| Request { name, words, from: 0, to: 9 };
+        vec![r("ids", self.tile_rows), r("token", 16)]
     }
 
     /// Output rows of a projection to heads, in hardware order; every head fills `hw` words.
@@ -271,25 +306,85 @@ impl Dims {
     }
 }
 
+/// One memory: regions that both halves use, then a block of regions for each half.
+#[derive(Debug, Clone)]
+pub struct Halves {
+    /// For both, from word 0 on.
+    pub shared: OnChip,
+    /// In each half's block.
+    pub half: OnChip,
+    /// First word of the first half's block.
+    pub base: u32,
+    /// Words between the blocks.
+    pub block: u32,
+}
+
+impl Halves {
+    fn new(shared: &[Request], half: &[Request]) -> Halves {
+        let (shared, half) = (OnChip::allocate(shared), OnChip::allocate(half));
+        // Windows of sparse inputs start at multiples of 8 words.
+        let (base, block) = (shared.words().next_multiple_of(8), half.words().next_multiple_of(8));
+        Halves { shared, half, base, block }
+    }
+
+    /// Words used.
+    pub fn words(&self) -> u32 {
+        self.base + 2 * self.block
+    }
+}
+
+impl std::fmt::Display for Halves {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}  two blocks of {} words from {} on, each\n{}",
+            self.shared, self.block, self.base, self.half
+        )
+    }
+}
+
+/// What an entry point wants of the on-chip memories.
+#[derive(Debug, Clone, Default)]
+pub struct Requests {
+    /// SPAD, both halves together and each half.
+    pub spad: (Vec<Request>, Vec<Request>),
+    /// ABUF of each half.
+    pub abuf: Vec<Request>,
+    /// S, both halves together and each half.
+    pub s: (Vec<Request>, Vec<Request>),
+}
+
+impl Requests {
+    /// What the layers want.
+    pub fn of(d: &Dims) -> Requests {
+        Requests { spad: (d.spad_shared(), d.spad()), abuf: d.abuf(), s: (d.s_shared(), d.s()) }
+    }
+}
+
 /// On-chip allocation of one entry point.
 #[derive(Debug, Clone)]
 pub struct Chip {
     /// Vector scratchpad.
-    pub spad: OnChip,
+    pub spad: Halves,
     /// Activation buffer.
-    pub abuf: OnChip,
+    pub abuf: Halves,
     /// Scalars.
-    pub s: OnChip,
+    pub s: Halves,
 }
 
 impl Chip {
     /// Allocates; `None` when a memory of the target is too small.
-    pub fn fit(spad: &[Request], abuf: &[Request], s: &[Request], c: &HwConfig) -> Option<Chip> {
-        let chip =
-            Chip { spad: OnChip::allocate(spad), abuf: OnChip::allocate(abuf), s: OnChip::allocate(s) };
+    pub fn fit(r: &Requests, c: &HwConfig) -> Option<Chip> {
+        let chip = Chip {
+            spad: Halves::new(&r.spad.0, &r.spad.1),
+            abuf: Halves::new(&[], &r.abuf),
+            s: Halves::new(&r.s.0, &r.s.1),
+        };
         let fits = chip.spad.words() <= c.spad_words
             && chip.abuf.words() <= c.abuf_words
-            && chip.s.words() <= c.s_words;
+            && chip.s.words() <= c.s_words
+            // Reduction results have a field of 14 bits.
+            && chip.s.base + chip.s.half.words() <= 1 << 14;
         fits.then_some(chip)
     }
 }

@@ -1,12 +1,12 @@
 //! The vision entry point: patch embedding, encoder layers in two passes (keys and values of all
 //! rows, then queries tile by tile), projector; visual tokens land behind the embedding table.
 
-use super::asm::{abs, agu, vx, Asm, Count, Reg, LD, MM, ST, VX};
+use super::asm::{abs, agu, vx, Asm, At, Count, Reg, LD, MM, ST, VX};
 use super::layer::{
     down_parts, layer_offsets, LayerOffsets, Tower, A_K, A_NORMS, A_V, A_V_SCALES, A_WEIGHTS,
 };
 use super::text::take_tile;
-use super::tower::{norm_words, regs, Chip, Dims};
+use super::tower::{norm_words, regs, Chip, Dims, Requests};
 use super::{add, choose_tile, vision_args, Build};
 use crate::diag::Diagnostic;
 use crate::layout::dram::{DramMap, Kind, Space};
@@ -76,14 +76,15 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
     let parts = down_parts(first, storage, build);
     let (dims, chip) = choose_tile("vision tower", first, positions, parts, build, |d| {
         let r = |name, words, from, to| Request { name, words, from, to };
-        let (mut spad, mut abuf) = (d.spad(), d.abuf());
+        let mut want = Requests::of(d);
         let (pre, post) = outer_norm_words(v);
-        spad.push(r("pixels", d.tile_rows * pixel_words, 0, 0));
-        spad.push(r("outer_norms", pre.max(post), 0, 9));
-        spad.push(r("projected", d.tile_rows * widest, 9, 9));
-        abuf.push(r("pixels8", (d.tile_rows * pixel_words).next_multiple_of(8), 0, 0));
-        abuf.push(r("projected8", (d.tile_rows * widest).next_multiple_of(8), 9, 9));
-        Chip::fit(&spad, &abuf, &d.s(), &build.config)
+        let rows = d.half_rows();
+        want.spad.0.push(r("outer_norms", pre.max(post), 0, 9));
+        want.spad.1.push(r("pixels", rows * pixel_words, 0, 0));
+        want.spad.1.push(r("projected", rows * widest, 9, 9));
+        want.abuf.push(r("pixels8", (rows * pixel_words).next_multiple_of(8), 0, 0));
+        want.abuf.push(r("projected8", (rows * widest).next_multiple_of(8), 9, 9));
+        Chip::fit(&want, &build.config)
     })?;
     let layer = layer_offsets(&dims, first, true, storage, build);
     let patch = Packed::plain(&v.patch, storage);
@@ -139,12 +140,14 @@ fn tiles(rows: usize, d: &Dims) -> u32 {
     (rows as u32).div_ceil(d.tile_rows)
 }
 
-fn load_tile(asm: &mut Asm, words: u32, to: u32, release: u8) {
+/// Loads the half's rows; VX may use them after the token.
+fn load_half(asm: &mut Asm, words: u32, to: At, release: u8) {
     let op = isa::Ld {
         mode: LD_ROWS,
         rows: Count::from(regs::ROWS).field(),
         len: Count::from(words).field(),
-        dst_off: to,
+        dst_agu: to.agu,
+        dst_off: to.off,
         dst_stride: words,
         src_agu: A_ROWS,
         src_stride: words,
@@ -153,37 +156,39 @@ fn load_tile(asm: &mut Asm, words: u32, to: u32, release: u8) {
     asm.sync(op, 0, release);
 }
 
-fn store_tile(asm: &mut Asm, agu: u32, words: u32, from: u32) {
+/// Stores the half's rows once VX has them.
+fn store_half(asm: &mut Asm, agu: u32, words: u32, from: At) {
     let op = isa::St {
         mode: ST_ROWS,
         rows: Count::from(regs::ROWS).field(),
         len: Count::from(words).field(),
-        src_off: from,
+        src_agu: from.agu,
+        src_off: from.off,
         src_stride: words,
         dst_agu: agu,
         dst_stride: words,
         ..isa::St::default()
     };
+    asm.vx_sync(0, ST);
     asm.sync(op, VX, 0);
 }
 
-/// Generator = base + first row of the tile · words.
+/// Generator = base + first row of the half · words.
 fn row_generator(asm: &mut Asm, agu: u32, base: u32, words: u32) {
     asm.alu_imm(ALU_MUL, regs::TMP, regs::POS, words);
     asm.base(agu, regs::TMP, base);
 }
 
-/// Runs `body` for each tile of `rows` rows with ROWS, POS and the derived counts set.
+/// Runs `body` for each tile of `rows` rows with what the tile's halves share set.
 fn each_tile(asm: &mut Asm, t: &Tower<'_>, rows: usize, body: impl FnOnce(&mut Asm)) {
     use regs::*;
-    asm.set(POS, 0);
+    asm.set(T_POS, 0);
     asm.set(LEFT, rows as u32);
-    asm.set(KV_LEN, rows as u32);
     asm.repeat(tiles(rows, t.d), |asm| {
         take_tile(asm, t.d);
-        t.set_rows(asm, true);
+        t.set_tile(asm);
         body(asm);
-        asm.alu(ALU_ADD, POS, POS, ROWS);
+        asm.alu(ALU_ADD, T_POS, T_POS, T_ROWS);
         asm.emit(isa::Fence {});
     });
 }
@@ -192,12 +197,13 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) {
     let (d, z) = (&l.dims, Reg(0));
     let t = Tower { d, chip: &l.chip };
     asm.mark("vision: start");
-    asm.mm_sync(0, LD);
     for (a, base) in [(A_K, l.k_base), (A_V, l.v_base), (A_V_SCALES, l.v_scales_base)] {
         asm.base(a, z, base);
     }
-    asm.stride(A_V_SCALES, 3, z, d.scw);
-    each_tile(asm, &t, v.rows, |asm| stem(asm, &t, v, l));
+    t.half_generators(asm);
+    asm.set(regs::KV_LEN, v.rows as u32);
+    // Loops over halves are of one level everywhere.
+    asm.repeat(1, |asm| each_tile(asm, &t, v.rows, |asm| stem(asm, &t, v, l)));
     for (a, base, layer_units) in
         [(A_WEIGHTS, l.layers_base, l.layer.units), (A_NORMS, l.layer_norms_base, d.norm_words)]
     {
@@ -205,116 +211,143 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) {
         asm.stride(a, 0, z, layer_units);
     }
     asm.repeat(v.layers.len() as u32, |asm| layer(asm, &t, v, l));
-    each_tile(asm, &t, v.tokens, |asm| project(asm, &t, v, l));
+    asm.repeat(1, |asm| each_tile(asm, &t, v.tokens, |asm| project(asm, &t, v, l)));
     asm.emit(isa::Halt {});
 }
 
 /// Patch embedding, position table, norm.
 fn stem(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
     use regs::*;
-    let (d, x, tmp) = (t.d, t.spad("x"), t.spad("tmp"));
-    asm.mark(&v.patch.path);
-    row_generator(asm, A_ROWS, l.pixels_base, l.pixel_words);
-    load_tile(asm, l.pixel_words, t.spad("pixels"), 0);
-    row_generator(asm, A_ROWS, l.position_base, d.dw);
-    load_tile(asm, d.dw, tmp, VX);
-    let (cols, src) = (v.patch.cols_in as u32, (t.spad("pixels"), l.pixel_words));
-    let peak = t.s("x_scale");
-    vx(ROWS, cols).a(abs(src.0), src.1).red(R_ABSMAX, peak).sync(asm, LD, 0);
-    let dst = (t.abuf("pixels8"), l.pixel_words);
-    t.quantise(asm, ROWS, cols, src, dst, peak, MM);
-    t.linear(asm, abs(l.patch_base), &l.patch, dst, (x, d.dw));
-    t.residual(asm, &[tmp], None); // the position rows wait in tmp
+    let (d, x, tmp, pixels) = (t.d, t.spad("x"), t.spad("tmp"), t.spad("pixels"));
     if let Some(n) = &v.pre_norm {
-        asm.mark(&n.path);
-        let vectors = t.spad("outer_norms");
-        t.load_norms(asm, abs(l.norms_base), norm_words(n), vectors, 0);
-        asm.vx_sync(LD, 0);
-        t.norm(asm, n, vectors, tmp, false, 0);
-        vx(ROWS, d.cols).a(abs(tmp), d.dw).to_spad(abs(x), d.dw).emit(asm);
+        t.load_norms(asm, abs(l.norms_base), norm_words(n), t.spad("outer_norms"), 0);
     }
-    asm.vx_sync(0, ST);
-    row_generator(asm, A_ROWS, l.x_base, d.dw);
-    store_tile(asm, A_ROWS, d.dw, x);
+    asm.mark(&v.patch.path);
+    t.each_half_at(asm, |asm| {
+        row_generator(asm, A_ROWS, l.pixels_base, l.pixel_words);
+        load_half(asm, l.pixel_words, pixels, 0);
+        row_generator(asm, A_ROWS, l.position_base, d.dw);
+        load_half(asm, d.dw, tmp, VX);
+        let (cols, peak) = (v.patch.cols_in as u32, t.s("x_scale"));
+        vx(ROWS, cols).a(pixels, l.pixel_words).red(R_ABSMAX, peak).sync(asm, LD, 0);
+        let dst = (t.abuf("pixels8"), l.pixel_words);
+        t.quantise(asm, ROWS, cols, (pixels, l.pixel_words), dst, peak, MM);
+        t.linear(asm, abs(l.patch_base), &l.patch, dst, (x, d.dw));
+    });
+    t.each_half_at(asm, |asm| {
+        t.residual(asm, &[tmp], None); // the position rows wait in tmp
+        if let Some(n) = &v.pre_norm {
+            t.norm(asm, n, t.spad("outer_norms"), tmp, false);
+            vx(ROWS, d.cols).a(tmp, d.dw).to_spad(x, d.dw).emit(asm);
+        }
+        row_generator(asm, A_ROWS, l.x_base, d.dw);
+        store_half(asm, A_ROWS, d.dw, x);
+    });
 }
 
 fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
-    let (d, layer) = (t.d, &v.layers[0]);
+    let (d, layer, o) = (t.d, &v.layers[0], &l.layer);
     let (x, norms) = (t.spad("x"), t.spad("norms"));
     let enter = |asm: &mut Asm| {
         row_generator(asm, A_ROWS, l.x_base, d.dw);
-        load_tile(asm, d.dw, x, 0);
-        t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
+        load_half(asm, d.dw, x, VX);
         asm.vx_sync(LD, 0);
-        t.norm_quantised(asm, &layer.norm1, norms, false, 0, false);
+        t.norm_quantised(asm, &layer.norm1, norms, false, false);
     };
-    let o = &l.layer;
     each_tile(asm, t, v.rows, |asm| {
         asm.mark(format!("{} (layer loop)", layer.attention.k.path));
-        enter(asm);
-        t.project_qk(asm, &o.qk[1], d.heads, VX, 0);
-        t.project_v(asm, &o.v, 0, VX);
-        asm.vx_sync(MM, 0);
-        t.store_keys_values(asm, 0);
+        t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
+        t.each_half_numbered(asm, |asm| {
+            enter(asm);
+            t.project_qk(asm, &o.qk[1], d.heads, VX, 0);
+            t.project_v(asm, &o.v, 0, VX);
+        });
+        t.each_half_numbered(asm, |asm| {
+            asm.vx_sync(MM, 0);
+            t.store_keys_values(asm, 0);
+        });
     });
     each_tile(asm, t, v.rows, |asm| {
         asm.mark(format!("{} (layer loop)", layer.attention.q.path));
-        enter(asm);
-        t.project_qk(asm, &o.qk[0], 0, VX, VX);
-        asm.vx_sync(MM, 0);
-        // The stale keys between the rows' queries are quantised with them and not used.
-        t.quantise_heads(asm, regs::QK_ROWS, MM);
+        t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
+        t.each_half_at(asm, |asm| {
+            enter(asm);
+            t.project_qk(asm, &o.qk[0], 0, VX, VX);
+        });
+        t.each_half(asm, |asm| {
+            asm.vx_sync(MM, 0);
+            // The stale keys between the rows' queries are quantised with them and not used.
+            t.quantise_heads(asm, d.qk_heads(), MM);
+        });
         asm.mark(format!("{} (layer loop)", layer.attention.path));
+        asm.vx_sync(0, LD);
         t.attend(asm, layer.attention.scale, false, false);
-        t.finish_layer(asm, layer, o, None, 0);
-        asm.vx_sync(0, ST);
-        row_generator(asm, A_ROWS, l.x_base, d.dw);
-        store_tile(asm, A_ROWS, d.dw, x);
+        asm.mark(format!("{} (layer loop)", layer.attention.o.path));
+        t.project_output(asm, &o.o);
+        t.feed_forward(asm, layer, o, 0);
+        t.each_half_at(asm, |asm| {
+            t.residual(asm, &t.down_parts(), None);
+            row_generator(asm, A_ROWS, l.x_base, d.dw);
+            store_half(asm, A_ROWS, d.dw, x);
+        });
     });
 }
 
 /// Visual tokens of the image: rows behind the skipped ones through the projector.
 fn project(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
     use regs::*;
-    let (d, x) = (t.d, t.spad("x"));
+    let (d, x, peak) = (t.d, t.spad("x"), t.s("x_scale"));
     asm.mark("projector");
-    row_generator(asm, A_ROWS, l.x_base + v.skip_rows as u32 * d.dw, d.dw);
-    load_tile(asm, d.dw, x, 0);
-    let peak = t.s("x_scale");
-    let mut act = (t.abuf("x8"), d.dw);
     if let Some(n) = &v.post_norm {
-        let vectors = t.spad("outer_norms");
         let at = abs(l.norms_base + outer_norm_words(v).0);
-        t.load_norms(asm, at, norm_words(n), vectors, 0);
-        asm.vx_sync(LD, 0);
-        t.norm_quantised(asm, n, vectors, false, 0, true);
-    } else {
-        asm.ld_sync(0, VX);
-        vx(ROWS, d.cols).a(abs(x), d.dw).red(R_ABSMAX, peak).sync(asm, LD, 0);
-        t.quantise(asm, ROWS, d.cols, (x, d.dw), act, peak, MM);
+        t.load_norms(asm, at, norm_words(n), t.spad("outer_norms"), 0);
     }
     let out = t.spad("projected");
-    for (i, (linear, activation)) in v.projector.iter().enumerate() {
+    for (i, (linear, _)) in v.projector.iter().enumerate() {
         asm.mark(&linear.path);
-        let (cols, w) = (linear.cols_out as u32, words(linear.cols_out));
-        t.linear(asm, abs(l.projector_base[i]), &l.projector[i], act, (out, w));
-        let last = i + 1 == v.projector.len();
-        match activation {
-            Some(a) => t.activate(asm, *a, cols, (out, w), None),
-            None if last => asm.vx_sync(MM, 0),
-            None => vx(ROWS, cols).a(abs(out), w).red(R_ABSMAX, peak).sync(asm, MM, 0),
-        }
-        if !last {
-            act = (t.abuf("projected8"), w);
-            t.quantise(asm, ROWS, cols, (out, w), act, peak, MM);
-        }
+        let each = if i == 0 { Tower::each_half_at } else { Tower::each_half };
+        each(t, asm, &mut |asm: &mut Asm| {
+            let mut act = (t.abuf("x8"), d.dw);
+            match i.checked_sub(1).map(|before| &v.projector[before]) {
+                None => {
+                    row_generator(asm, A_ROWS, l.x_base + v.skip_rows as u32 * d.dw, d.dw);
+                    load_half(asm, d.dw, x, VX);
+                    if let Some(n) = &v.post_norm {
+                        asm.vx_sync(LD, 0);
+                        t.norm_quantised(asm, n, t.spad("outer_norms"), false, true);
+                    } else {
+                        vx(ROWS, d.cols).a(x, d.dw).red(R_ABSMAX, peak).sync(asm, LD, 0);
+                        t.quantise(asm, ROWS, d.cols, (x, d.dw), act, peak, MM);
+                    }
+                }
+                Some((before, activation)) => {
+                    let (cols, w) = (before.cols_out as u32, words(before.cols_out));
+                    activated(asm, t, *activation, cols, (out, w));
+                    act = (t.abuf("projected8"), w);
+                    t.quantise(asm, ROWS, cols, (out, w), act, peak, MM);
+                }
+            }
+            let w = words(linear.cols_out);
+            t.linear(asm, abs(l.projector_base[i]), &l.projector[i], act, (out, w));
+        });
     }
-    asm.vx_sync(0, ST);
-    let w = l.text_words;
-    // Slot · tokens · words + row · words behind the first slot.
-    asm.alu_imm(ALU_MUL, TMP, Reg(vision_args::SLOT as u32), v.tokens as u32);
-    asm.alu(ALU_ADD, TMP, TMP, POS);
-    asm.alu_imm(ALU_MUL, TMP, TMP, w);
-    asm.base(A_POSITION, TMP, l.features_base);
-    store_tile(asm, A_POSITION, w, out);
+    let Some((last, activation)) = v.projector.last() else { return };
+    t.each_half_at(asm, |asm| {
+        activated(asm, t, *activation, last.cols_out as u32, (out, words(last.cols_out)));
+        let w = l.text_words;
+        // Slot · tokens · words + row · words behind the first slot.
+        asm.alu_imm(ALU_MUL, TMP, Reg(vision_args::SLOT as u32), v.tokens as u32);
+        asm.alu(ALU_ADD, TMP, TMP, POS);
+        asm.alu_imm(ALU_MUL, TMP, TMP, w);
+        asm.base(A_POSITION, TMP, l.features_base);
+        store_half(asm, A_POSITION, w, out);
+    });
+}
+
+/// A projector layer's activation, or the row maxima alone; waits for MM.
+fn activated(asm: &mut Asm, t: &Tower<'_>, a: Option<crate::graph::ActKind>, cols: u32, at: (At, u32)) {
+    match a {
+        Some(a) => t.activate(asm, a, cols, at, None),
+        None => vx(regs::ROWS, cols).a(at.0, at.1).red(R_ABSMAX, t.s("x_scale")).sync(asm, MM, 0),
+    }
 }

@@ -12,4 +12,4 @@ mod session;
 
 pub use inputs::{write_logits, Inputs};
 pub use patchify::patchify;
-pub use session::Session;
+pub use session::{LinearInput, Session, Watch};

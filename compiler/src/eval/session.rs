@@ -32,6 +32,21 @@ struct KvCache {
     v: Vec<f32>,
 }
 
+/// What a linear layer reads in one run.
+pub struct LinearInput<'a> {
+    /// The layer.
+    pub node: NodeId,
+    /// The value that it reads.
+    pub value: ValueId,
+    /// Its weight.
+    pub weight: WeightId,
+    /// The input rows, row-major.
+    pub rows: &'a [f32],
+}
+
+/// Sees the input of every linear layer just before it is computed.
+pub type Watch<'w> = dyn FnMut(LinearInput<'_>) + 'w;
+
 /// What a run of one graph part starts from.
 struct Feed<'a> {
     pixels: &'a [f32],
@@ -81,6 +96,15 @@ impl<'m> Session<'m> {
     /// One picture, patch-major `[patches, 3*p*p]` (see [`patchify`]), to its visual tokens
     /// `[visual_tokens, hidden]`.
     pub fn encode_image(&mut self, pixels: &[f32]) -> Result<Vec<f32>, Diagnostic> {
+        self.encode_image_watched(pixels, &mut |_| ())
+    }
+
+    /// As [`Session::encode_image`].
+    pub fn encode_image_watched(
+        &mut self,
+        pixels: &[f32],
+        watch: &mut Watch<'_>,
+    ) -> Result<Vec<f32>, Diagnostic> {
         let (Some(target), Some(vision)) = (self.image_value, &self.spec.vision) else {
             return Err(Diagnostic::new(
                 "pixel_values",
@@ -98,16 +122,26 @@ impl<'m> Session<'m> {
                 "resize the picture to the model's image_size before patchify",
             ));
         }
-        Ok(self.run(&Feed { pixels, ids: &[], images: &[] }, Some(target)))
+        Ok(self.run(&Feed { pixels, ids: &[], images: &[] }, Some(target), watch))
     }
 
     /// Starts a new sequence. `images` are results of [`Session::encode_image`] in the order of their
     /// placeholders. Returns the logits of all rows, `[ids, vocab]`.
     pub fn prefill(&mut self, ids: &[u32], images: &[Vec<f32>]) -> Result<Vec<f32>, Diagnostic> {
+        self.prefill_watched(ids, images, &mut |_| ())
+    }
+
+    /// As [`Session::prefill`].
+    pub fn prefill_watched(
+        &mut self,
+        ids: &[u32],
+        images: &[Vec<f32>],
+        watch: &mut Watch<'_>,
+    ) -> Result<Vec<f32>, Diagnostic> {
         self.check_prompt(ids, images)?;
         self.caches.clear();
         self.position = 0;
-        self.extend(ids, &images.concat())
+        self.extend(ids, &images.concat(), watch)
     }
 
     /// Appends one token; returns its row's logits, `[vocab]`.
@@ -120,7 +154,7 @@ impl<'m> Session<'m> {
                 "suppress the placeholder when sampling; pictures enter through prefill",
             ));
         }
-        self.extend(&[token], &[])
+        self.extend(&[token], &[], &mut |_| ())
     }
 
     /// The `logits` command: encodes the pictures, runs the prompt, returns `[ids, vocab]`.
@@ -153,7 +187,7 @@ impl<'m> Session<'m> {
         }
     }
 
-    fn extend(&mut self, ids: &[u32], images: &[f32]) -> Result<Vec<f32>, Diagnostic> {
+    fn extend(&mut self, ids: &[u32], images: &[f32], watch: &mut Watch<'_>) -> Result<Vec<f32>, Diagnostic> {
         self.spec.check_ids(ids)?;
         let total = self.position + ids.len();
         if total > self.spec.text.max_position {
@@ -164,13 +198,13 @@ impl<'m> Session<'m> {
                 "shorten the prompt or ask for fewer new tokens",
             ));
         }
-        let logits = self.run(&Feed { pixels: &[], ids, images }, None);
+        let logits = self.run(&Feed { pixels: &[], ids, images }, None, watch);
         self.position = total;
         Ok(logits)
     }
 
     /// Interprets the vision part up to `image_target`, or the text part up to the output.
-    fn run(&mut self, feed: &Feed<'_>, image_target: Option<ValueId>) -> Vec<f32> {
+    fn run(&mut self, feed: &Feed<'_>, image_target: Option<ValueId>, watch: &mut Watch<'_>) -> Vec<f32> {
         let graph = self.graph;
         let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.values.len()];
         if let (Some(image), None) = (self.image_value, image_target) {
@@ -184,7 +218,7 @@ impl<'m> Session<'m> {
             if is_text == image_target.is_some() {
                 continue;
             }
-            let result = self.node(id, node, &mut values, feed);
+            let result = self.node(id, node, &mut values, feed, watch);
             if image_target == Some(output) {
                 return result;
             }
@@ -204,6 +238,7 @@ impl<'m> Session<'m> {
         node: &Node,
         values: &mut [Option<Vec<f32>>],
         feed: &Feed<'_>,
+        watch: &mut Watch<'_>,
     ) -> Vec<f32> {
         if let Op::Attention { heads, kv_heads, head_dim, causal, scale } = node.op {
             let shape = AttentionShape { heads, kv_heads, head_dim, causal, scale };
@@ -219,8 +254,9 @@ impl<'m> Session<'m> {
             return kernels::attention(&shape, q, &cache.k, &cache.v);
         }
         if let Op::Linear { w, b } = &node.op {
-            let x = values[node.inputs[0].index()].as_deref();
-            return self.linear(node, x.expect("invariant: operands come first"), *w, *b);
+            let rows = values[node.inputs[0].index()].as_deref().expect("invariant: operands come first");
+            watch(LinearInput { node: id, value: node.inputs[0], weight: *w, rows });
+            return self.linear(node, rows, *w, *b);
         }
         let mut x = self.first_operand(id, node, values);
         let second = node.inputs.get(1).and_then(|input| values[input.index()].as_deref());

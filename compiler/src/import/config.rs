@@ -30,23 +30,32 @@ pub(super) fn read(dir: &Path, options: &ImportOptions) -> Result<Config, Diagno
         true => read_object(&generation_path)?,
         false => Map::new(),
     };
+    parse(&top, &generation, options)
+}
+
+/// The same from the contents of `config.json` and `generation_config.json`.
+pub(super) fn parse(
+    top: &Map<String, Value>,
+    generation: &Map<String, Value>,
+    options: &ImportOptions,
+) -> Result<Config, Diagnostics> {
     let mut faults = Diagnostics::new();
-    let (architecture, is_llava) = architecture(&top, &mut faults);
-    unsupported_keys(&top, &mut faults);
+    let (architecture, is_llava) = architecture(top, &mut faults);
+    unsupported_keys(top, &mut faults);
     let config = if is_llava {
-        llava(&top, options, &mut faults)
+        llava(top, options, &mut faults)
     } else {
         Config {
             architecture,
             layout: &TEXT_ONLY,
-            text: text::read("", &top, options.max_context, &mut faults),
+            text: text::read("", top, options.max_context, &mut faults),
             vision: None,
             image_token_id: None,
             bos_ids: Vec::new(),
             eos_ids: Vec::new(),
         }
     };
-    let config = special_tokens(config, &top, &generation, &mut faults);
+    let config = special_tokens(config, top, generation, &mut faults);
     faults.into_result(config)
 }
 

@@ -1,4 +1,4 @@
-//! From a Hugging Face checkpoint folder to a [`Model`]: graph, facts and weights.
+//! From a Hugging Face checkpoint folder or a GGUF file to a [`Model`]: graph, facts and weights.
 //!
 //! Families differ by rows of a table (`families`), not by code. Nothing in the folder is trusted:
 //! every fault ends up in [`Diagnostics`], all of one kind at once, and none panics or allocates by a
@@ -10,6 +10,7 @@ mod checkpoint;
 mod config;
 mod families;
 mod fields;
+mod gguf;
 mod header;
 mod rope;
 mod text;
@@ -22,6 +23,7 @@ use crate::diag::{Diagnostic, Diagnostics};
 use crate::graph::{Graph, ModelSpec};
 
 pub use checkpoint::{Checkpoint, TensorFile, TensorRef};
+pub use gguf::{is_gguf, Gguf};
 pub use header::{Dtype, TensorEntry};
 pub(crate) use weights::to_f32;
 pub use weights::WeightStore;
@@ -45,13 +47,24 @@ pub struct Model {
     pub weights: WeightStore,
 }
 
-/// Imports the checkpoint folder `dir`.
-pub fn import(dir: &Path, options: &ImportOptions) -> Result<Model, Diagnostics> {
-    let checkpoint = match options.no_weights {
-        true => Ok(None),
-        false => Checkpoint::open(dir).map(Some),
+/// True for what [`import`] reads: a folder, or a GGUF file.
+pub fn is_checkpoint(path: &Path) -> bool {
+    path.is_dir() || is_gguf(path)
+}
+
+/// Imports a checkpoint folder or a GGUF file.
+pub fn import(path: &Path, options: &ImportOptions) -> Result<Model, Diagnostics> {
+    let gguf = is_gguf(path).then(|| Gguf::open(path)).transpose()?;
+    let checkpoint = match (options.no_weights, &gguf) {
+        (true, _) => Ok(None),
+        (false, None) => Checkpoint::open(path).map(Some),
+        (false, Some(gguf)) => gguf.checkpoint().map(Some),
     };
-    let (config, checkpoint) = match (config::read(dir, options), checkpoint) {
+    let config = match &gguf {
+        None => config::read(path, options),
+        Some(gguf) => gguf.config().and_then(|c| config::parse(&c.config, &c.generation, options)),
+    };
+    let (config, checkpoint) = match (config, checkpoint) {
         (Ok(config), Ok(checkpoint)) => (config, checkpoint),
         (Err(mut faults), Err(more)) => {
             faults.extend(more);

@@ -79,10 +79,9 @@ impl OnChip {
         self.placed.iter().map(|p| p.base + p.request.words).max().unwrap_or(0)
     }
 
-    /// First word of a region.
-    pub fn at(&self, name: &str) -> u32 {
-        let found = self.placed.iter().find(|p| p.request.name == name);
-        found.unwrap_or_else(|| panic!("invariant: region {name} was requested")).base
+    /// First word of a region, if there is one of this name.
+    pub fn find(&self, name: &str) -> Option<u32> {
+        self.placed.iter().find(|p| p.request.name == name).map(|p| p.base)
     }
 }
 

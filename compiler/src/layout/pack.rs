@@ -8,7 +8,7 @@
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::import::WeightStore;
 use crate::plan::Linear;
-use crate::quant::{quantise, tile_word_bits, Calibration, Quantised, Sparsity, Spec, Widths};
+use crate::quant::{quantise, tile_word_bits, Calibration, Sparsity, Spec, Widths};
 use flightvlm_hw::config::{HwConfig, TILE};
 use flightvlm_hw::isa::{names::*, MIXED_BITS, NM_INDEX_UNITS, NM_WINDOW_WORDS};
 use flightvlm_hw::numerics::canon;
@@ -258,11 +258,4 @@ pub fn vector(values: &[f32], words: u32) -> Vec<u8> {
 /// A matrix as padded rows.
 pub fn matrix(values: &[f32], cols: usize) -> Vec<u8> {
     values.chunks_exact(cols).flat_map(|row| vector(row, super::words(cols))).collect()
-}
-
-/// A compressed matrix in the order of the stream, for tests elsewhere.
-pub fn tile_bytes(q: &Quantised, tile: usize) -> Vec<u8> {
-    let mut out = Vec::new();
-    stream::tile(q, tile, &mut out);
-    out
 }

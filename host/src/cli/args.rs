@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Which model, and how it is loaded.
 #[derive(Args)]
 pub(super) struct ModelArgs {
-    /// Checkpoint folder or compiled program (.fvp)
+    /// Checkpoint folder, GGUF file or compiled program (.fvp)
     #[arg(value_name = "MODEL")]
     pub(super) model: PathBuf,
     /// Positions that prompt and answer may fill together [default: what the model supports]

@@ -3,7 +3,7 @@
 use super::output::{print, print_json};
 use crate::source::{model_info, SourceError};
 use anyhow::Result;
-use flightvlm_compiler::import::{import, ImportOptions, Model};
+use flightvlm_compiler::import::{import, is_checkpoint, ImportOptions, Model};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Say whether a checkpoint can run, and list everything that stands in the way
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Checkpoint folder
+    /// Checkpoint folder or GGUF file
     #[arg(value_name = "MODEL_DIR")]
     model: PathBuf,
     /// Look at config.json only
@@ -23,7 +23,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn main(args: Args) -> Result<()> {
-    if !args.model.is_dir() {
+    if !is_checkpoint(&args.model) {
         return Err(SourceError::Missing(args.model).into());
     }
     let options = ImportOptions { no_weights: args.no_weights, max_context: None };

@@ -1,11 +1,13 @@
 //! `flightvlm compile`.
 
 use super::args::ModelArgs;
+use super::calibrate::CalibrateArgs;
 use super::output::{print, print_json, PendingFile};
 use super::progress::spinner;
 use anyhow::{bail, Context, Result};
-use flightvlm_compiler::pipeline::{Compiled, STAGES};
+use flightvlm_compiler::import::is_checkpoint;
 use flightvlm_compiler::layout::dram::Space;
+use flightvlm_compiler::pipeline::{Compiled, STAGES};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +28,8 @@ pub(super) struct Args {
     /// Stop behind this stage; no program is written
     #[arg(long, value_name = "STAGE", value_parser = stage)]
     stop_after: Option<String>,
+    #[command(flatten)]
+    calibrate: CalibrateArgs,
     /// Write JSON
     #[arg(long)]
     json: bool,
@@ -47,10 +51,11 @@ pub(super) fn main(args: Args) -> Result<()> {
         (Some(path), None) => Some(PendingFile::create(path)?),
         _ => None,
     };
-    if !args.model.model.is_dir() {
-        bail!("there is no checkpoint folder at {}", args.model.model.display());
+    if !is_checkpoint(&args.model.model) {
+        bail!("there is no checkpoint folder or GGUF file at {}", args.model.model.display());
     }
     let source = args.model.open()?;
+    let calibration = args.calibrate.collect(&source)?;
     let waiting = spinner("compiling");
     let compiled = source.compile(args.stop_after.as_deref())?;
     waiting.finish_and_clear();
@@ -60,7 +65,7 @@ pub(super) fn main(args: Args) -> Result<()> {
         eprintln!("stopped after {last}; no program written");
         return Ok(());
     };
-    built.write(output.temporary_path(), source.calibration()?)?;
+    built.write(output.temporary_path(), calibration.as_ref())?;
     output.commit()?;
     let program = &built.program;
     let m = &program.meta;

@@ -2,6 +2,7 @@
 
 use super::args::{DeviceArgs, GenerateArgs, ModelArgs};
 use super::output::{print, print_json, PendingFile};
+use super::perplexity::{self, TextArgs};
 use super::progress::{bar, interrupt_flag};
 use super::score::{is_right, read_questions, Question, Score};
 use crate::device::{open, Device, RunStats};
@@ -14,14 +15,16 @@ use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Measure exact-match accuracy on questions about pictures
+/// Measure exact-match accuracy on questions about pictures, or perplexity on a text
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
     /// One JSON object per line: image, question, answer, kind
-    #[arg(long, value_name = "FILE")]
-    questions: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "text")]
+    questions: Option<PathBuf>,
+    #[command(flatten)]
+    text: TextArgs,
     /// Ask only the first N
     #[arg(long, value_name = "N", value_parser = super::args::positive)]
     limit: Option<usize>,
@@ -39,7 +42,10 @@ pub(super) struct Args {
 
 pub(super) fn main(args: Args) -> Result<()> {
     crate::device::find(&args.device.device)?;
-    let questions = read_questions(&args.questions, args.limit)?;
+    let Some(questions) = &args.questions else {
+        return perplexity::main(&args.model, &args.device, &args.text, args.json);
+    };
+    let questions = read_questions(questions, args.limit)?;
     let source = args.model.open()?;
     let mut transcript = args.transcript.as_deref().map(PendingFile::create).transpose()?;
     let mut device = open(&args.device.device, &source)?;

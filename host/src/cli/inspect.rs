@@ -4,6 +4,7 @@ use super::args::ModelArgs;
 use super::compile::stage;
 use super::output::{print, print_json};
 use anyhow::{bail, Result};
+use flightvlm_compiler::import::is_checkpoint;
 use flightvlm_compiler::program::Program;
 use flightvlm_hw::isa::{disassemble, load_code, Insn};
 use serde_json::json;
@@ -27,7 +28,7 @@ pub(super) fn main(args: Args) -> Result<()> {
     if args.json {
         return print_json(&report(source.program()?));
     }
-    if args.model.model.is_dir() {
+    if is_checkpoint(&args.model.model) {
         let compiled = source.compile(None)?;
         for (name, text) in &compiled.stages {
             if args.show.iter().any(|s| s == name) {

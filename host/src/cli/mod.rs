@@ -6,14 +6,17 @@
 
 mod args;
 mod bench;
+mod calibrate;
 mod check;
 mod compile;
 mod devices;
 mod evaluate;
+mod import;
 mod inspect;
 mod isa;
 mod logits;
 mod output;
+mod perplexity;
 mod profile;
 mod progress;
 mod run;
@@ -34,6 +37,7 @@ struct Cli {
 enum Command {
     Check(check::Args),
     Compile(compile::Args),
+    Import(import::Args),
     Run(run::Args),
     Logits(logits::Args),
     Evaluate(evaluate::Args),
@@ -49,6 +53,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(args) => check::main(args),
         Command::Compile(args) => compile::main(args),
+        Command::Import(args) => import::main(args),
         Command::Inspect(args) => inspect::main(args),
         Command::Isa(args) => isa::main(args),
         Command::Bench(args) => bench::main(args),

@@ -72,7 +72,7 @@ pub(super) fn main(args: Args) -> Result<()> {
     if args.json {
         return print_json(&report(program, &p, &workload));
     }
-    print(&text(program, &p, &workload))
+    Ok(print(&text(program, &p, &workload))?)
 }
 
 /// Milliseconds per generated token after the first.

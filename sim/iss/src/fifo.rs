@@ -1,47 +1,74 @@
-//! When entries of a FIFO arrive and when its slots become free: the coupling between a weight load
-//! and the matrix command that consumes it.
+//! When entries of a FIFO arrive and when its places become free: the coupling between a weight
+//! stream and the matrix commands that consume it.
 
-use std::collections::VecDeque;
-
-/// One FIFO's timing: when each entry was pushed and each slot freed.
+/// One FIFO's timing: when each entry was pushed and each place freed.
 pub(crate) struct FifoTimes {
-    depth: usize,
+    /// Depth − 1; the depth is a power of two or rounded up to one in the rings only.
+    mask: usize,
+    depth: u64,
     pushed: u64,
     popped: u64,
-    /// Arrival of each entry that is there, oldest first.
-    pub push_at: VecDeque<u64>,
-    pop_at: VecDeque<u64>,
+    /// Cycle in which each entry can be seen first.
+    push_at: Box<[u64]>,
+    pop_at: Box<[u64]>,
 }
 
 impl FifoTimes {
     /// An empty FIFO of `depth` entries.
     pub fn new(depth: u32) -> FifoTimes {
-        let (push_at, pop_at) = (VecDeque::new(), VecDeque::new());
-        FifoTimes { depth: depth as usize, pushed: 0, popped: 0, push_at, pop_at }
+        let ring = (depth as usize).next_power_of_two();
+        let times = || vec![0; ring].into_boxed_slice();
+        FifoTimes {
+            mask: ring - 1,
+            depth: u64::from(depth),
+            pushed: 0,
+            popped: 0,
+            push_at: times(),
+            pop_at: times(),
+        }
     }
-    /// Cycle from which the next entry has a slot; `None`: not known yet.
-    pub fn slot(&self) -> Option<u64> {
-        if ((self.pushed - self.popped) as usize) < self.depth {
-            // The slot of entry i was freed by the pop of entry i − depth.
-            let age = (self.pushed + self.pop_at.len() as u64).checked_sub(self.popped);
-            let index = age.and_then(|a| (a as usize).checked_sub(self.depth));
-            Some(index.and_then(|i| self.pop_at.get(i)).map_or(0, |t| t + 1))
+
+    /// Cycle from which `n` more entries have room; `None`: not known yet.
+    #[inline]
+    pub fn room(&self, n: u64) -> Option<u64> {
+        // The place of entry i was freed by the pop of entry i − depth.
+        let freed = (self.pushed + n).saturating_sub(self.depth);
+        if freed == 0 {
+            Some(0)
+        } else if freed <= self.popped {
+            Some(self.pop_at[(freed as usize - 1) & self.mask] + 1)
         } else {
             None
         }
     }
+
     /// An entry arrives.
+    #[inline]
     pub fn push(&mut self, at: u64) {
+        self.push_at[self.pushed as usize & self.mask] = at;
         self.pushed += 1;
-        self.push_at.push_back(at);
     }
-    /// The oldest entry leaves.
-    pub fn pop(&mut self, at: u64) {
-        self.popped += 1;
-        self.push_at.pop_front();
-        self.pop_at.push_back(at);
-        if self.pop_at.len() > self.depth {
-            self.pop_at.pop_front();
+
+    /// Entries that are there.
+    pub fn len(&self) -> usize {
+        (self.pushed - self.popped) as usize
+    }
+
+    /// `latest[i] = max(latest[i], arrival of entry i)`.
+    pub fn latest_arrivals(&self, latest: &mut [u64]) {
+        let start = self.popped as usize & self.mask;
+        let until_wrap = latest.len().min(self.push_at.len() - start);
+        let (a, b) = latest.split_at_mut(until_wrap);
+        for (l, t) in a.iter_mut().zip(&self.push_at[start..]).chain(b.iter_mut().zip(&self.push_at[..])) {
+            *l = (*l).max(*t);
+        }
+    }
+
+    /// The oldest entries leave, one at each of these cycles.
+    pub fn pop_at(&mut self, times: &[u64]) {
+        for t in times {
+            self.pop_at[self.popped as usize & self.mask] = *t;
+            self.popped += 1;
         }
     }
 }
@@ -51,18 +78,29 @@ mod tests {
     use super::FifoTimes;
 
     #[test]
-    fn a_slot_is_free_one_cycle_after_the_pop_that_freed_it() {
+    fn a_place_is_free_one_cycle_after_the_pop_that_freed_it() {
         let mut f = FifoTimes::new(2);
-        assert_eq!(f.slot(), Some(0));
+        assert_eq!(f.room(2), Some(0));
         f.push(5);
+        assert_eq!((f.room(1), f.room(2)), (Some(0), None));
         f.push(6);
-        assert_eq!(f.slot(), None, "full, and no pop is known yet");
-        f.pop(20);
-        assert_eq!(f.slot(), Some(21));
+        assert_eq!(f.room(1), None, "full, and no pop is known yet");
+        f.pop_at(&[20]);
+        assert_eq!((f.room(1), f.room(2)), (Some(21), None));
         f.push(22);
-        assert_eq!((f.slot(), f.push_at.len()), (None, 2));
-        f.pop(30);
-        f.pop(31);
-        assert_eq!(f.slot(), Some(31), "the slot of the entry before last");
+        assert_eq!((f.room(1), f.len()), (None, 2));
+        f.pop_at(&[30, 31]);
+        assert_eq!((f.room(1), f.room(2)), (Some(31), Some(32)));
+    }
+
+    #[test]
+    fn arrivals_are_read_around_the_end_of_the_ring() {
+        let mut f = FifoTimes::new(4);
+        (1..=4).for_each(|t| f.push(t));
+        f.pop_at(&[9, 9, 9]);
+        f.push(12);
+        let mut latest = [0, 13];
+        f.latest_arrivals(&mut latest);
+        assert_eq!(latest, [4, 13]);
     }
 }

@@ -1,152 +1,15 @@
 //! Dispatcher: executes scalar instructions, loops and address generators, and resolves the
 //! others into commands (counts and addresses become numbers).
 
-use flightvlm_hw::isa::{self, names::*, Insn, Op, Unit, Word};
+use crate::tile::TileShape;
+use crate::work::{Command, LdWork, MmWork, StWork, VxOperand, VxWork, Work};
+use flightvlm_hw::isa::{self, names::*, Insn, Op, Word};
 use flightvlm_hw::machine::FaultCode;
-
-/// A resolved command for a unit queue.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Command {
-    pub pc: u32,
-    pub wait: u8,
-    pub release: u8,
-    pub work: Work,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Work {
-    Ld(LdWork),
-    St(StWork),
-    Mm(MmWork),
-    Vx(VxWork),
-}
-
-impl Work {
-    pub fn unit(&self) -> Unit {
-        match self {
-            Work::Ld(_) => Unit::Ld,
-            Work::St(_) => Unit::St,
-            Work::Mm(_) => Unit::Mm,
-            Work::Vx(_) => Unit::Vx,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LdWork {
-    pub mode: u32,
-    pub rows: u32,
-    pub len: u32,
-    pub dst: u32,
-    pub dst_stride: u32,
-    pub src: u32,
-    pub src_stride: u32,
-    pub sidx: u32,
-    pub kbg: u32,
-    pub wscale: bool,
-    pub bias: bool,
-}
-
-impl LdWork {
-    /// Scale groups of a weight tile.
-    pub fn groups(&self) -> u32 {
-        if self.kbg == 0 {
-            1
-        } else {
-            self.len.div_ceil(self.kbg)
-        }
-    }
-    /// SFIFO words of a weight tile.
-    pub fn sfifo_words(&self) -> u32 {
-        u32::from(self.bias) + if self.wscale { self.groups() } else { 0 }
-    }
-    /// DRAM units of a weight tile.
-    pub fn tile_units(&self) -> u64 {
-        u64::from(self.sfifo_words()) + u64::from(self.len) * 4
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct StWork {
-    pub mode: u32,
-    pub rows: u32,
-    pub len: u32,
-    pub src: u32,
-    pub src_stride: u32,
-    pub dst: u32,
-    pub dst_stride: u32,
-    pub chunk_stride: u32,
-    pub pos: u32,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct MmWork {
-    pub rows: u32,
-    pub tiles: u32,
-    pub kb: u32,
-    pub kbg: u32,
-    pub act: u32,
-    pub act_stride: u32,
-    pub out: u32,
-    pub out_stride: u32,
-    pub sa: u32,
-    pub wscale: bool,
-    pub bias: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct VxOperand {
-    pub kind: u32,
-    /// Address, or f32 bits of an immediate.
-    pub value: u32,
-    pub stride: u32,
-    /// How the operand's row index follows from the row: `ROW`, `ROW_MOD`, `ROW_DIV`.
-    pub row: u32,
-}
-
-impl VxOperand {
-    /// Row index of the operand for row `r`.
-    pub fn index(&self, r: u32, rmod: u32) -> u32 {
-        match (self.row, rmod) {
-            (ROW, _) | (ROW_MOD, 0) => r,
-            (ROW_MOD, m) => r % m,
-            (_, 0) => 0,
-            (_, m) => r / m,
-        }
-    }
-    /// Rows of the operand that `rows` rows of the command touch.
-    pub fn rows(&self, rows: u32, rmod: u32) -> u32 {
-        match (self.row, rmod) {
-            (ROW_MOD, m) if m != 0 => rows.min(m),
-            _ => self.index(rows - 1, rmod) + 1,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct VxWork {
-    pub rows: u32,
-    pub len: u32,
-    pub a: VxOperand,
-    pub b: VxOperand,
-    pub c: VxOperand,
-    pub op1: u32,
-    pub op2: u32,
-    pub func: u32,
-    pub red: u32,
-    pub d_kind: u32,
-    pub d: u32,
-    pub d_stride: u32,
-    pub sred: u32,
-    pub causal: bool,
-    pub vbase: u32,
-    pub rmod: u32,
-}
 
 /// What the dispatcher does next.
 pub(crate) enum Step {
-    /// A scalar instruction was executed.
-    Scalar,
+    /// A scalar instruction was executed; the multiplier takes longer.
+    Scalar { multiplies: bool },
     /// A command must be pushed; call `advance` once it is.
     Push(Command),
     /// Wait for idle, then `advance`.
@@ -224,15 +87,19 @@ impl Front {
     /// Executes or resolves the instruction at pc.
     pub fn step(&mut self) -> Result<Step, FaultCode> {
         let insn = self.fetch()?;
+        let mut multiplies = false;
         match insn.op {
             Op::Nop(_) => {}
             Op::Halt(_) => return Ok(Step::Halt),
             Op::Fence(_) => return Ok(Step::Fence),
             Op::Loop(l) => {
                 self.enter_loop(&l)?;
-                return Ok(Step::Scalar);
+                return Ok(Step::Scalar { multiplies: false });
             }
-            Op::Alu(a) => self.alu(&a),
+            Op::Alu(a) => {
+                multiplies = a.func == ALU_MUL;
+                self.alu(&a);
+            }
             Op::Seta(s) => self.seta(&s),
             Op::Ld(_) | Op::St(_) | Op::Mm(_) | Op::Vx(_) => {
                 let work = self.resolve(&insn.op)?;
@@ -241,7 +108,7 @@ impl Front {
             }
         }
         self.advance();
-        Ok(Step::Scalar)
+        Ok(Step::Scalar { multiplies })
     }
 
     /// Goes to the next instruction, around the innermost loop where its body ends.
@@ -334,9 +201,15 @@ impl Front {
                 src: self.address(x.src_agu, x.src_off),
                 src_stride: x.src_stride,
                 sidx: self.address(x.sidx_agu, x.sidx_off),
-                kbg: x.kbg,
-                wscale: x.wscale != 0,
-                bias: x.bias != 0,
+                shape: TileShape {
+                    kb: self.count(x.len)?,
+                    kbg: x.kbg,
+                    wscale: x.wscale != 0,
+                    bias: x.bias != 0,
+                    fmt: x.fmt,
+                    nm: x.nm,
+                },
+                first: self.count(x.first)?,
             }),
             Op::St(x) => Work::St(StWork {
                 mode: x.mode,
@@ -348,6 +221,10 @@ impl Front {
                 dst_stride: x.dst_stride,
                 chunk_stride: x.chunk_stride,
                 pos: self.count(x.pos)?,
+                first: self.count(x.first)?,
+                heads: self.count(x.heads)?,
+                head_stride: x.head_stride,
+                head_step: x.head_step,
             }),
             Op::Mm(x) => Work::Mm(MmWork {
                 rows: self.count(x.rows)?,
@@ -355,12 +232,15 @@ impl Front {
                 kb: self.count(x.kb)?,
                 kbg: x.kbg,
                 act: self.address(x.act_agu, x.act_off),
-                act_stride: x.act_stride,
+                act_stride: self.count(x.act_stride)?,
                 out: self.address(x.out_agu, x.out_off),
-                out_stride: x.out_stride,
+                out_stride: self.count(x.out_stride)?,
                 sa: self.address(x.sa_agu, x.sa_off),
+                sa_stride: self.count(x.sa_stride)?,
                 wscale: x.wscale != 0,
                 bias: x.bias != 0,
+                nm: x.nm,
+                first: self.count(x.first)?,
             }),
             Op::Vx(x) => Work::Vx(self.resolve_vx(x)?),
             other => unreachable!("{other:?} is a scalar instruction"),

@@ -1,53 +1,129 @@
 //! Instruction-level simulator: executes programs bit for bit as the RTL does, as fast as the CPU
 //! allows, and predicts cycles with a timing model of the same units.
 //!
-//! * [`front`](front): dispatcher — scalars, loops, address generators, resolution of operands.
-//! * [`units`](units): what each unit does to memory (function) and how long it takes (timing).
-//! * [`fifo`](fifo): timing of the weight FIFO.
-//! * [`sched`](sched): the event loop that interleaves dispatcher and units through tokens.
+//! Function:
+//! * [`front`](front): dispatcher — scalars, loops, address generators; [`work`](work): what it
+//!   puts in the queues.
+//! * [`units`](units): what each unit does to memory.
+//! * [`tile`](tile), [`expand`](expand): packed weight tiles; [`tiles`](tiles): what the FIFOs hold.
+//!
+//! Timing:
+//! * [`sched`](sched): the event loop that interleaves dispatcher, units and streams through tokens.
+//! * [`fetch`](fetch), [`transfer`](transfer), [`stream`](stream) ([`recipe`](recipe),
+//!   [`fifo`](fifo)), [`matrix`](matrix): the launch, rows and stores, weight streams, the array.
+//!   Memories are `flightvlm-mem`'s.
+//! * [`profile`]: where the cycles go.
+//!
+//! [`Iss::timing_only`] leaves the function out: models of any size, no contents.
+//! [`Iss::function_only`] leaves the times out.
 //!
 //! Invariants: knows programs, not models. A command's effects happen in one step at the time it
 //! starts, so a program whose tokens do not order its memory accesses may differ from hardware;
 //! the compiler never makes one. No tolerance anywhere: equality with the RTL is exact.
 
+mod bursts;
+mod expand;
+mod fetch;
 mod fifo;
 mod front;
+mod matrix;
 mod memory;
+pub mod profile;
+mod recipe;
 mod sched;
+mod stream;
+mod tile;
+mod tiles;
 pub mod timing;
+mod transfer;
 mod units;
+mod work;
 
-use flightvlm_hw::config::{HwConfig, UNIT_BYTES};
-use flightvlm_hw::machine::{Launch, Machine, MachineError, OnChip, Report};
+use flightvlm_hw::config::HwConfig;
+use flightvlm_hw::machine::{Bank, Launch, Machine, MachineError, OnChip, Report};
+use flightvlm_mem::Ports;
 use memory::Memory;
+use profile::Profile;
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 
-/// A simulated accelerator with its DRAM.
+/// A simulated accelerator with its memories.
 pub struct Iss {
     config: HwConfig,
     memory: Memory,
+    ports: Ports,
+    timed: bool,
     scalars: [u32; 32],
     record: bool,
+    profile: Option<Profile>,
     interrupt: Arc<AtomicBool>,
 }
 
 impl Iss {
-    /// A machine of the given configuration with empty DRAM.
+    /// A machine of the given configuration with empty memories.
     pub fn new(config: HwConfig) -> Iss {
-        let memory = Memory::new(&config);
-        Iss { config, memory, scalars: [0; 32], record: false, interrupt: Arc::default() }
+        Iss::build(config, true, true)
     }
 
-    fn range(&self, address: u64, len: usize) -> Result<std::ops::Range<usize>, MachineError> {
-        let start = usize::try_from(address).unwrap_or(usize::MAX);
-        match start.checked_add(len) {
-            Some(end) if end <= self.memory.dram.len() => Ok(start..end),
-            _ => Err(MachineError(format!(
-                "DRAM access of {len} bytes at {address:#x} exceeds the {} bytes that were reserved",
-                self.memory.dram.len()
-            ))),
+    /// The same machine without data: channels take writes and keep nothing, commands compute
+    /// nothing, times and counters are those of the full machine as long as the program's control
+    /// flow does not depend on data. Gathers read index 0; words of tiles in format `mixed` are
+    /// taken to lie evenly over the tile.
+    pub fn timing_only(config: HwConfig) -> Iss {
+        Iss::build(config, false, true)
+    }
+
+    /// The machine without times, for the fastest answer: all counters of cycles stay 0, the others
+    /// and all results are the full machine's. FIFOs hold anything here, so a program that would
+    /// fill one for ever does not come to a halt.
+    pub fn function_only(config: HwConfig) -> Iss {
+        Iss::build(config, true, false)
+    }
+
+    fn build(config: HwConfig, data: bool, timed: bool) -> Iss {
+        Iss {
+            memory: Memory::new(&config, data),
+            ports: Ports::new(&config),
+            timed,
+            config,
+            scalars: [0; 32],
+            record: false,
+            profile: None,
+            interrupt: Arc::default(),
         }
+    }
+
+    /// Keep an account of each launch from now on, or not.
+    pub fn set_profiling(&mut self, on: bool) {
+        self.profile = on.then(Profile::default);
+    }
+
+    /// Account of the last launch, if it was profiled.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.profile.as_ref()
+    }
+
+    /// Bytes of an access, `None` for those that a machine without data does not keep.
+    fn bytes(&mut self, bank: Bank, address: u64, len: usize) -> Result<Option<&mut [u8]>, MachineError> {
+        let slices = self.config.slices;
+        let size = match bank {
+            Bank::Main => self.memory.main.len() as u64,
+            Bank::Channel(c) if c < slices => self.memory.channel_units * 64,
+            Bank::Channel(c) => {
+                return Err(MachineError(format!(
+                    "{bank} does not exist: expected a channel below {slices} (configuration `{}`), got {c}",
+                    self.config.name
+                )))
+            }
+        };
+        if address.checked_add(len as u64).is_none_or(|end| end > size) {
+            return Err(MachineError(format!(
+                "{bank}: access of {len} bytes at {address:#x} exceeds the {size} bytes that were reserved"
+            )));
+        }
+        let data = self.memory.data || bank == Bank::Main;
+        let bytes = self.memory.bank(bank).filter(|_| data);
+        Ok(bytes.map(|b| &mut b[address as usize..][..len]))
     }
 }
 
@@ -55,26 +131,37 @@ impl Machine for Iss {
     fn name(&self) -> &str {
         "iss"
     }
-    fn resize_dram(&mut self, units: u32) -> Result<(), MachineError> {
-        let bytes = units as usize * UNIT_BYTES;
-        if bytes > self.memory.dram.len() {
-            self.memory.dram.resize(bytes, 0);
+    fn resize(&mut self, main_units: u32, channel_units: u32) -> Result<(), MachineError> {
+        self.memory.resize(main_units, channel_units).map_err(|e| {
+            let channels = self.config.slices;
+            let wanted = format!("{main_units} units and {channels} x {channel_units} units of 64 bytes");
+            MachineError(format!("simulated memory of {wanted} cannot be reserved: {e}"))
+        })
+    }
+    fn write(&mut self, bank: Bank, address_bytes: u64, data: &[u8]) -> Result<(), MachineError> {
+        if let Some(bytes) = self.bytes(bank, address_bytes, data.len())? {
+            bytes.copy_from_slice(data);
         }
         Ok(())
     }
-    fn write(&mut self, address_bytes: u64, data: &[u8]) -> Result<(), MachineError> {
-        let r = self.range(address_bytes, data.len())?;
-        self.memory.dram[r].copy_from_slice(data);
-        Ok(())
-    }
-    fn read(&mut self, address_bytes: u64, out: &mut [u8]) -> Result<(), MachineError> {
-        let r = self.range(address_bytes, out.len())?;
-        out.copy_from_slice(&self.memory.dram[r]);
+    fn read(&mut self, bank: Bank, address_bytes: u64, out: &mut [u8]) -> Result<(), MachineError> {
+        match self.bytes(bank, address_bytes, out.len())? {
+            Some(bytes) => out.copy_from_slice(bytes),
+            None => out.fill(0),
+        }
         Ok(())
     }
     fn launch(&mut self, launch: &Launch) -> Result<Report, MachineError> {
-        let (report, scalars) =
-            sched::run(&self.config, &mut self.memory, launch, self.record, &self.interrupt);
+        let parts = sched::Parts {
+            config: &self.config,
+            memory: &mut self.memory,
+            ports: &mut self.ports,
+            timed: self.timed,
+            record: self.record,
+            profile: self.profile.as_mut(),
+            stop: &self.interrupt,
+        };
+        let (report, scalars) = sched::run(parts, launch);
         self.scalars = scalars;
         Ok(report)
     }
@@ -82,9 +169,9 @@ impl Machine for Iss {
         self.record = on;
     }
     fn on_chip(&mut self) -> Option<OnChip> {
-        Some(OnChip {
-            spad: self.memory.spad.iter().flatten().copied().collect(),
-            abuf: self.memory.abuf.iter().flatten().copied().collect(),
+        self.memory.data.then(|| OnChip {
+            spad: self.memory.spad.as_flattened().to_vec(),
+            abuf: self.memory.abuf.as_flattened().to_vec(),
             s: self.memory.s.clone(),
             r: self.scalars.to_vec(),
         })

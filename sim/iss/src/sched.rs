@@ -1,23 +1,35 @@
-//! The event loop: picks the earliest thing that can happen — the dispatcher's next instruction or
-//! the head of a unit's queue — and lets it happen.
+//! The event loop: picks the earliest thing that can happen — the dispatcher's next instruction, the
+//! head of a unit's queue, a burst of a load or a store — and lets it happen.
 //!
-//! Weight loads and matrix commands overlap through the FIFO, so they run as two coroutines that
-//! [`Run::pump`] advances word by word as far as the other side allows.
+//! Weight streams and the matrix command run apart from these events, coupled through the FIFOs.
+//! Streams are brought forward only when something depends on them, and never past the next event
+//! that could reach their memory, so that a memory sees the requests of all units in the order of
+//! their cycles.
 
-use crate::fifo::FifoTimes;
-use crate::front::{Command, Front, LdWork, MmWork, Step, Work};
+use crate::fetch::fetch;
+use crate::front::{Front, Step};
+use crate::matrix::MatrixRun;
 use crate::memory::Memory;
-use crate::timing::{self, ReadStream};
+use crate::profile::Profile;
+use crate::stream::Stream;
+use crate::tiles::Tiles;
+use crate::timing;
+use crate::transfer::{RowsRun, StoreRun};
 use crate::units::{ld, mm, st, vx};
-use flightvlm_hw::config::{HwConfig, WORD_UNITS};
-use flightvlm_hw::isa::{names::*, Unit, Word};
-use flightvlm_hw::machine::{Counters, Fault, FaultCode, Launch, Report, Retire};
+use crate::work::{Command, LdWork, VxWork, Work};
+use flightvlm_hw::config::{HwConfig, UNIT_BYTES};
+use flightvlm_hw::isa::{names::*, Unit};
+use flightvlm_hw::machine::{Bank, Counters, Fault, FaultCode, Launch, Report, Retire};
+use flightvlm_mem::Ports;
+use rayon::prelude::*;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Events between two looks at the interrupt flag.
 const INTERRUPT_PERIOD: u32 = 1024;
 const MAX_TOKENS: usize = 63;
+/// Streams are simulated by several threads when they advance by this many cycles together.
+const PARALLEL_CYCLES: u64 = 8192;
 
 #[derive(Default)]
 struct Queue {
@@ -28,107 +40,117 @@ struct Queue {
     slot_at: u64,
 }
 
-/// A weight load whose words are not all pushed.
-struct LoadRun {
-    command: Command,
-    work: LdWork,
-    stream: ReadStream,
-    start: u64,
-    tile: u32,
-    /// Words and scale units of the tile that are pushed.
-    words: u32,
-    scales: u32,
+/// What LD is busy with.
+enum LoadRun {
+    Rows(RowsRun),
+    /// A weight load that may go to the streams from a cycle on.
+    Post {
+        command: Command,
+        work: LdWork,
+        start: u64,
+        from: u64,
+    },
 }
 
-/// A matrix command that waits for words.
-struct MatrixRun {
-    command: Command,
-    work: MmWork,
-    start: u64,
-    tile: u32,
-    at: u64,
+/// Parts of the machine that a launch uses.
+pub(crate) struct Parts<'a> {
+    pub config: &'a HwConfig,
+    pub memory: &'a mut Memory,
+    pub ports: &'a mut Ports,
+    /// Without: every command takes a cycle, weights are there when they are loaded.
+    pub timed: bool,
+    pub record: bool,
+    /// Filled during the launch, if wanted.
+    pub profile: Option<&'a mut Profile>,
+    pub stop: &'a AtomicBool,
 }
 
-/// Tiles that a weight load put (or is putting) in the FIFO; data stay in DRAM until used.
-struct TileSource {
-    work: LdWork,
-    /// Next tile the matrix unit takes.
-    taken: u32,
-    /// DRAM copy, made when a store is about to overwrite tiles that are not used yet.
-    copy: Option<Vec<u8>>,
-}
-
-pub(crate) struct Run<'a> {
+struct Run<'a> {
     config: &'a HwConfig,
     memory: &'a mut Memory,
+    ports: &'a mut Ports,
+    timed: bool,
     front: Front,
     front_at: u64,
     queues: [Queue; 4],
     /// tokens[p][c]: times at which tokens from p for c appeared.
     tokens: [[VecDeque<u64>; 4]; 4],
     load: Option<LoadRun>,
+    store: Option<StoreRun>,
     matrix: Option<MatrixRun>,
-    sources: VecDeque<TileSource>,
-    words: FifoTimes,
-    scales: FifoTimes,
+    streams: Vec<Stream>,
+    /// Without timing: words and scale words in the FIFOs of each slice.
+    held: Vec<[u64; 2]>,
+    tiles: Tiles,
     counters: Counters,
     retired: [Vec<Retire>; 4],
     record: bool,
+    profile: Option<&'a mut Profile>,
 }
 
 /// Runs one launch; gives the report and the final scalars.
-pub(crate) fn run(
-    config: &HwConfig,
-    memory: &mut Memory,
-    launch: &Launch,
-    record: bool,
-    stop: &AtomicBool,
-) -> (Report, [u32; 32]) {
-    let fault = |code| Fault { code, unit: Unit::Sys, pc: launch.entry };
-    let code = match load_code(memory, launch, config) {
-        Ok(code) => code,
-        Err(code) => return (Report { fault: Some(fault(code)), ..Report::default() }, [0; 32]),
+pub(crate) fn run(parts: Parts<'_>, launch: &Launch) -> (Report, [u32; 32]) {
+    let Parts { config, memory, ports, timed, record, profile, stop } = parts;
+    if timed {
+        ports.reset();
+    }
+    let (code, front_at) = match fetch(memory, timed.then_some(&mut ports.main), launch, config) {
+        Ok(x) => x,
+        Err(code) => {
+            let fault = Fault { code, unit: Unit::Sys, pc: launch.entry };
+            return (Report { fault: Some(fault), ..Report::default() }, [0; 32]);
+        }
     };
-    let fetch_beats = u64::from(launch.code_len.div_ceil(2));
-    let latency = u64::from(config.read_latency_cycles);
-    let mut stream = ReadStream::new(timing::FETCH_START_CYCLES, latency);
-    stream.whole_row(u64::from(launch.code_base_units), fetch_beats, 0, 1);
     let mut run = Run {
         config,
         memory,
+        ports,
+        timed,
         front: Front::new(code, launch.entry, &launch.args),
-        front_at: stream.last_beat() + timing::FETCH_END_CYCLES,
+        front_at,
         queues: Default::default(),
         tokens: Default::default(),
         load: None,
+        store: None,
         matrix: None,
-        sources: VecDeque::new(),
-        words: FifoTimes::new(config.wfifo_words),
-        scales: FifoTimes::new(config.sfifo_words),
-        counters: Counters { read_beats: fetch_beats, ..Counters::default() },
+        streams: (0..config.slices).map(|s| Stream::new(s, config)).collect(),
+        held: vec![[0; 2]; config.slices as usize],
+        tiles: Tiles::new(config.slices),
+        counters: Counters { read_beats: launch.code_units.into(), ..Counters::default() },
         retired: Default::default(),
         record,
+        profile,
     };
+    if let Some(p) = &mut run.profile {
+        **p = Profile::default();
+        p.by_pc.resize(launch.code_len as usize, Default::default());
+        p.channels.resize(config.slices as usize, Default::default());
+    }
     let (fault, interrupted) = run.until_done(launch.watchdog_cycles, stop);
+    if timed {
+        run.counters.channel_read_beats = run.streams.iter().map(|s| s.profile.read_beats).sum();
+    } else {
+        let Counters { dispatched, retired, read_beats, write_beats, .. } = run.counters;
+        let Counters { channel_read_beats, channel_write_beats, mac_beats, .. } = run.counters;
+        run.counters = Counters {
+            dispatched,
+            retired,
+            read_beats,
+            write_beats,
+            channel_read_beats,
+            channel_write_beats,
+            mac_beats,
+            ..Counters::default()
+        };
+    }
+    if let Some(p) = &mut run.profile {
+        for (c, s) in p.channels.iter_mut().zip(&run.streams) {
+            *c = s.profile;
+        }
+    }
     let r = run.front.r;
     let Run { counters, retired, .. } = run;
     (Report { fault, counters, retired, interrupted }, r)
-}
-
-fn load_code(m: &Memory, launch: &Launch, config: &HwConfig) -> Result<Vec<Word>, FaultCode> {
-    let end = u64::from(launch.code_base_units) + u64::from(launch.code_len.div_ceil(2));
-    if launch.code_len > config.imem_words {
-        return Err(FaultCode::Pc);
-    }
-    if end > m.units() {
-        return Err(FaultCode::Dram);
-    }
-    let start = launch.code_base_units as usize * 64;
-    let bytes = &m.dram[start..start + launch.code_len as usize * 32];
-    Ok(bytes
-        .chunks_exact(32)
-        .map(|b| Word::from_bytes(b.try_into().expect("invariant: chunks of 32")))
-        .collect())
 }
 
 /// What can happen next.
@@ -136,6 +158,8 @@ fn load_code(m: &Memory, launch: &Launch, config: &HwConfig) -> Result<Vec<Word>
 enum Event {
     Dispatch,
     Start(usize),
+    LoadBurst,
+    StoreBurst(Bank),
 }
 
 impl Run<'_> {
@@ -155,6 +179,12 @@ impl Run<'_> {
             if step.is_none() {
                 let pc = self.front.pc;
                 match self.front.step() {
+                    Ok(Step::Scalar { multiplies }) => {
+                        self.counters.dispatched += 1;
+                        self.front_at += timing::DISPATCH_CYCLES;
+                        self.front_at += if multiplies { timing::MULTIPLY_CYCLES } else { 0 };
+                        continue;
+                    }
                     Ok(s) => step = Some(s),
                     Err(code) => {
                         // Units that could start before the dispatcher faults still do.
@@ -163,14 +193,10 @@ impl Run<'_> {
                         return (Some(fault), false);
                     }
                 }
-                if matches!(step, Some(Step::Scalar)) {
-                    self.counters.dispatched += 1;
-                    self.front_at += timing::DISPATCH_CYCLES;
-                    step = None;
-                    continue;
-                }
             }
-            match self.earliest(step.as_ref()) {
+            let event = self.earliest(step.as_ref());
+            let outcome = match event {
+                _ if self.bring_streams_forward(step.as_ref(), event.map(|(at, _)| at)) => self.settle(),
                 None => {
                     self.counters.cycles = last + u64::from(watchdog);
                     return (Some(self.deadlock()), false);
@@ -191,23 +217,43 @@ impl Run<'_> {
                     }
                     self.front.advance();
                     self.front_at = at + timing::DISPATCH_CYCLES;
+                    Ok(())
                 }
                 Some((at, Event::Start(u))) => {
                     last = last.max(at);
-                    if let Err(fault) = self.start(u, at) {
-                        self.counters.cycles = at;
-                        return (Some(fault), false);
-                    }
+                    self.start(u, at).and_then(|()| self.settle())
                 }
-            }
-            if let Err(fault) = self.pump() {
+                Some((_, Event::LoadBurst)) => {
+                    if let Some(LoadRun::Rows(r)) = &mut self.load {
+                        r.step(&mut self.ports.main);
+                    }
+                    self.settle()
+                }
+                Some((at, Event::StoreBurst(bank))) => {
+                    if let Bank::Channel(c) = bank {
+                        self.advance_stream(c as usize, at + 1);
+                    }
+                    if let Some(s) = &mut self.store {
+                        let beats = s.step(self.ports, self.config.slices);
+                        match bank {
+                            Bank::Main => self.counters.write_beats += beats,
+                            Bank::Channel(c) => {
+                                self.counters.channel_write_beats += beats;
+                                self.streams[c as usize].profile.write_beats += beats;
+                            }
+                        }
+                    }
+                    self.settle()
+                }
+            };
+            if let Err(fault) = outcome {
                 self.counters.cycles = last;
                 return (Some(fault), false);
             }
         }
     }
 
-    /// The earliest event that is possible now, with its cycle.
+    /// The earliest event that is known, with its cycle.
     fn earliest(&self, step: Option<&Step>) -> Option<(u64, Event)> {
         let mut best: Option<(u64, Event)> = None;
         let mut offer = |at: u64, e: Event| {
@@ -215,6 +261,14 @@ impl Run<'_> {
                 best = Some((at, e));
             }
         };
+        if let Some(LoadRun::Rows(r)) = &self.load {
+            if let Some(at) = r.next_request() {
+                offer(at, Event::LoadBurst);
+            }
+        }
+        if let Some((bank, at)) = self.store.as_ref().and_then(|s| s.next_burst(self.config.slices)) {
+            offer(at, Event::StoreBurst(bank));
+        }
         for u in 0..4 {
             if let Some(at) = self.start_time(u) {
                 offer(at, Event::Start(u));
@@ -227,11 +281,11 @@ impl Run<'_> {
                     offer(self.front_at.max(q.slot_at), Event::Dispatch);
                 }
             }
-            Some(Step::Fence | Step::Halt) => {
-                let running = self.load.is_some() || self.matrix.is_some();
-                if !running && self.queues.iter().all(|q| q.waiting.is_empty()) {
-                    let idle = self.queues.iter().map(|q| q.free_at).max().unwrap_or(0);
-                    offer(self.front_at.max(idle + 1), Event::Dispatch);
+            Some(Step::Fence | Step::Halt) if self.units_idle() => {
+                let streams = self.streams.iter().try_fold(0, |t, s| s.idle_from().map(|x| t.max(x)));
+                if let Some(streams) = streams {
+                    let units = self.queues.iter().map(|q| q.free_at).max().unwrap_or(0);
+                    offer(self.front_at.max(units + 1).max(streams), Event::Dispatch);
                 }
             }
             _ => {}
@@ -239,14 +293,22 @@ impl Run<'_> {
         best
     }
 
-    fn start_time(&self, u: usize) -> Option<u64> {
-        let running = match u {
+    fn running(&self, u: usize) -> bool {
+        match u {
             0 => self.load.is_some(),
+            1 => self.store.is_some(),
             2 => self.matrix.is_some(),
             _ => false,
-        };
+        }
+    }
+
+    fn units_idle(&self) -> bool {
+        (0..4).all(|u| !self.running(u) && self.queues[u].waiting.is_empty())
+    }
+
+    fn start_time(&self, u: usize) -> Option<u64> {
         let q = &self.queues[u];
-        let (command, pushed) = q.waiting.front().filter(|_| !running)?;
+        let (command, pushed) = q.waiting.front().filter(|_| !self.running(u))?;
         let mut at = (pushed + timing::QUEUE_CYCLES).max(q.free_at + timing::NEXT_CYCLES);
         for p in 0..4 {
             if command.wait >> p & 1 == 1 {
@@ -256,51 +318,123 @@ impl Run<'_> {
         Some(at)
     }
 
+    fn advance_stream(&mut self, slice: usize, until: u64) {
+        let channel = &self.memory.channels[slice];
+        self.streams[slice].advance(until, &mut self.ports.channels[slice], channel);
+    }
+
+    /// Lets streams send requests that come before everything else that is known, if something
+    /// waits for them; false if there are none.
+    fn bring_streams_forward(&mut self, step: Option<&Step>, next_event: Option<u64>) -> bool {
+        let fence = matches!(step, Some(Step::Fence | Step::Halt)) && self.units_idle();
+        let post = matches!(self.load, Some(LoadRun::Post { .. }));
+        if !fence && !post && self.matrix.is_none() {
+            return false;
+        }
+        let Some(first) = self.streams.iter().filter_map(Stream::next_request).min() else { return false };
+        // The matrix command cannot complete before its end without further delay.
+        let matrix = self.matrix.as_ref().map_or(u64::MAX, |m| m.end(self.config.slices));
+        let until = next_event.unwrap_or(u64::MAX).min(matrix.max(first + 1));
+        // A fence or a post is at most as early as the requests that it waits for.
+        let until = if fence || post { until.min(first + timing::PAGE_UNITS) } else { until };
+        if first >= until {
+            return false;
+        }
+        let cycles = until.min(first + u64::from(self.config.wfifo_words)) - first;
+        let work = cycles * self.streams.len() as u64;
+        if work > PARALLEL_CYCLES && rayon::current_num_threads() > 1 {
+            let channels = self.memory.channels.par_iter();
+            let all = self.streams.par_iter_mut().zip(&mut self.ports.channels).zip(channels);
+            all.for_each(|((s, port), channel)| s.advance(until, port, channel));
+        } else {
+            (0..self.streams.len()).for_each(|s| self.advance_stream(s, until));
+        }
+        true
+    }
+
     fn start(&mut self, u: usize, at: u64) -> Result<(), Fault> {
         let q = &mut self.queues[u];
         let (command, pushed) = q.waiting.pop_front().expect("invariant: start_time saw it");
         q.slot_at = at;
         let ready = (pushed + timing::QUEUE_CYCLES).max(q.free_at + timing::NEXT_CYCLES);
         self.counters.wait_cycles[u] += at - ready;
+        if let Some(p) = &mut self.profile {
+            p.command(command.pc, Unit::QUEUES[u]).token_wait_cycles += at - ready;
+        }
         for p in 0..4 {
             if command.wait >> p & 1 == 1 {
                 self.tokens[p][u].pop_front();
             }
         }
         let fault = |code| Fault { code, unit: Unit::QUEUES[u], pc: command.pc };
+        let (c, data) = (self.config, self.memory.data);
         let end = match command.work {
             Work::Vx(w) => {
-                vx::check_vx(&w, self.memory).map_err(fault)?;
-                vx::run(&w, self.memory);
-                at + vx_cycles(&w)
+                vx::check_vx(&w, c).map_err(fault)?;
+                if data {
+                    vx::run(&w, self.memory, c.vx_words as usize);
+                }
+                at + vx_cycles(&w, c.vx_words)
             }
             Work::St(w) => {
-                st::check_st(&w, self.memory).map_err(fault)?;
-                self.preserve_tiles(&w);
-                st::run(&w, self.memory);
-                at + self.st_cycles(&w)
-            }
-            Work::Ld(w) => {
-                ld::check_ld(&w, self.memory, self.config).map_err(fault)?;
-                if w.mode == LD_WEIGHT && w.rows > 0 {
-                    self.begin_load(command, w, at);
+                st::check_st(&w, self.memory, c).map_err(fault)?;
+                if w.is_empty() {
+                    at + timing::ST_EMPTY_CYCLES
+                } else {
+                    if data {
+                        self.tiles.preserve(w.channel_range(c.slices), self.memory);
+                        st::run(&w, self.memory);
+                    }
+                    if !self.timed {
+                        let channels = st::to_channels(w.mode);
+                        let n = &mut self.counters;
+                        *(if channels { &mut n.channel_write_beats } else { &mut n.write_beats }) +=
+                            w.beats();
+                        return self.complete(1, &command, at, at);
+                    }
+                    self.store = Some(StoreRun::new(command, w, at, c.slices));
                     return Ok(());
                 }
+            }
+            Work::Ld(w) => {
+                ld::check_ld(&w, self.memory, c).map_err(fault)?;
+                let groups = w.mode == LD_WEIGHT && w.shape.wscale && w.shape.kbg != 0;
+                let extra = if groups { timing::LD_GROUPS_CYCLES } else { 0 };
                 if w.rows == 0 || w.len == 0 {
-                    at + timing::LD_EMPTY_CYCLES
+                    at + extra + timing::LD_EMPTY_CYCLES
+                } else if w.mode == LD_WEIGHT && !self.timed {
+                    self.tiles.push(w);
+                    self.counters.channel_read_beats += u64::from(w.rows) * w.tile_units();
+                    for (slice, [words, scales]) in (0..).zip(&mut self.held) {
+                        let tiles = u64::from(w.tiles_of(slice, c.slices));
+                        *words += tiles * u64::from(w.shape.kb);
+                        *scales += tiles * u64::from(w.shape.sfifo_words());
+                    }
+                    return self.complete(0, &command, at, at);
+                } else if w.mode == LD_WEIGHT {
+                    let from = at + extra + timing::LD_PUSH_CYCLES.0;
+                    self.load = Some(LoadRun::Post { command, work: w, start: at, from });
+                    return Ok(());
                 } else {
-                    let end = self.ld_end(&w, at);
-                    ld::run(&w, self.memory).map_err(fault)?;
-                    end
+                    let run = RowsRun::new(command, w, at, self.memory);
+                    if data {
+                        ld::run(&w, self.memory).map_err(fault)?;
+                    }
+                    self.counters.read_beats += run.beats();
+                    if !self.timed {
+                        return self.complete(0, &command, at, at);
+                    }
+                    self.load = Some(LoadRun::Rows(run));
+                    return Ok(());
                 }
             }
             Work::Mm(w) => {
-                mm::check_mm(&w, self.memory, self.config).map_err(fault)?;
+                mm::check_mm(&w, c).map_err(fault)?;
                 if w.rows == 0 || w.tiles == 0 {
                     at + timing::EMPTY_CYCLES
                 } else {
-                    let first = at + timing::MM_START_CYCLES;
-                    self.matrix = Some(MatrixRun { command, work: w, start: at, tile: 0, at: first });
+                    let write = u64::from(c.pair_write_cycles());
+                    self.matrix = Some(MatrixRun::new(command, w, at, write));
                     return Ok(());
                 }
             }
@@ -308,11 +442,113 @@ impl Run<'_> {
         self.complete(u, &command, at, end)
     }
 
+    /// Completes what has become complete.
+    fn settle(&mut self) -> Result<(), Fault> {
+        self.settle_load()?;
+        if let Some(s) = self.store.take_if(|s| s.next_burst(self.config.slices).is_none()) {
+            let (beats, busy) = (s.work.beats(), s.end() - s.start + 1);
+            if let Some(p) = &mut self.profile {
+                let p = p.command(s.command.pc, Unit::St);
+                p.bytes += beats * UNIT_BYTES as u64;
+                p.memory_wait_cycles += busy.saturating_sub(beats);
+            }
+            self.complete(1, &s.command, s.start, s.end())?;
+        }
+        if !self.timed {
+            return self.settle_untimed();
+        }
+        let Some(m) = &mut self.matrix else { return Ok(()) };
+        while m.advance(&mut self.streams) {
+            // Places became free: beats that wait for them are expanded.
+            for (s, channel) in self.streams.iter_mut().zip(&self.memory.channels) {
+                s.expand(channel);
+            }
+        }
+        if let Some(m) = self.matrix.take_if(|m| m.is_done()) {
+            self.counters.starved_cycles += m.starved_cycles;
+            self.counters.mac_beats += m.mac_beats;
+            if let Some(p) = &mut self.profile {
+                let p = p.command(m.command.pc, Unit::Mm);
+                p.starved_cycles += m.starved_cycles;
+                p.mac_beats += m.mac_beats;
+            }
+            if self.memory.data {
+                mm::run(&m.work, self.memory, &mut self.tiles);
+            }
+            self.complete(2, &m.command, m.start, m.end(self.config.slices))?;
+        }
+        self.settle_load()
+    }
+
+    /// A matrix command runs as soon as all its weights are loaded.
+    fn settle_untimed(&mut self) -> Result<(), Fault> {
+        let Some(m) = &self.matrix else { return Ok(()) };
+        let (w, command, start, slices) = (m.work, m.command, m.start, self.config.slices);
+        let mut needs = vec![[0; 2]; self.held.len()];
+        for slot in w.first..w.first + w.tiles {
+            let [words, scales] = &mut needs[(slot % slices) as usize];
+            *words += u64::from(w.kb);
+            *scales += u64::from(w.sfifo_words());
+        }
+        if self.held.iter().zip(&needs).any(|(h, n)| h[0] < n[0] || h[1] < n[1]) {
+            return Ok(());
+        }
+        for (h, n) in self.held.iter_mut().zip(&needs) {
+            (h[0], h[1]) = (h[0] - n[0], h[1] - n[1]);
+        }
+        self.matrix = None;
+        mm::run(&w, self.memory, &mut self.tiles);
+        self.counters.mac_beats += u64::from(w.tiles) * u64::from(w.rows) * u64::from(w.kb);
+        self.complete(2, &command, start, start)
+    }
+
+    fn settle_load(&mut self) -> Result<(), Fault> {
+        match self.load.take() {
+            Some(LoadRun::Rows(r)) if r.next_request().is_none() => {
+                if let Some(p) = &mut self.profile {
+                    let p = p.command(r.command.pc, Unit::Ld);
+                    p.bytes += r.beats() * UNIT_BYTES as u64;
+                    p.memory_wait_cycles += (r.end() - r.start + 1).saturating_sub(r.beats());
+                }
+                self.complete(0, &r.command, r.start, r.end())
+            }
+            Some(LoadRun::Post { command, work, start, from }) => {
+                let room = self.streams.iter().try_fold(from, |at, s| s.room(&work).map(|t| at.max(t)));
+                let Some(at) = room else {
+                    self.load = Some(LoadRun::Post { command, work, start, from });
+                    return Ok(());
+                };
+                for (s, channel) in self.streams.iter_mut().zip(&self.memory.channels) {
+                    s.push(work, at);
+                    // A tile without units waits for no request.
+                    s.expand(channel);
+                }
+                if self.memory.data {
+                    self.tiles.push(work);
+                }
+                if let Some(p) = &mut self.profile {
+                    let p = p.command(command.pc, Unit::Ld);
+                    p.bytes += u64::from(work.rows) * work.tile_units() * UNIT_BYTES as u64;
+                }
+                self.complete(0, &command, start, at + timing::LD_PUSH_CYCLES.1)
+            }
+            other => {
+                self.load = other;
+                Ok(())
+            }
+        }
+    }
+
     /// Books a completion: counters, trace, tokens.
     fn complete(&mut self, u: usize, command: &Command, start: u64, end: u64) -> Result<(), Fault> {
         self.queues[u].free_at = end;
         self.counters.busy_cycles[u] += end - start + 1;
         self.counters.retired[u] += 1;
+        if let Some(p) = &mut self.profile {
+            let p = p.command(command.pc, Unit::QUEUES[u]);
+            p.commands += 1;
+            p.busy_cycles += end - start + 1;
+        }
         if self.record {
             self.retired[u].push(Retire { pc: command.pc, cycle: end });
         }
@@ -328,213 +564,14 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Advances the weight load and the matrix command as far as they allow each other.
-    fn pump(&mut self) -> Result<(), Fault> {
-        loop {
-            let moved = self.pump_load()? | self.pump_matrix()?;
-            if !moved {
-                return Ok(());
-            }
-        }
-    }
-
-    fn pump_load(&mut self) -> Result<bool, Fault> {
-        let Some(mut run) = self.load.take() else { return Ok(false) };
-        let (w, mut moved) = (run.work, false);
-        let group = if w.kbg == 0 { w.len } else { w.kbg };
-        while run.tile < w.rows {
-            let group_start = run.words % group == 0 && run.words < w.len;
-            let due = if group_start { run.words / group + 1 } else { run.scales };
-            let scales_due = u32::from(w.bias) + if w.wscale { due } else { 0 };
-            let wants_scale = run.scales < scales_due.min(w.sfifo_words());
-            let fifo = if wants_scale { &mut self.scales } else { &mut self.words };
-            let Some(slot) = fifo.slot() else { break };
-            if run.words + run.scales == 0 {
-                let from = u64::from(w.src) + u64::from(run.tile) * u64::from(w.src_stride);
-                run.stream.row(from, w.tile_units(), 0);
-            }
-            let units = if wants_scale { 1 } else { WORD_UNITS as u64 };
-            let mut at = 0;
-            for _ in 0..units {
-                at = run.stream.beat(slot);
-            }
-            fifo.push(at);
-            self.counters.read_beats += units;
-            moved = true;
-            if wants_scale {
-                run.scales += 1;
-            } else {
-                run.words += 1;
-            }
-            if run.words == w.len {
-                (run.tile, run.words, run.scales) = (run.tile + 1, 0, 0);
-            }
-        }
-        if run.tile == w.rows {
-            let end = run.stream.last_beat() + timing::LD_END_CYCLES;
-            self.complete(0, &run.command, run.start, end)?;
-        } else {
-            self.load = Some(run);
-        }
-        Ok(moved)
-    }
-
-    fn pump_matrix(&mut self) -> Result<bool, Fault> {
-        let Some(mut run) = self.matrix.take() else { return Ok(false) };
-        let w = run.work;
-        let group = if w.kbg == 0 { w.kb } else { w.kbg };
-        let groups = w.kb.div_ceil(group);
-        let least = if groups == 1 { timing::MM_PAIR_CYCLES } else { timing::MM_PAIR_GROUP_CYCLES };
-        let scales = u32::from(w.bias) + if w.wscale { groups } else { 0 };
-        // Idle issue cycles in front of each group's words.
-        let idle = |g: u32| least.saturating_sub(u64::from(group.min(w.kb - g * group)));
-        let pair_cycles = u64::from(w.kb) + (0..groups).map(idle).sum::<u64>();
-        let pairs = u64::from(w.rows.div_ceil(2));
-        let mut moved = false;
-        while run.tile < w.tiles {
-            let there =
-                self.words.push_at.len() >= w.kb as usize && self.scales.push_at.len() >= scales as usize;
-            if !there {
-                break;
-            }
-            moved = true;
-            let begin = run.at;
-            let mut issued = Vec::with_capacity(w.kb as usize);
-            for b in 0..w.kb {
-                let g = b / group;
-                if b % group == 0 {
-                    run.at += idle(g);
-                }
-                let mut ready = self.words.push_at[b as usize];
-                let scale = u32::from(w.bias) + if w.wscale { g + 1 } else { 0 };
-                if scale > 0 {
-                    ready = ready.max(self.scales.push_at[scale as usize - 1]);
-                }
-                run.at = run.at.max(ready + timing::MM_WORD_CYCLES);
-                issued.push(run.at);
-                run.at += 1;
-            }
-            self.counters.starved_cycles += run.at - begin - pair_cycles;
-            // The last pair pops the words; with one pair that is the pass above.
-            let mut shift = (pairs - 1) * pair_cycles;
-            run.at += shift;
-            let mut at = run.at;
-            for b in (0..w.kb).rev().filter(|_| pairs > 1) {
-                at -= 1;
-                issued[b as usize] = at;
-                shift = 0;
-                if b % group == 0 {
-                    at -= idle(b / group);
-                }
-            }
-            for t in &issued {
-                self.words.pop(t + shift);
-            }
-            for _ in 0..scales {
-                self.scales.pop(run.at - 1 + timing::MM_DROP_CYCLES);
-            }
-            self.counters.mac_beats += u64::from(w.rows) * u64::from(w.kb);
-            run.tile += 1;
-        }
-        if run.tile < w.tiles {
-            self.matrix = Some(run);
-            return Ok(moved);
-        }
-        self.multiply(&w);
-        let end = run.at - 1 + timing::MM_END_CYCLES;
-        self.complete(2, &run.command, run.start, end)?;
-        Ok(true)
-    }
-
-    fn begin_load(&mut self, command: Command, work: LdWork, at: u64) {
-        let several = work.wscale && work.kbg != 0;
-        let extra = if several { timing::LD_GROUPS_CYCLES } else { 0 };
-        let latency = u64::from(self.config.read_latency_cycles);
-        let stream = ReadStream::new(at + timing::LD_START_CYCLES + extra, latency);
-        self.sources.push_back(TileSource { work, taken: 0, copy: None });
-        let (tile, words, scales) = (0, 0, 0);
-        self.load = Some(LoadRun { command, work, stream, start: at, tile, words, scales });
-    }
-
-    /// Completion of a load that does not go to the FIFO.
-    fn ld_end(&mut self, w: &LdWork, start: u64) -> u64 {
-        let latency = u64::from(self.config.read_latency_cycles);
-        let mut stream = ReadStream::new(start + timing::LD_START_CYCLES, latency);
-        let spacing = if w.mode == LD_SCALARS { timing::LD_SCALARS_CYCLES } else { 1 };
-        let (first, step) = timing::LD_GATHER_CYCLES;
-        for r in 0..w.rows {
-            let from = ld::row_source(w, self.memory, r);
-            let gather = start + first + step * u64::from(r);
-            let not_before = if w.mode == LD_GATHER { gather } else { 0 };
-            stream.whole_row(from, u64::from(w.len), not_before, spacing);
-        }
-        self.counters.read_beats += u64::from(w.rows) * u64::from(w.len);
-        stream.last_beat() + timing::LD_END_CYCLES
-    }
-
-    /// The functional side of a matrix command: takes its tiles from the sources in order.
-    fn multiply(&mut self, w: &MmWork) {
-        let sources = std::mem::take(&mut self.sources);
-        let dram = std::mem::take(&mut self.memory.dram);
-        let mut index = Vec::with_capacity(w.tiles as usize);
-        let (mut s, mut taken) = (0, sources.front().map_or(0, |s| s.taken));
-        for _ in 0..w.tiles {
-            while taken == sources[s].work.rows {
-                (s, taken) = (s + 1, sources[s + 1].taken);
-            }
-            index.push((s, taken));
-            taken += 1;
-        }
-        mm::run(w, self.memory, |j| {
-            let (s, t) = index[j as usize];
-            tile_data(&sources[s], t, &dram)
-        });
-        self.memory.dram = dram;
-        self.sources = sources.into_iter().skip(s).collect();
-        if let Some(front) = self.sources.front_mut() {
-            front.taken = taken;
-        }
-        if self.sources.front().is_some_and(|f| f.taken == f.work.rows) {
-            self.sources.pop_front();
-        }
-    }
-
-    /// Copies tiles that a store is about to overwrite: the FIFO already holds the old data.
-    fn preserve_tiles(&mut self, w: &crate::front::StWork) {
-        let Some((first, end)) = st::touched(w) else { return };
-        for s in self.sources.iter_mut().filter(|s| s.copy.is_none()) {
-            let from = u64::from(s.work.src);
-            let to = from + u64::from(s.work.rows - 1) * u64::from(s.work.src_stride) + s.work.tile_units();
-            if from < end && first < to {
-                s.copy = Some(self.memory.dram[from as usize * 64..to as usize * 64].to_vec());
-            }
-        }
-    }
-
-    fn st_cycles(&mut self, w: &crate::front::StWork) -> u64 {
-        if st::touched(w).is_none() {
-            return timing::ST_EMPTY_CYCLES;
-        }
-        let (rows, len) = (u64::from(w.rows), u64::from(w.len));
-        let beats = match w.mode {
-            ST_ROWS | ST_KV_K => rows * len,
-            ST_SCALAR => rows,
-            _ => rows * len * 4,
-        };
-        self.counters.write_beats += beats;
-        let latency = u64::from(self.config.write_latency_cycles);
-        // Single-beat bursts wait for responses.
-        let single = matches!(w.mode, ST_KV_K | ST_SCALAR);
-        let window = timing::ST_OUTSTANDING;
-        let waits = if single { (beats - 1) / window * (latency + 2).saturating_sub(window) } else { 0 };
-        timing::ST_START_CYCLES + beats + waits + latency + timing::ST_END_CYCLES
-    }
-
     fn deadlock(&self) -> Fault {
         let code = FaultCode::Deadlock;
         for u in 0..4 {
             let running = match u {
-                0 => self.load.as_ref().map(|r| r.command.pc),
+                0 => self.load.as_ref().map(|r| match r {
+                    LoadRun::Rows(r) => r.command.pc,
+                    LoadRun::Post { command, .. } => command.pc,
+                }),
                 2 => self.matrix.as_ref().map(|r| r.command.pc),
                 _ => None,
             };
@@ -547,39 +584,16 @@ impl Run<'_> {
     }
 }
 
-fn vx_cycles(w: &crate::front::VxWork) -> u64 {
+fn vx_cycles(w: &VxWork, vx_words: u32) -> u64 {
     let divides = w.b.row == ROW_DIV || w.c.row == ROW_DIV;
     let extra = if divides { timing::VX_DIVIDE_CYCLES } else { 0 };
     if w.rows == 0 || w.len == 0 {
         return extra + timing::EMPTY_CYCLES;
     }
-    let depth = if w.red == R_NONE { timing::VX_CYCLES } else { timing::VX_REDUCE_CYCLES };
-    extra + u64::from(w.rows) * u64::from(w.len.div_ceil(16)) + depth
-}
-
-/// Words and scale units of tile `t`.
-fn tile_data<'a>(s: &'a TileSource, t: u32, dram: &'a [u8]) -> (Vec<&'a [u8]>, Vec<[f32; 16]>) {
-    let w = &s.work;
-    let offset = u64::from(t) * u64::from(w.src_stride);
-    let mut bytes = match &s.copy {
-        Some(copy) => &copy[offset as usize * 64..],
-        None => &dram[(u64::from(w.src) + offset) as usize * 64..],
+    let (reduce, doubling) = timing::VX_REDUCE_CYCLES;
+    let depth = match w.red {
+        R_NONE => timing::VX_CYCLES,
+        _ => reduce + doubling * u64::from(vx_words.ilog2()),
     };
-    let mut take = |n: usize| {
-        let (head, rest) = bytes.split_at(n);
-        bytes = rest;
-        head
-    };
-    let (mut words, mut scales) = (Vec::with_capacity(w.len as usize), Vec::new());
-    if w.bias {
-        scales.push(mm::scale_unit(take(64)));
-    }
-    let group = if w.kbg == 0 { w.len } else { w.kbg };
-    for b in 0..w.len {
-        if w.wscale && b % group == 0 {
-            scales.push(mm::scale_unit(take(64)));
-        }
-        words.push(take(256));
-    }
-    (words, scales)
+    extra + u64::from(w.rows) * u64::from(w.len.div_ceil(16).div_ceil(vx_words)) + depth
 }

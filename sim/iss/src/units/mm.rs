@@ -1,156 +1,83 @@
 //! MM: integer dot products of ABUF rows with weight tiles, dequantised into SPAD.
 
-use crate::front::MmWork;
 use crate::memory::{check, Memory};
+use crate::tiles::Tiles;
+use crate::units::dot::{Job, Scratch};
+use crate::work::MmWork;
 use flightvlm_hw::config::HwConfig;
 use flightvlm_hw::machine::FaultCode;
-use flightvlm_hw::numerics::{canon_bits, fadd, fmul, i2f};
 use rayon::prelude::*;
 
 /// Below this many MACs a command runs on one thread.
-const PARALLEL_MACS: u64 = 1 << 19;
+const PARALLEL_MACS: u64 = 1 << 18;
 
-pub(crate) fn check_mm(w: &MmWork, m: &Memory, c: &HwConfig) -> Result<(), FaultCode> {
+pub(crate) fn check_mm(w: &MmWork, c: &HwConfig) -> Result<(), FaultCode> {
     if w.rows == 0 || w.tiles == 0 {
         return Ok(());
     }
-    let groups = if w.kbg == 0 { 1 } else { w.kb.div_ceil(w.kbg) };
-    let scales = u32::from(w.bias) + if w.wscale { groups } else { 0 };
-    if w.kb == 0 || w.kb > c.wfifo_words || scales > c.sfifo_words {
+    let window = w.window_words();
+    if !w.act.is_multiple_of(window) || w.rows > 1 && !w.act_stride.is_multiple_of(window) {
+        return Err(FaultCode::Operand);
+    }
+    if w.kb == 0 || w.kb > c.wfifo_words || w.sfifo_words() > c.sfifo_words {
         return Err(FaultCode::Wfifo);
     }
-    let kb = u64::from(w.kb);
-    check(w.act, w.rows, w.act_stride, kb, m.abuf.len() as u64, FaultCode::Abuf)?;
-    let tiles = u64::from(w.tiles);
-    check(w.out, w.rows, w.out_stride, tiles, m.spad.len() as u64, FaultCode::Spad)?;
-    check(w.sa, w.rows, 1, 1, m.s.len() as u64, FaultCode::Smem)
+    let words = u64::from(w.kb) * u64::from(window);
+    check(w.act, w.rows, w.act_stride, words, c.abuf_words, FaultCode::Abuf)?;
+    check(w.out, w.rows, w.out_stride, u64::from(w.tiles), c.spad_words, FaultCode::Spad)?;
+    check(w.sa, w.rows, w.sa_stride, 1, c.s_words, FaultCode::Smem)
 }
 
-/// One weight tile as it stands in the stream.
-#[derive(Clone, Copy)]
-pub(crate) struct Tile<'a> {
-    /// kb words of 256 bytes, in order.
-    pub words: &'a [&'a [u8]],
-    /// Bias (if any), then scales (if any).
-    pub scales: &'a [[f32; 16]],
-}
+/// SPAD, written by several threads at different words.
+struct Output(*mut [u32; 16]);
+// SAFETY: `run` writes each word from one thread only.
+unsafe impl Sync for Output {}
 
-/// Canonical floats of a scale unit.
-pub(crate) fn scale_unit(bytes: &[u8]) -> [f32; 16] {
-    let mut out = [0.0; 16];
-    for (o, b) in out.iter_mut().zip(bytes.chunks_exact(4)) {
-        *o = f32::from_bits(canon_bits(u32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+impl Output {
+    /// # Safety
+    /// `word` is in range, and no other thread writes it.
+    unsafe fn write(&self, word: usize, lanes: [u32; 16]) {
+        // SAFETY: by contract.
+        unsafe { *self.0.add(word) = lanes }
     }
-    out
 }
 
-/// Computes all tiles; `tile(j)` gives the words and scale units of tile j.
-pub(crate) fn run<'a, F>(w: &MmWork, m: &mut Memory, tile: F)
-where
-    F: Fn(u32) -> (Vec<&'a [u8]>, Vec<[f32; 16]>) + Sync,
-{
+/// Takes the command's tiles and computes all of them.
+pub(crate) fn run(w: &MmWork, m: &mut Memory, tiles: &mut Tiles) {
+    let slices = m.channels.len() as u32;
+    let mut taken = Vec::with_capacity(w.tiles as usize);
+    // Slice by slice: a channel is read front to back.
+    for slice in 0..slices {
+        let first = slice.wrapping_sub(w.first) % slices;
+        for j in (first..w.tiles).step_by(slices as usize) {
+            taken.push((j as usize, tiles.take(w, slice, m)));
+        }
+    }
+    let mut spad = std::mem::take(&mut m.spad);
+    let job = Job::new(w, m);
     let macs = u64::from(w.tiles) * u64::from(w.rows) * u64::from(w.kb) * 256;
-    let one = |j: u32| {
-        let (words, scales) = tile(j);
-        one_tile(w, m, Tile { words: &words, scales: &scales })
-    };
-    let columns: Vec<Vec<[u32; 16]>> = if macs >= PARALLEL_MACS {
-        (0..w.tiles).into_par_iter().map(one).collect()
+    // Rows whose outputs overlap have an order.
+    let apart = w.rows == 1 || w.out_stride >= w.tiles;
+    if !apart {
+        taken.sort_by_key(|(j, _)| *j);
+    }
+    let (out, stride) = (w.out as usize, w.out_stride as usize);
+    if macs >= PARALLEL_MACS && apart && rayon::current_num_threads() > 1 {
+        let output = Output(spad.as_mut_ptr());
+        let least = (w.tiles as usize / (4 * rayon::current_num_threads())).max(1);
+        taken.par_iter().with_min_len(least).for_each_init(Scratch::default, |scratch, (j, t)| {
+            let output = &output;
+            job.tile(tiles.source(t, m), scratch, |r, lanes| {
+                // SAFETY: `check_mm` bounded the word, and rows and tiles have distinct ones.
+                unsafe { output.write(out + r * stride + j, lanes) }
+            });
+        });
     } else {
-        (0..w.tiles).map(one).collect()
-    };
-    for (j, column) in columns.into_iter().enumerate() {
-        for (r, lanes) in column.into_iter().enumerate() {
-            m.spad[w.out as usize + r * w.out_stride as usize + j] = lanes;
+        let mut scratch = Scratch::default();
+        for (j, t) in &taken {
+            job.tile(tiles.source(t, m), &mut scratch, |r, lanes| spad[out + r * stride + j] = lanes);
         }
     }
-}
-
-/// All rows of one tile.
-fn one_tile(w: &MmWork, m: &Memory, tile: Tile<'_>) -> Vec<[u32; 16]> {
-    let group = if w.kbg == 0 { w.kb as usize } else { w.kbg as usize };
-    let scales = &tile.scales[usize::from(w.bias)..];
-    let row = |r: u32| {
-        let act = &m.abuf[(w.act + r * w.act_stride) as usize..][..w.kb as usize];
-        let mut p = [0.0f32; 16];
-        for (g, (words, acts)) in tile.words.chunks(group).zip(act.chunks(group)).enumerate() {
-            let acc = dot(words, acts);
-            for n in 0..16 {
-                let x = i2f(acc[n]);
-                let x = if w.wscale { fmul(x, scales[g][n]) } else { x };
-                p[n] = if g == 0 { x } else { fadd(p[n], x) };
-            }
-        }
-        let sa = f32::from_bits(canon_bits(m.s[(w.sa + r) as usize]));
-        let mut out = [0; 16];
-        for n in 0..16 {
-            let y = fmul(p[n], sa);
-            out[n] = if w.bias { fadd(y, tile.scales[0][n]) } else { y }.to_bits();
-        }
-        out
-    };
-    (0..w.rows).map(row).collect()
-}
-
-/// Σ over words and k of act[k] · word[n·16 + k], for the 16 outputs.
-fn dot(words: &[&[u8]], acts: &[[i8; 16]]) -> [i32; 16] {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: AVX2 is there, and every word is 256 bytes (asserted inside).
-        return unsafe { dot_avx2(words, acts) };
-    }
-    let mut acc = [0i32; 16];
-    for (w, a) in words.iter().zip(acts) {
-        for (n, row) in w.chunks_exact(16).enumerate() {
-            acc[n] += row.iter().zip(a).map(|(w, a)| i32::from(*w as i8) * i32::from(*a)).sum::<i32>();
-        }
-    }
-    acc
-}
-
-/// |w| as unsigned times sign(w)·a as signed: exact for w = −128, and a pair of products stays
-/// below 2^15 because activations are in [−127, 127].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-unsafe fn dot_avx2(words: &[&[u8]], acts: &[[i8; 16]]) -> [i32; 16] {
-    use std::arch::x86_64::*;
-    let ones = _mm256_set1_epi16(1);
-    let mut acc = [_mm256_setzero_si256(); 8];
-    for (w, a) in words.iter().zip(acts) {
-        assert!(w.len() == 256);
-        let a = _mm256_broadcastsi128_si256(_mm_loadu_si128(a.as_ptr().cast()));
-        for (i, acc) in acc.iter_mut().enumerate() {
-            let w = _mm256_loadu_si256(w.as_ptr().add(32 * i).cast());
-            let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
-            *acc = _mm256_add_epi32(*acc, _mm256_madd_epi16(pairs, ones));
-        }
-    }
-    let mut out = [0; 16];
-    for (i, acc) in acc.iter().enumerate() {
-        let mut lanes = [0i32; 8];
-        _mm256_storeu_si256(lanes.as_mut_ptr().cast(), *acc);
-        out[2 * i] = lanes[..4].iter().sum();
-        out[2 * i + 1] = lanes[4..].iter().sum();
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn vector_dot_equals_scalar_dot_at_the_extremes() {
-        let patterns: [u8; 5] = [0x80, 0x7f, 0x81, 0, 0xff];
-        let word: Vec<u8> = (0..256).map(|i| patterns[i % 5]).collect();
-        for a in [-127i8, 127, -1, 3] {
-            let acts = [[a; 16]; 3];
-            let words = [&word[..], &word[..], &word[..]];
-            let want: Vec<i32> = word
-                .chunks_exact(16)
-                .map(|r| 3 * r.iter().map(|w| i32::from(*w as i8) * i32::from(a)).sum::<i32>())
-                .collect();
-            assert_eq!(dot(&words, &acts).to_vec(), want);
-        }
-    }
+    m.spad = spad;
+    tiles.drop_used();
 }

@@ -1,0 +1,312 @@
+//! Softmax attention over the cache, item by item.
+//!
+//! An item's scores lie in the block of its parity (item mod 2), so that MM may write the next item's
+//! scores while VX turns this one's into probabilities. A weight load that finds its FIFO full waits
+//! for MM, so loads stand in the order in which MM multiplies: keys of item i + 1, values of item i.
+
+use super::asm::{vx, Asm, At, Count, Reg, LD, MM, ST, VX};
+use super::layer::{choose, Tower, A_K, A_TEMP, A_V, A_V_SCALES};
+use super::tower::regs;
+use super::Halves;
+use flightvlm_hw::isa::{self, names::*};
+
+/// Loop level of the matrix commands of an item.
+const INSIDE: u32 = super::layer::HALF_LEVEL + 1;
+/// Generators: ABUF, S and SPAD operands of the commands.
+const ACT: u32 = A_TEMP;
+const SCALE: u32 = A_TEMP + 1;
+const OUT: u32 = A_TEMP + 2;
+/// Results of the item in its half.
+const ATTENDED: u32 = A_TEMP + 3;
+/// Value scales in SPAD.
+const SCALES: u32 = A_TEMP + 4;
+
+impl Tower<'_> {
+    /// Attention of all halves; the result is token-major in `attended`. VX has quantised the queries
+    /// before and released MM once a half. `own`: the tile's own keys and values are on their way to
+    /// the cache (one token of ST a half); tiles that hold earlier rows only are multiplied before they
+    /// have arrived. MM releases VX once a half at the end.
+    pub fn attend(&self, asm: &mut Asm, scale: f32, causal: bool, own: bool) {
+        use regs::*;
+        let d = self.d;
+        // One row: all heads in one item. More: items of some query heads of a half.
+        choose(asm, BLOCK, d.kv_heads, d.block_heads);
+        choose(asm, S_STRIDE, 1, d.qk_heads());
+        choose(asm, ITEMS, 1, d.heads / d.block_heads);
+        asm.alu(ALU_SHL, ITEMS, ITEMS, HALVES_LOG2);
+        if own {
+            asm.copy(UNSTORED, HALVES);
+            asm.alu_imm(ALU_SHR, OLD_TILES, T_POS, 4);
+        } else {
+            asm.alu_imm(ALU_ADD, OLD_TILES, KV_LEN, 15);
+            asm.alu_imm(ALU_SHR, OLD_TILES, OLD_TILES, 4);
+        }
+        asm.repeat(HALVES, |asm| asm.mm_sync(VX, 0));
+        // Step i: scores of item i, then the rest of item i − 1. What the first step lacks it does with
+        // zero rows; the token that it waits for comes from here.
+        asm.mm_sync(0, VX);
+        asm.set(ITEM, 0);
+        asm.alu_imm(ALU_ADD, COUNT, ITEMS, 1);
+        asm.repeat(COUNT, |asm| {
+            // The scales of the item before are through: at the first step a credit says so.
+            asm.alu_imm(ALU_MIN, COUNT, ITEM, 1);
+            asm.repeat(COUNT, |asm| asm.vx_sync(0, LD));
+            self.scores(asm, own);
+            asm.alu_imm(ALU_MAX, COUNT, ITEM, 1);
+            asm.alu_imm(ALU_SUB, COUNT, COUNT, 1);
+            self.enter(asm, own);
+            self.parity(asm, NEW_TILES);
+            asm.alu_imm(ALU_MIN, COUNT, ITEM, 1);
+            asm.alu(ALU_MUL, BLOCK_ROWS, BLOCK_ROWS, COUNT);
+            asm.alu(ALU_MUL, COUNT, BLOCK, COUNT);
+            self.load_scales(asm, COUNT);
+            self.softmax(asm, scale, causal, NEW_TILES);
+            self.values(asm, COUNT);
+            asm.alu_imm(ALU_ADD, ITEM, ITEM, 1);
+        });
+        asm.repeat(HALVES, |asm| asm.mm_sync(0, VX));
+    }
+
+    /// What depends on item COUNT: its half, first query head, rows, positions.
+    fn enter(&self, asm: &mut Asm, own: bool) {
+        use regs::*;
+        let d = self.d;
+        asm.alu(ALU_SHR, HEAD, COUNT, HALVES_LOG2);
+        asm.alu(ALU_SHL, HALF, HEAD, HALVES_LOG2);
+        asm.alu(ALU_SUB, HALF, COUNT, HALF);
+        asm.alu_imm(ALU_MUL, HEAD, HEAD, d.block_heads);
+        asm.alu(ALU_MUL, TMP, HALF, HALF_ROWS);
+        asm.alu(ALU_ADD, POS, T_POS, TMP);
+        asm.alu(ALU_SUB, ROWS, T_ROWS, TMP);
+        asm.alu(ALU_MIN, ROWS, ROWS, HALF_ROWS);
+        if own {
+            asm.alu(ALU_ADD, KV_LEN, POS, ROWS);
+        }
+        asm.alu_imm(ALU_ADD, KV_TILES, KV_LEN, 15);
+        asm.alu_imm(ALU_SHR, KV_TILES, KV_TILES, 4);
+        asm.alu(ALU_SUB, NEW_TILES, KV_TILES, OLD_TILES);
+        asm.alu_imm(ALU_ADD, VBASE, POS, 1);
+        // Rows of a matrix command: the half's, or in decode a kv head's query heads.
+        asm.alu_imm(ALU_EQ, TMP, ONE, 0);
+        asm.alu(ALU_MUL, TMP, TMP, ROWS);
+        asm.alu_imm(ALU_MUL, Q_ROWS, ONE, d.group());
+        asm.alu(ALU_ADD, Q_ROWS, Q_ROWS, TMP);
+        asm.alu(ALU_MUL, BLOCK_ROWS, Q_ROWS, BLOCK);
+    }
+
+    /// Generator `a` = a region in the block of half `which` (HALF, or the parity of the item).
+    fn at_half(&self, asm: &mut Asm, a: u32, m: &Halves, which: Reg, name: &str) {
+        let off = m.half.find(name).expect("invariant: a region of the halves");
+        asm.alu_imm(ALU_MUL, regs::TMP, which, m.block);
+        asm.base(a, regs::TMP, m.base + off);
+    }
+
+    /// `to` = parity of item COUNT.
+    fn parity(&self, asm: &mut Asm, to: Reg) {
+        use regs::*;
+        asm.alu_imm(ALU_SHL, TMP, COUNT, 31);
+        asm.alu_imm(ALU_SHR, to, TMP, 31);
+    }
+
+    /// Stride of `a` from one matrix command of an item to the next: constants, or rows of `words` words.
+    fn step(&self, asm: &mut Asm, a: u32, decode: u32, prefill: u32) {
+        choose(asm, regs::TMP, decode, prefill);
+        asm.stride(a, INSIDE, regs::TMP, 0);
+    }
+    fn step_rows(&self, asm: &mut Asm, a: u32, words: u32) {
+        asm.alu_imm(ALU_MUL, regs::TMP, regs::Q_ROWS, words);
+        asm.stride(a, INSIDE, regs::TMP, 0);
+    }
+
+    /// FIRST = kv head of HEAD · `factor`; TMP = what FIRST grows by from one matrix command of an item to
+    /// the next: `factor` in decode and where every query head has a kv head of its own, else 0, for then
+    /// the heads of an item share one.
+    fn kv_head(&self, asm: &mut Asm, factor: u32) {
+        use regs::*;
+        if self.d.group() == 1 {
+            asm.alu_imm(ALU_MUL, FIRST, HEAD, factor);
+            return asm.set(TMP, factor);
+        }
+        // By a reciprocal that is exact for up to 65536 / group heads.
+        asm.alu_imm(ALU_MUL, FIRST, HEAD, 65536_u32.div_ceil(self.d.group()));
+        asm.alu_imm(ALU_SHR, FIRST, FIRST, 16);
+        asm.alu_imm(ALU_MUL, FIRST, FIRST, factor);
+        asm.alu_imm(ALU_MUL, TMP, ONE, factor);
+    }
+
+    /// Scores of the item, if there is one; MM releases VX when they are there.
+    fn scores(&self, asm: &mut Asm, own: bool) {
+        use regs::*;
+        let (d, chip) = (self.d, self.chip);
+        asm.alu_imm(ALU_SUB, COUNT, ITEMS, 1);
+        asm.alu(ALU_MIN, COUNT, COUNT, ITEM);
+        self.enter(asm, own);
+        // Behind the last item: no tiles, no token.
+        let there = BLOCK_ROWS;
+        asm.alu(ALU_LT, there, ITEM, ITEMS);
+        asm.alu(ALU_MUL, NEW_TILES, NEW_TILES, there);
+        self.at_half(asm, ACT, &chip.abuf, HALF, "qkv8");
+        self.at_half(asm, SCALE, &chip.s, HALF, "qkv_scale");
+        // The item's first head inside a row.
+        asm.alu_imm(ALU_MUL, TMP, HEAD, d.hw);
+        asm.emit(isa::Seta { agu: ACT, what: SETA_ADVANCE, rs: TMP.0, imm: 0 });
+        asm.emit(isa::Seta { agu: SCALE, what: SETA_ADVANCE, rs: HEAD.0, imm: 0 });
+        self.parity(asm, COUNT);
+        self.at_half(asm, OUT, &chip.spad, COUNT, "scores");
+        self.step(asm, ACT, d.group() * d.hw, d.hw);
+        self.step(asm, SCALE, d.group(), 1);
+        self.step_rows(asm, OUT, d.scw);
+        choose(asm, Q_STRIDE, d.hw, d.qk_heads() * d.hw);
+        asm.alu(ALU_MUL, COUNT, OLD_TILES, there);
+        self.score_tiles(asm, None, COUNT);
+        if own {
+            asm.repeat(UNSTORED, |asm| asm.ld_sync(ST, 0));
+            asm.set(UNSTORED, 0);
+            asm.emit(isa::Seta { agu: OUT, what: SETA_ADVANCE, rs: OLD_TILES.0, imm: 0 });
+            self.score_tiles(asm, Some(OLD_TILES), NEW_TILES);
+        }
+        asm.repeat(there, |asm| asm.mm_sync(0, VX));
+    }
+
+    /// `tiles` key tiles from tile `from` on, for each command of the item.
+    fn score_tiles(&self, asm: &mut Asm, from: Option<Reg>, tiles: Reg) {
+        use regs::*;
+        let d = self.d;
+        self.kv_head(asm, d.k_slots());
+        if let Some(from) = from {
+            asm.alu(ALU_ADD, FIRST, FIRST, from);
+        }
+        asm.repeat(BLOCK, |asm| {
+            asm.emit(isa::Ld {
+                mode: LD_WEIGHT,
+                rows: Count::from(tiles).field(),
+                len: Count::from(d.hw).field(),
+                src_agu: A_K,
+                src_stride: d.k_tile_units(),
+                wscale: 1,
+                fmt: if d.kv_bits == 4 { FMT_W4K } else { FMT_W8K },
+                first: Count::from(FIRST).field(),
+                ..isa::Ld::default()
+            });
+            asm.emit(isa::Mm {
+                rows: Count::from(Q_ROWS).field(),
+                tiles: Count::from(tiles).field(),
+                kb: Count::from(d.hw).field(),
+                act_agu: ACT,
+                act_stride: Count::from(Q_STRIDE).field(),
+                out_agu: OUT,
+                out_stride: Count::from(d.scw).field(),
+                sa_agu: SCALE,
+                sa_stride: Count::from(S_STRIDE).field(),
+                wscale: 1,
+                first: Count::from(FIRST).field(),
+                ..isa::Mm::default()
+            });
+            asm.alu(ALU_ADD, FIRST, FIRST, TMP);
+        });
+    }
+
+    /// Value scales of the item's heads, one row a command; VX has said that the last item's are free.
+    fn load_scales(&self, asm: &mut Asm, commands: Reg) {
+        use regs::*;
+        let d = self.d;
+        asm.base(SCALES, Reg(0), self.spad("v_scales").off);
+        asm.stride(SCALES, INSIDE, Reg(0), d.scw);
+        asm.ld_sync(VX, 0);
+        self.kv_head(asm, d.scw);
+        asm.stride(A_V_SCALES, INSIDE, TMP, 0);
+        asm.emit(isa::Seta { agu: A_V_SCALES, what: SETA_ADVANCE, rs: FIRST.0, imm: 0 });
+        asm.repeat(commands, |asm| {
+            asm.emit(isa::Ld {
+                mode: LD_ROWS,
+                rows: Count::from(1).field(),
+                len: Count::from(KV_TILES).field(),
+                dst_agu: SCALES,
+                src_agu: A_V_SCALES,
+                ..isa::Ld::default()
+            });
+        });
+        asm.alu(ALU_SUB, FIRST, Reg(0), FIRST);
+        asm.emit(isa::Seta { agu: A_V_SCALES, what: SETA_ADVANCE, rs: FIRST.0, imm: 0 });
+        asm.ld_sync(0, VX);
+    }
+
+    /// Scores of the item to int8 probabilities that carry the value scales. The row scale that MM applies
+    /// (`row_sum` at the end) is quantisation scale over sum.
+    fn softmax(&self, asm: &mut Asm, scale: f32, causal: bool, parity: Reg) {
+        use regs::*;
+        let (d, chip) = (self.d, self.chip);
+        for (a, m) in [(ACT, &chip.abuf), (SCALE, &chip.s), (OUT, &chip.spad)] {
+            asm.alu_imm(ALU_MUL, TMP, parity, m.block);
+            asm.base(a, TMP, m.base);
+        }
+        let find = |m: &Halves, name| m.half.find(name).expect("invariant: a region of the halves");
+        let at = |name| At { agu: SCALE, off: find(&chip.s, name) };
+        let (max, sum, peak, inv) = (at("row_max"), at("row_sum"), at("p_scale"), at("p_inv"));
+        let sc = At { agu: OUT, off: find(&chip.spad, "scores") };
+        let p8 = At { agu: ACT, off: find(&chip.abuf, "p8") };
+        // 4-bit keys and values are the 8-bit ones over this step (ST, modes kv_k4 and kv_v4).
+        let step = if d.kv_bits == 4 { 2048.0 / 113.0 } else { 1.0 };
+        let scores = || vx(BLOCK_ROWS, KV_LEN).a(sc, d.scw);
+        asm.copy(RMOD, ROWS);
+        scores().causal(causal).red(R_MAX, max).sync(asm, MM, 0);
+        let e = scores().causal(causal).s(OP_SUB, max).imm(OP_MUL, scale * step * std::f32::consts::LOG2_E);
+        e.func(F_EXP2).to_spad(sc, d.scw).red(R_SUM, sum).emit(asm);
+        // Score rows of a command share their value scales.
+        asm.copy(RMOD, Q_ROWS);
+        let p = scores().spad(OP_MUL, self.spad("v_scales"), d.scw, ROW_DIV);
+        let p = if d.kv_bits == 4 { p.imm(OP_MUL, step) } else { p };
+        p.to_spad(sc, d.scw).red(R_ABSMAX, peak).sync(asm, LD, 0);
+        let scalar = |from: At| vx(BLOCK_ROWS, 1).a_s(from);
+        scalar(peak).imm(OP_MAX, 1e-20).imm(OP_MUL, 1.0 / 127.0).to_s(peak).emit(asm);
+        scalar(peak).func(F_RECIP).to_s(inv).emit(asm);
+        scalar(sum).func(F_RECIP).to_s(sum).emit(asm);
+        scalar(sum).s(OP_MUL, peak).to_s(sum).emit(asm);
+        scores().s(OP_MUL, inv).to_abuf(p8, d.scw).sync(asm, 0, MM);
+    }
+
+    /// Probabilities times values, to the item's heads of `attended`.
+    fn values(&self, asm: &mut Asm, commands: Reg) {
+        use regs::*;
+        let (d, chip) = (self.d, self.chip);
+        self.at_half(asm, ATTENDED, &chip.spad, HALF, "attended");
+        asm.alu_imm(ALU_MUL, TMP, HEAD, d.hw);
+        asm.emit(isa::Seta { agu: ATTENDED, what: SETA_ADVANCE, rs: TMP.0, imm: 0 });
+        self.step(asm, ATTENDED, d.group() * d.hw, d.hw);
+        self.step_rows(asm, ACT, d.scw);
+        self.step_rows(asm, SCALE, 1);
+        choose(asm, Q_STRIDE, d.hw, d.heads * d.hw);
+        let find = |m: &Halves, name| m.half.find(name).expect("invariant: a region of the halves");
+        let (p8, sum) = (find(&chip.abuf, "p8"), find(&chip.s, "row_sum"));
+        asm.mm_sync(VX, 0);
+        self.kv_head(asm, d.hw);
+        asm.repeat(commands, |asm| {
+            asm.emit(isa::Ld {
+                mode: LD_WEIGHT,
+                rows: Count::from(d.hw).field(),
+                len: Count::from(KV_TILES).field(),
+                src_agu: A_V,
+                src_stride: d.v_tile_units(),
+                fmt: if d.kv_bits == 4 { FMT_W4N } else { FMT_W8N },
+                first: Count::from(FIRST).field(),
+                ..isa::Ld::default()
+            });
+            asm.emit(isa::Mm {
+                rows: Count::from(Q_ROWS).field(),
+                tiles: Count::from(d.hw).field(),
+                kb: Count::from(KV_TILES).field(),
+                act_agu: ACT,
+                act_off: p8,
+                act_stride: Count::from(d.scw).field(),
+                out_agu: ATTENDED,
+                out_stride: Count::from(Q_STRIDE).field(),
+                sa_agu: SCALE,
+                sa_off: sum,
+                sa_stride: Count::from(1).field(),
+                first: Count::from(FIRST).field(),
+                ..isa::Mm::default()
+            });
+            asm.alu(ALU_ADD, FIRST, FIRST, TMP);
+        });
+    }
+}

@@ -1,0 +1,87 @@
+//! `--calibrate`: sample inputs for the compiler, from a text or from questions about pictures.
+
+use super::args::positive;
+use super::progress::bar;
+use super::score::{read_questions, Question};
+use crate::image::decode_file;
+use crate::prompt::{prepare, user_turn};
+use crate::source::Source;
+use anyhow::{anyhow, bail, Context, Result};
+use flightvlm_compiler::quant::{Calibration, Calibrator};
+use std::path::{Path, PathBuf};
+
+/// Memory for the sums over all linear layers.
+const SUM_BYTES_MAX: u64 = 8 << 30;
+
+/// Where calibration inputs come from.
+#[derive(clap::Args)]
+pub(super) struct CalibrateArgs {
+    /// Inputs that show the compiler what the layers read: a .txt file, or questions (.jsonl)
+    #[arg(long, value_name = "FILE")]
+    calibrate: Option<PathBuf>,
+    /// Most samples taken: pieces of text or questions
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = positive)]
+    calibrate_samples: usize,
+    /// Tokens of a piece of text
+    #[arg(long, default_value_t = 512, value_name = "N", value_parser = positive)]
+    calibrate_window: usize,
+}
+
+impl CalibrateArgs {
+    /// Runs the samples through the float reference; `None` without `--calibrate`.
+    pub(super) fn collect(&self, source: &Source) -> Result<Option<Calibration>> {
+        let Some(path) = &self.calibrate else { return Ok(None) };
+        let mut run = Calibrator::new(source.model()?, SUM_BYTES_MAX).map_err(|e| anyhow!("{e}"))?;
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("txt") => self.text(path, source, &mut run)?,
+            Some("jsonl") => self.questions(path, source, &mut run)?,
+            _ => bail!("{}: --calibrate takes a .txt or a .jsonl file", path.display()),
+        }
+        Ok(Some(run.finish()))
+    }
+
+    fn text(&self, path: &Path, source: &Source, run: &mut Calibrator<'_>) -> Result<()> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let window = self.calibrate_window.min(source.info()?.max_context);
+        let ids = source.assets().tokenizer()?.encode(&text, false)?;
+        let pieces: Vec<&[u32]> = ids.chunks(window).take(self.calibrate_samples).collect();
+        if pieces.is_empty() {
+            bail!("{} has no text", path.display());
+        }
+        let progress = bar(pieces.len());
+        for ids in pieces {
+            run.add(ids, &[]).map_err(|e| anyhow!("{e}"))?;
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+        Ok(())
+    }
+
+    fn questions(&self, path: &Path, source: &Source, run: &mut Calibrator<'_>) -> Result<()> {
+        let questions = read_questions(path, Some(self.calibrate_samples))?;
+        let progress = bar(questions.len());
+        for question in &questions {
+            add_question(question, source, run)?;
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+        Ok(())
+    }
+}
+
+/// The prompt and, because decoding reads them, the tokens of the first accepted answer.
+fn add_question(question: &Question, source: &Source, run: &mut Calibrator<'_>) -> Result<()> {
+    let mut pictures = Vec::with_capacity(question.images.len());
+    for path in &question.images {
+        pictures.push(decode_file(path).with_context(|| path.display().to_string())?);
+    }
+    let (assets, info) = (source.assets(), source.info()?);
+    let turn = user_turn(assets, pictures.len(), &question.question)?;
+    let prompt = prepare(assets, &info, &[turn], &pictures)?;
+    let mut ids = prompt.ids;
+    ids.extend(assets.tokenizer()?.encode(&question.answers[0], false)?);
+    ids.truncate(info.max_context);
+    let images: Vec<Vec<f32>> = prompt.images.into_iter().map(|patches| patches.data).collect();
+    run.add(&ids, &images).map_err(|e| anyhow!("{e}"))
+}

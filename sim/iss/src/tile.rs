@@ -1,0 +1,158 @@
+//! What a weight tile looks like in its channel: where each group's scales and words lie.
+//! Format: `hw/doc/microarchitecture.md` 3.1.
+
+use flightvlm_hw::config::UNIT_BYTES;
+use flightvlm_hw::isa::{names::*, MIXED_BITS, NM_INDEX_UNITS};
+
+/// Everything that says how a tile is stored, but for the format codes of `mixed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TileShape {
+    /// Stored words.
+    pub kb: u32,
+    /// Words a scale group, 0 = all.
+    pub kbg: u32,
+    pub wscale: bool,
+    pub bias: bool,
+    pub fmt: u32,
+    pub nm: u32,
+}
+
+/// Where the scales of a group lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ScaleAt {
+    None,
+    /// A unit of f32.
+    Floats {
+        unit: usize,
+    },
+    /// Half of a unit of bfloat16: the first is an even group's, the second an odd group's.
+    Halves {
+        unit: usize,
+        odd: bool,
+    },
+}
+
+/// A scale group of a tile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub first_word: u32,
+    pub words: u32,
+    pub bits: u32,
+    pub scale: ScaleAt,
+    /// Unit of the first word (its index units, if any).
+    pub unit: usize,
+}
+
+impl Group {
+    /// Words come in pairs of bit planes.
+    pub fn planar(&self) -> bool {
+        self.bits != 8 && self.bits != 4
+    }
+    /// Units from word `i` (even, when planar) to word `i + n`.
+    pub fn units_of(&self, words: u32, nm: u32) -> usize {
+        let index = NM_INDEX_UNITS[nm as usize];
+        let values = match self.bits {
+            8 => 4 * words,
+            4 => 2 * words,
+            b => b * words.div_ceil(2),
+        };
+        (index * words + values) as usize
+    }
+}
+
+impl TileShape {
+    pub fn group(&self) -> u32 {
+        if self.kbg == 0 {
+            self.kb
+        } else {
+            self.kbg.min(self.kb)
+        }
+    }
+    pub fn groups(&self) -> u32 {
+        self.kb.div_ceil(self.group().max(1))
+    }
+    /// SFIFO words of a tile.
+    pub fn sfifo_words(&self) -> u32 {
+        u32::from(self.bias) + if self.wscale { self.groups() } else { 0 }
+    }
+    /// Outputs contiguous: one input's values of all outputs lie together.
+    pub fn layout_n(&self) -> bool {
+        self.fmt == FMT_W8N || self.fmt == FMT_W4N
+    }
+    /// Units of a tile; `None` for `mixed`, whose tiles are as long as the load's stride.
+    pub fn units(&self) -> Option<u64> {
+        let values = match self.fmt {
+            FMT_W8K | FMT_W8N => 4,
+            FMT_W4K | FMT_W4N => 2,
+            _ => return None,
+        };
+        let word = values + NM_INDEX_UNITS[self.nm as usize];
+        Some(u64::from(self.sfifo_words()) + u64::from(self.kb) * u64::from(word))
+    }
+
+    /// The groups of the tile that `tile` holds (units behind its end read as zero); `mixed` reads
+    /// its format codes there, the other formats look at nothing.
+    pub fn groups_of(self, tile: &[u8]) -> impl Iterator<Item = Group> + '_ {
+        let mut unit = usize::from(self.bias);
+        let mut first_word = 0;
+        let mut pair_unit = 0;
+        (0..self.groups()).map(move |g| {
+            let words = self.group().min(self.kb - first_word);
+            let (mut bits, mut scale) = (8, ScaleAt::None);
+            if self.fmt == FMT_MIXED {
+                let odd = g % 2 == 1;
+                if !odd {
+                    pair_unit = unit;
+                    unit += 1;
+                }
+                scale = ScaleAt::Halves { unit: pair_unit, odd };
+                bits = MIXED_BITS[format_code(tile, pair_unit, odd)];
+            } else {
+                if self.fmt == FMT_W4K || self.fmt == FMT_W4N {
+                    bits = 4;
+                }
+                if self.wscale {
+                    scale = ScaleAt::Floats { unit };
+                    unit += 1;
+                }
+            }
+            let group = Group { first_word, words, bits, scale, unit };
+            unit += group.units_of(words, self.nm);
+            first_word += words;
+            group
+        })
+    }
+}
+
+/// The sign bits of the first three halfwords.
+fn format_code(tile: &[u8], unit: usize, odd: bool) -> usize {
+    let at = unit * UNIT_BYTES + 32 * usize::from(odd);
+    (0..3).map(|i| usize::from(tile.get(at + 2 * i + 1).copied().unwrap_or(0) >> 7) << i).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_follow_each_other_without_gaps() {
+        let shape = TileShape { kb: 7, kbg: 3, wscale: true, bias: true, fmt: FMT_W4K, nm: NM_4OF16 };
+        let groups: Vec<Group> = shape.groups_of(&[]).collect();
+        let units: Vec<_> = groups.iter().map(|g| (g.words, g.unit, g.scale)).collect();
+        let floats = |unit| ScaleAt::Floats { unit };
+        assert_eq!(units, vec![(3, 2, floats(1)), (3, 15, floats(14)), (1, 28, floats(27))]);
+        assert_eq!(shape.units(), Some(32));
+    }
+
+    #[test]
+    fn mixed_groups_share_scale_units_and_have_their_own_widths() {
+        let shape = TileShape { kb: 8, kbg: 3, wscale: true, bias: false, fmt: FMT_MIXED, nm: NM_DENSE };
+        // Codes: group 0 = 3 (3 bits), 1 = 2 (2 bits); the rest of the tile is missing: 8 bits.
+        let mut tile = vec![0u8; 64];
+        (tile[1], tile[3], tile[32 + 3]) = (0x80, 0x80, 0x80);
+        let groups: Vec<Group> = shape.groups_of(&tile).collect();
+        assert_eq!(groups.iter().map(|g| (g.bits, g.unit)).collect::<Vec<_>>(), [(3, 1), (2, 7), (8, 12)]);
+        assert_eq!(groups[1].scale, ScaleAt::Halves { unit: 0, odd: true });
+        assert_eq!(groups[2].scale, ScaleAt::Halves { unit: 11, odd: false });
+    }
+}
