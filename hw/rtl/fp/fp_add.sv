@@ -34,11 +34,12 @@ module fp_add (
   always_ff @(posedge clk_i) begin
     if (ce_i[0]) begin : order
       logic        swap;
-      logic [31:0] larger, lesser;
+      logic [31:0] larger;
+      logic [30:0] lesser;
       logic [7:0]  gap;
       swap   = b_i[30:0] > a_i[30:0];
       larger = swap ? b_i : a_i;
-      lesser = swap ? a_i : b_i;
+      lesser = swap ? a_i[30:0] : b_i[30:0];
       gap    = larger[30:23] - lesser[30:23];
       sign0_q   <= larger[31];
       sub0_q    <= a_i[31] ^ b_i[31];
@@ -83,7 +84,9 @@ module fp_add (
   // Stage 2: add or subtract. Far: leading one in bit 27, 26 or 25. Near: below, count the zeros.
   always_ff @(posedge clk_i) begin
     if (ce_i[2]) begin : combine
+      /* verilator lint_off UNUSEDSIGNAL */  // bit 0 makes the carry in
       logic [28:0] total;
+      /* verilator lint_on UNUSEDSIGNAL */
       logic [27:0] sum;
       logic        is_near, guard, sticky;
       logic [23:0] far;
@@ -123,10 +126,12 @@ module fp_add (
   // Stage 3: round or normalise. A significand that rounds up to 2^24 has zeros below anyway.
   always_ff @(posedge clk_i) begin
     if (ce_i[3]) begin : round
+      /* verilator lint_off UNUSEDSIGNAL */  // leading ones; bit 0 of expo takes a carry in
       logic [24:0] rounded;
       logic [23:0] by8, by2;
       logic [22:0] near;
       logic [10:0] expo;
+      /* verilator lint_on UNUSEDSIGNAL */
       logic        none, over;
       rounded = {1'b0, far2_q} + {24'd0, round2_q};
       case (zeros2_q[4:3])

@@ -60,7 +60,9 @@ module fp_from_int (
   // Stage 2: round. A significand that rounds up to 2^24 has zeros below anyway.
   always_ff @(posedge clk_i) begin
     if (ce_i[2]) begin : round
+      /* verilator lint_off UNUSEDSIGNAL */  // bit 23, the leading one
       logic [24:0] mant;
+      /* verilator lint_on UNUSEDSIGNAL */
       mant = {1'b0, norm1_q[31:8]} + {24'd0, norm1_q[7] & (norm1_q[6:0] != 7'd0 || norm1_q[8])};
       y_o[31]    <= sign1_q;
       y_o[30:23] <= 8'd158 - {3'd0, zeros1_q} + {7'd0, mant[24] | norm1_q[32]};
