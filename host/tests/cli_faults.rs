@@ -81,7 +81,7 @@ fn ask_about(image: &str, needles: &[&str]) {
 #[test]
 fn bad_pictures() {
     let (_text, path) = folder_with("notes.png", b"just some text");
-    ask_about(&path, &["notes.png", "not a PNG or JPEG", "just som"]);
+    ask_about(&path, &["notes.png", "not a PNG, JPEG or GIF", "just som"]);
     let (_empty, path) = folder_with("empty.png", b"");
     ask_about(&path, &["empty.png", "it is empty"]);
     let (_bomb, path) = folder_with("bomb.png", &png_header(30_000));

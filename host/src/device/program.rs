@@ -166,24 +166,67 @@ impl<'p> ProgramDevice<'p> {
         Ok(report)
     }
 
-    /// Writes `ids` rows and runs them behind position `self.used`.
+    /// Writes `rows` and runs them behind position `self.used`.
     fn run_text(&mut self, rows: &[u32], want: Logits) -> Result<(Vec<f32>, u32, Report), DeviceError> {
-        let t = &self.program.meta.text;
+        self.write_rows(rows)?;
+        let (entry, count) = (self.program.meta.text.entry, rows.len());
+        let (logits, token, report) = self.run_entry(entry, self.used, count, want)?;
+        self.used += count;
+        Ok((logits, token, report))
+    }
+
+    /// Runs a prompt whose rows see each other: all layers, then the logits that are wanted.
+    fn run_prompt(
+        &mut self,
+        (layers, logits): (u32, u32),
+        rows: &[u32],
+        want: Logits,
+    ) -> Result<StepOutput, DeviceError> {
+        let start = Instant::now();
+        self.write_rows(rows)?;
+        let report = self.launch(layers, &[(text_args::ROWS, rows.len() as u32)])?;
+        self.stats.prefill.add(&phase(rows.len(), &report, start.elapsed()));
+        self.used = rows.len();
+        let tile = self.program.meta.text.tile_rows;
+        let first = if want == Logits::AllRows { 0 } else { rows.len() - 1 };
+        let mut out = StepOutput { greedy_token: 0, logits: Vec::new() };
+        for at in (first..rows.len()).step_by(tile) {
+            let start = Instant::now();
+            let count = tile.min(rows.len() - at);
+            let (values, token, report) = self.run_entry(logits, at, count, want)?;
+            self.stats.prefill.add(&phase(0, &report, start.elapsed()));
+            out.logits.extend(values);
+            out.greedy_token = token;
+        }
+        Ok(out)
+    }
+
+    fn write_rows(&mut self, rows: &[u32]) -> Result<(), DeviceError> {
         let bytes: Vec<u8> = rows.iter().flat_map(|r| r.to_le_bytes()).collect();
-        self.put("text.ids", 0, &bytes)?;
+        self.put("text.ids", 0, &bytes)
+    }
+
+    /// Launches an entry point that ends in logits, for `rows` rows from `position` on.
+    fn run_entry(
+        &mut self,
+        entry: u32,
+        position: usize,
+        rows: usize,
+        want: Logits,
+    ) -> Result<(Vec<f32>, u32, Report), DeviceError> {
+        let t = &self.program.meta.text;
         let mode = match want {
             Logits::None => logits::NONE,
             Logits::LastToken => logits::LAST,
             Logits::AllRows => logits::ALL,
         };
         let args = [
-            (text_args::POSITION, self.used as u32),
-            (text_args::ROWS, rows.len() as u32),
+            (text_args::POSITION, position as u32),
+            (text_args::ROWS, rows as u32),
             (text_args::LOGITS, mode),
         ];
-        let report = self.launch(t.entry, &args)?;
-        self.used += rows.len();
-        let count = if want == Logits::AllRows { rows.len() } else { 1 };
+        let report = self.launch(entry, &args)?;
+        let count = if want == Logits::AllRows { rows } else { 1 };
         let row_bytes = t.logit_units as usize * UNIT_BYTES;
         let wanted = if want == Logits::None { 0 } else { count };
         let raw = self.get("text.logits", wanted * row_bytes)?;
@@ -247,6 +290,8 @@ pub(super) fn phase(rows: usize, report: &Report, wall: Duration) -> PhaseStats 
         macs: Some(c.mac_beats * 256),
         dram_bytes_read: Some((c.read_beats + c.channel_read_beats) * UNIT_BYTES as u64),
         dram_bytes_written: Some((c.write_beats + c.channel_write_beats) * UNIT_BYTES as u64),
+        channel_bytes: Some((c.channel_read_beats + c.channel_write_beats) * UNIT_BYTES as u64),
+        busy_cycles: Some(c.busy_cycles),
         wall,
     }
 }
@@ -267,6 +312,20 @@ impl Device for ProgramDevice<'_> {
         Ok(())
     }
 
+    fn keep(&mut self, positions: usize) -> Result<usize, DeviceError> {
+        // Where text behind a picture stands depends on the pictures, which are forgotten; and rows that see
+        // each other cannot be run in parts.
+        let meta = &self.program.meta;
+        if meta.model.position_scheme != PositionScheme::Sequence || meta.text.prefix.is_some() {
+            self.begin()?;
+            return Ok(0);
+        }
+        let kept = positions.min(self.used);
+        self.begin()?;
+        self.used = kept;
+        Ok(kept)
+    }
+
     fn encode_image(&mut self, picture: &Picture) -> Result<ImageHandle, DeviceError> {
         let shown = self.show(picture)?;
         let rows = shown.rows.len();
@@ -281,8 +340,16 @@ impl Device for ProgramDevice<'_> {
         want: Logits,
     ) -> Result<StepOutput, DeviceError> {
         check_prompt(&self.info, ids, images)?;
+        let (needed, limit) = (self.used + ids.len(), self.info.max_context);
+        if needed >= limit {
+            let image = images.iter().map(|handle| handle.rows).sum();
+            return Err(DeviceError::PromptTooLong { needed, image, limit });
+        }
         let rows = self.table_rows(ids, images);
         self.place_rows(ids, images)?;
+        if let Some(entries) = self.program.meta.text.prefix {
+            return self.run_prompt(entries, &rows, want);
+        }
         let all = want == Logits::AllRows;
         // The device loops over tiles itself; with all logits the host reads them tile by tile.
         let piece = if all { self.program.meta.text.tile_rows } else { rows.len() };

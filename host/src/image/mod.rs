@@ -14,6 +14,7 @@
 mod config;
 mod crop;
 mod decode;
+mod frames;
 mod normalize;
 mod processor;
 mod resize;
@@ -77,12 +78,15 @@ pub enum ImageError {
     /// The file cannot be read.
     #[error("cannot read the image: {0}")]
     Read(#[from] std::io::Error),
-    /// The first bytes are neither PNG nor JPEG.
-    #[error("not a PNG or JPEG image (the file starts with {found}); convert it to PNG or JPEG")]
+    /// The first bytes are neither PNG nor JPEG nor GIF.
+    #[error("not a PNG, JPEG or GIF image (the file starts with {found}); convert it to PNG or JPEG")]
     NotAnImage {
         /// The first bytes, for the message.
         found: String,
     },
+    /// A video without pictures.
+    #[error("{0}; give a folder of pictures or an animated GIF")]
+    NoFrames(String),
     /// The header announces more pixels than we accept.
     #[error(
         "the image is {width} x {height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS} \
