@@ -161,6 +161,13 @@ fn text(c: &Comparison) -> String {
         out.push_str("\nno baseline of about this size\n");
     }
     let _ = writeln!(out, "\n{} records are of other sizes or batches and are not compared", c.other_sizes);
+    let fused = |row: &Row| !row.note.as_deref().unwrap_or("").contains("without a fused kernel");
+    let equal = |row: &Row| {
+        row.same_precision && row.energy_ratio.is_some() && row.device_kind == "gpu" && fused(row)
+    };
+    if !c.rows.iter().any(equal) {
+        out.push_str("no GPU reading at the same precision with a good kernel: that ratio is open, and smaller than those above\n");
+    }
     if !c.rows.iter().any(|row| row.grade == Grade::Measured) {
         out.push_str(
             "no GPU was measured for this table: all baselines are other people's figures (--measure-gpu, --baseline)\n",
@@ -212,7 +219,11 @@ fn task_text(c: &Comparison, task: Task) -> String {
             number(row.j_per_token, 2),
             ratio,
             number(row.energy_ratio_constant_power, 2),
-            row.energy_note,
+            [Some(row.energy_note.as_str()), row.note.as_deref()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("; "),
         );
     }
     out

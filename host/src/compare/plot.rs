@@ -42,7 +42,8 @@ fn bars(c: &Comparison, task: Task) -> Vec<Bar> {
             Grade::Measured => (MEASURED, "measured"),
             Grade::Published => (PUBLISHED, "published"),
         };
-        let label = format!("{} ({} bits, {grade})", row.baseline, row.w_bits);
+        let part = if row.decode_alone && task == Task::ImageQuestion { ", decode alone" } else { "" };
+        let label = format!("{} ({} bits, {grade}{part})", row.baseline, row.w_bits);
         Some(Bar { label, mid: row.j_per_token?, ends: None, colour })
     }));
     out

@@ -40,6 +40,8 @@ pub struct Row {
     pub baseline: String,
     /// `measured` or `published`.
     pub grade: Grade,
+    /// `gpu` or `fpga`.
+    pub device_kind: String,
     /// Its bits of a weight.
     pub w_bits: f64,
     /// Same precision on both sides.
@@ -52,6 +54,10 @@ pub struct Row {
     pub j_per_token: Option<f64>,
     /// How these were obtained.
     pub energy_note: String,
+    /// They are a decode step's, whatever the task: what is left out favours the baseline.
+    pub decode_alone: bool,
+    /// What the source says about its figures.
+    pub note: Option<String>,
     /// Their joules over ours.
     pub energy_ratio: Option<Ratio>,
     /// The same with the null model on our side.
@@ -93,7 +99,7 @@ fn key(row: &Row) -> (u8, f64) {
 
 fn row(o: &Ours, r: &Record) -> Row {
     let sigma = energy_sigma(r);
-    let (j_per_token, energy_note) = energy(o, r);
+    let (j_per_token, energy_note, decode_alone) = energy(o, r);
     // A rating is shown, but no ratio is formed from it.
     let divisible = j_per_token.zip(sigma);
     let ratio = divisible.map(|(j, theirs)| {
@@ -108,34 +114,37 @@ fn row(o: &Ours, r: &Record) -> Row {
         ours: format!("{} {}", o.weights, o.sparsity),
         baseline: r.name.clone(),
         grade: r.grade,
+        device_kind: r.device.kind.clone(),
         w_bits: r.model.w_bits,
         same_precision: (r.model.w_bits - o.w_bits).abs() <= SAME_BITS,
         tok_s: r.timing.tok_s,
         speed_ratio: r.timing.tok_s.map(|theirs| o.tok_s / theirs),
         j_per_token,
         energy_note,
+        decode_alone,
+        note: r.source.as_ref().and_then(|source| source.note.clone()),
         energy_ratio: ratio,
         energy_ratio_constant_power: divisible.map(|(j, _)| j / o.j_per_token_constant_power),
         source: r.source.as_ref().map_or_else(|| "measured here".into(), |source| source.cite.clone()),
     }
 }
 
-/// Joules a token of a record on our task, and where they come from.
-fn energy(o: &Ours, r: &Record) -> (Option<f64>, String) {
+/// Joules a token of a record on our task, where they come from, and whether they are of decode alone.
+fn energy(o: &Ours, r: &Record) -> (Option<f64>, String, bool) {
     let e = &r.energy;
     let decode = e.gross_j_per_token.or_else(|| Some(e.p_mean_w? / r.timing.tok_s?));
     let how = if e.gross_j_per_token.is_some() { "as stated" } else { "power over rate" };
-    let Some(decode) = decode else { return (None, "no power known".into()) };
+    let Some(decode) = decode else { return (None, "no power known".into(), true) };
     if energy_sigma(r).is_none() {
-        return (Some(decode), format!("{how}; no board reading, so no ratio"));
+        return (Some(decode), format!("{how}; no board reading, so no ratio"), true);
     }
     if o.task == Task::TextDecode {
-        return (Some(decode), how.into());
+        return (Some(decode), how.into(), true);
     }
     let w = &r.workload;
     let same = w.image_tokens == Some(o.image_tokens as u64) && w.output_tokens == Some(o.new_tokens as u64);
     if let Some(request) = e.gross_j_per_request.filter(|_| same) {
-        return (Some(request / o.new_tokens as f64), "request as stated".into());
+        return (Some(request / o.new_tokens as f64), "request as stated".into(), false);
     }
     let prompt = r.timing.prefill_ms.zip(e.p_mean_w).zip(w.prompt_tokens);
     match prompt {
@@ -145,10 +154,10 @@ fn energy(o: &Ours, r: &Record) -> (Option<f64>, String) {
             (
                 Some(decode + a_token),
                 format!("{how}, prompt scaled to {} tokens, vision left out", o.prompt_tokens),
+                false,
             )
         }
-        // What is left out favours the baseline.
-        None => (Some(decode), format!("{how}; their vision and prompt left out, which favours them")),
+        None => (Some(decode), format!("{how}; their vision and prompt left out, which favours them"), true),
     }
 }
 

@@ -11,6 +11,7 @@ mod info;
 mod program;
 mod registry;
 mod stats;
+mod waves;
 
 pub use check::{check_prompt, check_step};
 pub use eval::EvalDevice;
@@ -18,6 +19,7 @@ pub use info::{ImageInfo, ModelInfo};
 pub use program::ProgramDevice;
 pub use registry::{find, open, DeviceEntry, OpenError, DEVICES};
 pub use stats::{PhaseStats, RunStats};
+pub use waves::{open_with_waves, Waves};
 
 use crate::image::PatchRows;
 use std::sync::atomic::AtomicBool;
