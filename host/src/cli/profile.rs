@@ -3,7 +3,9 @@
 use super::args::{positive, ModelArgs};
 use super::output::{print, print_json};
 use super::progress::spinner;
-use crate::profile::{array_dsps, channel_peak, peak_macs_per_cycle, profile, Phase, Profile, Workload};
+use crate::profile::{
+    array_dsps, channel_peak, peak_macs_per_cycle, profile, typical_picture, Phase, Profile, Workload,
+};
 use anyhow::{bail, Result};
 use flightvlm_compiler::program::Program;
 use flightvlm_hw::config::HwConfig;
@@ -48,7 +50,7 @@ pub(super) fn main(args: Args) -> Result<()> {
     if images > 0 && !takes_images {
         bail!("the model takes no images; leave --images out");
     }
-    let visual = meta.vision.as_ref().map_or(0, |v| v.tokens);
+    let visual = typical_picture(program).placeholders;
     if let Some(n) = args.visual_tokens.filter(|n| *n > visual) {
         bail!("--visual-tokens {n} is more than the {visual} visual tokens of a picture");
     }

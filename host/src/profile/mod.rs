@@ -6,10 +6,12 @@
 
 mod cost;
 mod phase;
+mod picture;
 mod runner;
 
 pub use cost::{Cost, CostModel};
 pub use phase::{activity, array_dsps, channel_peak, peak_macs_per_cycle, Phase};
+pub use picture::{typical_picture, TypicalPicture};
 
 use flightvlm_compiler::program::Program;
 use flightvlm_hw::config::UNIT_BYTES;
@@ -66,13 +68,15 @@ pub fn profile(program: &Program, w: &Workload) -> Result<Profile, MachineError>
     let mut run = Runner::new(program)?;
     let mut vision = Phase::default();
     let mut visual_tokens = 0;
-    if let Some(v) = meta.vision.as_ref().filter(|_| w.images > 0) {
+    if meta.vision.is_some() && w.images > 0 {
+        let picture = typical_picture(program);
         let counters = run.vision()?.expect("invariant: the model takes pictures");
-        for _ in 0..w.images {
+        for _ in 0..w.images * picture.tiles {
             vision.add(&counters);
         }
         vision.launches = 1;
-        visual_tokens = w.images * w.visual_tokens.unwrap_or(v.tokens).min(v.tokens);
+        let all = picture.placeholders;
+        visual_tokens = w.images * w.visual_tokens.unwrap_or(all).min(all);
     }
     let rows = w.prompt_tokens + visual_tokens;
     let mut prefill = Phase::default();
