@@ -11,6 +11,7 @@ mod info;
 mod program;
 mod registry;
 mod stats;
+mod xrt;
 
 pub use check::{check_prompt, check_step};
 pub use eval::EvalDevice;
