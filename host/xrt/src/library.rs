@@ -139,15 +139,6 @@ impl Library {
         set.zip(text).is_some_and(|(set, text)| unsafe { set(text.as_ptr()) } == 0)
     }
 
-    /// Number of devices that the shim sees.
-    pub fn devices(&self) -> usize {
-        type Probe = unsafe extern "C" fn() -> u32;
-        // SAFETY: prototype of xclProbe in xrt.h.
-        let probe: Option<Probe> = unsafe { self.shim_symbol("xclProbe") };
-        // SAFETY: takes nothing.
-        probe.map_or(0, |probe| unsafe { probe() } as usize)
-    }
-
     /// Why the last call failed: XRT's log, else errno, which it sets only now and then; and what the emulated
     /// card says.
     pub(crate) fn words(&self) -> String {
@@ -165,7 +156,7 @@ impl Library {
 
     /// Why the emulated card refused something since the last question; of a card, its driver's log in the
     /// kernel's says that.
-    pub(crate) fn refused(&self) -> Option<String> {
+    pub fn refused(&self) -> Option<String> {
         type Refused = unsafe extern "C" fn(*mut u8, usize) -> usize;
         // SAFETY: prototype of the emulated card's function.
         let refused: Refused = unsafe { self.shim_symbol("flightvlm_card_refused") }?;

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at the interrupt flag.
 const POLL: Duration = Duration::from_millis(50);
-/// How long an interrupted launch may go on before it counts as hung.
-const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
+/// How long an interrupted launch is waited for; then it is left behind, and the next one waits for its end.
+const INTERRUPT_GRACE: Duration = Duration::from_secs(2);
 
 /// Which card and how.
 #[derive(Debug, Clone)]

@@ -13,13 +13,15 @@ module card_clock #(
   // The oscillator runs at 800 to 1600 MHz (DS923); an even factor gives twice the clock exactly.
   localparam int unsigned Factor = 2 * ((800 + 2 * ClockMhz - 1) / (2 * ClockMhz));
   localparam real PeriodNs = 1000.0 / ClockMhz;
+  localparam real Multiply = 1.0 * Factor;
+  localparam real Divide = 0.5 * Factor;
 
   logic feedback, feedback_bufg, clk2x;
 
   MMCME4_BASE #(
       .CLKIN1_PERIOD(PeriodNs),
-      .CLKFBOUT_MULT_F(real'(Factor)),
-      .CLKOUT0_DIVIDE_F(real'(Factor / 2))
+      .CLKFBOUT_MULT_F(Multiply),
+      .CLKOUT0_DIVIDE_F(Divide)
   ) u_mmcm (
       .CLKIN1  (clk_i),
       .CLKFBIN (feedback_bufg),

@@ -58,9 +58,8 @@ pub extern "C" fn xclOpen(index: c_uint, _: *const c_char, _: c_int) -> *mut c_v
 #[no_mangle]
 pub extern "C" fn xclClose(handle: *mut c_void) {
     if let Some((card, id)) = Card::of(handle) {
-        let mut state = card.state();
-        state.contexts.retain(|c| c.0 != id);
-        state.buffers.retain(|_, b| b.owner != id);
+        card.close_contexts(id, None);
+        card.state().buffers.retain(|_, b| b.owner != id);
     }
 }
 
@@ -275,7 +274,7 @@ pub unsafe extern "C" fn xclOpenContext(
 #[no_mangle]
 pub unsafe extern "C" fn xclCloseContext(handle: *mut c_void, _: *const u8, cu: c_uint) -> c_int {
     let Some((card, id)) = Card::of(handle) else { return -libc::EINVAL };
-    card.state().contexts.retain(|c| (c.0, c.1) != (id, cu));
+    card.close_contexts(id, Some(cu));
     0
 }
 

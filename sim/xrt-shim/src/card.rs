@@ -7,8 +7,9 @@ use flightvlm_hw::kernel::{ArgKind, Board, Kernel, Release};
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, sync_channel, Sender};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 type Task = Box<dyn FnOnce(&mut Engine) + Send>;
@@ -69,6 +70,7 @@ pub(crate) struct Card {
     engine: Mutex<Sender<Task>>,
     state: Mutex<State>,
     completion: Condvar,
+    stop: Arc<AtomicBool>,
 }
 
 /// What `xclOpen` returns: a card and who opened it.
@@ -78,10 +80,10 @@ pub(crate) struct Handle {
     pub core: OnceLock<crate::cxx::CoreDevice>,
 }
 
-fn spawn() -> Sender<Task> {
+fn spawn(stop: Arc<AtomicBool>) -> Sender<Task> {
     let (tasks, received) = channel::<Task>();
     std::thread::spawn(move || {
-        let mut engine = Engine::default();
+        let mut engine = Engine::new(stop);
         received.into_iter().for_each(|task| task(&mut engine));
     });
     tasks
@@ -93,10 +95,10 @@ impl Card {
         static CARDS: [OnceLock<Card>; control::MAX_CARDS as usize] =
             [const { OnceLock::new() }; control::MAX_CARDS as usize];
         let slot = CARDS.get(index as usize).filter(|_| index < control::cards())?;
-        Some(slot.get_or_init(|| Card {
-            engine: Mutex::new(spawn()),
-            state: Mutex::default(),
-            completion: Condvar::new(),
+        Some(slot.get_or_init(|| {
+            let stop = Arc::<AtomicBool>::default();
+            let engine = Mutex::new(spawn(stop.clone()));
+            Card { engine, state: Mutex::default(), completion: Condvar::new(), stop }
         }))
     }
 
@@ -158,7 +160,7 @@ impl Card {
             state.loaded = None;
             state.completed = 0;
         }
-        self.on_engine(|e| *e = Engine::default());
+        self.on_engine(Engine::reset);
     }
 
     /// Reserves a buffer, on host memory of XRT's or its own; `bank` is `None` for host-only memory.
@@ -192,6 +194,7 @@ impl Card {
         if control::hangs() {
             return;
         }
+        self.stop.store(false, Ordering::Relaxed);
         self.post(Box::new(move |e| {
             for (offset, value) in image {
                 e.set_register(offset, value);
@@ -203,6 +206,16 @@ impl Card {
             self.state().completed += 1;
             self.completion.notify_all();
         }));
+    }
+
+    /// Closes the contexts of an owner, all or those of one compute unit; a start of theirs ends.
+    pub fn close_contexts(&self, owner: usize, cu: Option<u32>) {
+        let mut state = self.state();
+        let before = state.contexts.len();
+        state.contexts.retain(|c| c.0 != owner || cu.is_some_and(|cu| cu != c.1));
+        if state.contexts.len() < before {
+            self.stop.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Waits for a command to end; false when none did.

@@ -10,14 +10,15 @@ use flightvlm_hw::isa::isa_hash;
 use flightvlm_hw::kernel::{Kernel, LAUNCH_REGS, PORT_BASE, REGISTER_BYTES};
 use flightvlm_hw::machine::{Bank, Counters, Launch, Machine, Report};
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 /// Bytes copied at a time between store and simulator.
 const COPY_BYTES: u64 = 1 << 20;
 
 /// Which simulator executes starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Simulator {
-    #[default]
     Iss,
     Rtl,
 }
@@ -29,8 +30,9 @@ struct Window {
     range: Range<u64>,
 }
 
-#[derive(Default)]
 pub(crate) struct Engine {
+    /// Ends a start early: whoever made it has closed the compute unit.
+    stop: Arc<AtomicBool>,
     kernel: Option<Kernel>,
     simulator: Simulator,
     machine: Option<Box<dyn Machine>>,
@@ -54,11 +56,29 @@ fn build(simulator: Simulator, config: &HwConfig) -> Result<Box<dyn Machine>, St
 }
 
 impl Engine {
+    /// An empty card.
+    pub fn new(stop: Arc<AtomicBool>) -> Engine {
+        Engine {
+            stop,
+            kernel: None,
+            simulator: Simulator::Iss,
+            machine: None,
+            windows: Vec::new(),
+            store: Store::default(),
+            registers: Vec::new(),
+        }
+    }
+
+    /// Back to an empty card.
+    pub fn reset(&mut self) {
+        *self = Engine::new(self.stop.clone());
+    }
+
     /// A kernel is put onto the card: registers at reset, memory forgotten.
     pub fn load(&mut self, kernel: Kernel, simulator: Simulator) {
         let mut registers = vec![0; REGISTER_BYTES as usize / 4];
         registers[csr::ISA_HASH as usize / 4] = isa_hash(&kernel.config);
-        *self = Engine { kernel: Some(kernel), simulator, registers, ..Engine::default() };
+        *self = Engine { kernel: Some(kernel), simulator, registers, ..Engine::new(self.stop.clone()) };
     }
 
     pub fn register(&self, offset: u32) -> u32 {
@@ -140,6 +160,7 @@ impl Engine {
         }
         self.close_windows();
         let mut machine = build(self.simulator, config)?;
+        machine.interrupt(self.stop.clone());
         let units = (self.register(csr::MEM_UNITS), self.register(csr::CHANNEL_UNITS));
         machine.resize(units.0, units.1).map_err(|e| e.to_string())?;
         for w in &windows {
@@ -185,6 +206,9 @@ impl Engine {
         }
         let machine = self.machine.as_mut().expect("invariant: windows are open");
         let report = machine.launch(&launch).map_err(|e| e.to_string())?;
+        if report.interrupted {
+            return Err("the compute unit was closed during a start".into());
+        }
         self.show(&report);
         Ok(())
     }

@@ -5,7 +5,7 @@ use flightvlm_hw::config::HwConfig;
 use flightvlm_hw::isa::isa_hash;
 use flightvlm_hw::kernel::{xclbin, Kernel, Release};
 use flightvlm_hw::machine::{Launch, Machine};
-use flightvlm_xrt::{Buffer, Device, Direction, XrtError, XrtMachine};
+use flightvlm_xrt::{Buffer, Device, Direction, Ended, XrtError, XrtMachine};
 use std::time::{Duration, Instant};
 
 fn launch() -> Launch {
@@ -170,12 +170,37 @@ fn state_is_shared_between_opens() {
     drop(machine);
 }
 
-/// A start whose memory is not reserved, as a driver with a wrong size would make it.
+/// A driver that gives each channel a buffer in the next one's bank: XRT's C interface lets it.
 #[test]
-fn a_start_outside_of_its_buffers_is_refused() {
+fn a_buffer_in_a_bank_that_the_port_does_not_reach_is_a_bank_fault() {
     let Some(rig) = rig("iss") else { return };
-    let mut machine = rig.machine(&HwConfig::mini());
-    let e = machine.resize(16, 0).and_then(|()| machine.launch(&launch()));
-    // No channel memory at all is fine as long as none is claimed: the pointers stay at their reset value.
-    assert!(e.is_ok(), "{e:?}");
+    let mini = HwConfig::mini();
+    let device = Device::open(rig.library, None).expect("opens");
+    let uuid = device.load_xclbin(&rig.xclbin(&mini)).expect("loads");
+    let kernel = flightvlm_xrt::Kernel::open(&device, &uuid, "flightvlm:{flightvlm_1}").expect("opens");
+    let description = Kernel::of(&mini).expect("fits");
+    let start = |shift: u32, units: u32| {
+        let mut run = kernel.run().expect("opens");
+        for arg in 0..Kernel::port_arg(0) {
+            run.set_u32(arg, if [0, 6].contains(&arg) { units } else { 0 }).expect("is set");
+        }
+        for (port, p) in description.ports.iter().enumerate() {
+            let own = p.memories.start as u32;
+            let bank = if port == 0 { own } else { (own + shift) % 4 };
+            assert_eq!(kernel.group(Kernel::port_arg(port)), Some(own), "{}", p.name);
+            let buffer = Buffer::new(&device, 4096, bank, p.name.clone()).expect("fits");
+            buffer.sync(Direction::ToDevice, 0..4096).expect("moves");
+            run.set_buffer(Kernel::port_arg(port), buffer.into()).expect("is set");
+        }
+        run.start().expect("XRT takes it");
+        run.wait(Duration::from_secs(60))
+    };
+    assert_eq!(start(0, 64), Ended::Completed);
+    assert_eq!(start(1, 64), Ended::Failed(5));
+    let why = rig.library.refused().expect("says why");
+    assert!(why.contains("bank fault: m_axi_ch00") && why.contains("0x10000000"), "{why}");
+    // Right banks, but the kernel is told that the buffers are larger.
+    assert_eq!(start(0, 65), Ended::Failed(5));
+    let why = rig.library.refused().expect("says why");
+    assert!(why.contains("bank fault: m_axi_main may access"), "{why}");
 }
