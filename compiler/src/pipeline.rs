@@ -3,6 +3,7 @@
 //! [`STAGES`] is the ordered table that `--stop-after` and `--emit` know. Each stage's output is
 //! verified before the next one runs.
 
+mod fold;
 mod pack;
 
 use crate::codegen::{generate, text_layout, vision_layout, Build, Code, TextLayout, VisionLayout};
@@ -104,6 +105,14 @@ impl Built<'_> {
             return Ok(());
         }
         pack::all(&self.plan, &self.laid, &self.build, &self.model.weights, calibration, sink)
+    }
+
+    /// Chooses the scales that are folded into norms and weights, from the calibration's samples.
+    pub fn fold(&self, calibration: &mut Calibration) -> Result<(), Diagnostics> {
+        if !self.no_weights {
+            calibration.folding = fold::all(&self.plan, &self.build, &self.model.weights, calibration)?;
+        }
+        Ok(())
     }
 
     /// The program with its weights in memory.

@@ -201,6 +201,17 @@ fn the_packaging_script_makes_the_registers_and_buses_of_the_description() {
     }
 }
 
+/// The simulated array's cells, on the vendor's primitives.
+#[test]
+fn the_card_has_every_cell_that_the_simulated_array_has() {
+    let (simulated, card) = (text("rtl/structural.f"), text("rtl/card/card.f"));
+    let cells: Vec<_> = simulated.lines().filter_map(|l| l.strip_prefix("prim/model/")).collect();
+    assert!(!cells.is_empty());
+    for cell in cells {
+        assert!(card.contains(&format!("prim/xilinx/{cell}\n")), "{cell} is missing in rtl/card/card.f");
+    }
+}
+
 #[test]
 fn a_misspelt_command_of_a_script_is_noticed() {
     let folder = std::env::temp_dir().join(format!("flightvlm-misspelt-{}", std::process::id()));
