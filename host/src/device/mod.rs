@@ -12,6 +12,7 @@ mod program;
 mod registry;
 mod stats;
 mod vision;
+mod xrt;
 
 pub use check::{check_prompt, check_step};
 pub use eval::EvalDevice;
