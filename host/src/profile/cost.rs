@@ -40,8 +40,10 @@ impl CostModel {
         let rows = points(&[1, 16, 64, context / 4, context / 2], context);
         let positions = points(&[1, context / 3, 2 * context / 3], context - 1);
         let vision = run.vision()?;
-        let prefill = rows.into_iter().map(|n| Ok((n, run.text(0, n)?))).collect::<Result<_, _>>()?;
-        let decode = positions.into_iter().map(|p| Ok((p, run.text(p, 1)?))).collect::<Result<_, _>>()?;
+        let prefill =
+            rows.into_iter().map(|n| Ok((n, run.text(0, n)?))).collect::<Result<_, MachineError>>()?;
+        let decode =
+            positions.into_iter().map(|p| Ok((p, run.text(p, 1)?))).collect::<Result<_, MachineError>>()?;
         let (config, power) = (meta.config.clone(), PowerModel::of(&meta.config));
         Ok(CostModel { config, power, vision, prefill, decode })
     }
