@@ -187,12 +187,12 @@ fn rope_table(program: &Program) -> Vec<u8> {
     out
 }
 
-fn phase(rows: usize, report: &Report, wall: Duration) -> PhaseStats {
+fn phase(rows: usize, report: &Report, timed: bool, wall: Duration) -> PhaseStats {
     let c = &report.counters;
     PhaseStats {
         calls: 1,
         rows: rows as u64,
-        cycles: Some(c.cycles),
+        cycles: timed.then_some(c.cycles),
         instructions: Some(c.dispatched),
         macs: Some(c.mac_beats * 256),
         dram_bytes_read: Some((c.read_beats + c.channel_read_beats) * UNIT_BYTES as u64),
@@ -242,7 +242,7 @@ impl Device for ProgramDevice<'_> {
         }
         self.put("vision.pixels", 0, &bytes)?;
         let report = self.launch(v.entry, &[(vision_args::SLOT, self.images as u32)])?;
-        self.stats.vision.add(&phase(v.rows, &report, start.elapsed()));
+        self.stats.vision.add(&phase(v.rows, &report, self.machine.keeps_time(), start.elapsed()));
         self.images += 1;
         Ok(ImageHandle { index: self.images - 1, rows: v.tokens })
     }
@@ -262,7 +262,7 @@ impl Device for ProgramDevice<'_> {
         for rows in rows.chunks(piece) {
             let start = Instant::now();
             let (logits, token, report) = self.run_text(rows, want)?;
-            self.stats.prefill.add(&phase(rows.len(), &report, start.elapsed()));
+            self.stats.prefill.add(&phase(rows.len(), &report, self.machine.keeps_time(), start.elapsed()));
             out.logits.extend(logits);
             out.greedy_token = token;
         }
@@ -273,7 +273,7 @@ impl Device for ProgramDevice<'_> {
         let start = Instant::now();
         check_step(&self.info, token, self.used)?;
         let (logits, greedy_token, report) = self.run_text(&[token], want)?;
-        self.stats.decode.add(&phase(1, &report, start.elapsed()));
+        self.stats.decode.add(&phase(1, &report, self.machine.keeps_time(), start.elapsed()));
         Ok(StepOutput { greedy_token, logits })
     }
 

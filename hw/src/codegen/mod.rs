@@ -4,6 +4,7 @@
 //! committed file differs (a test runs that).
 
 mod c;
+pub mod hls;
 mod manual;
 mod sv;
 
@@ -23,6 +24,7 @@ pub fn files() -> Vec<(String, String)> {
     for c in HwConfig::all() {
         out.push((format!("rtl/gen/{}/fvlm_isa_pkg.sv", c.name), sv::package(&c)));
     }
+    out.extend(hls::files());
     out
 }
 
