@@ -243,8 +243,11 @@ impl Tower<'_> {
     /// What all halves of the tile share; T_ROWS is set.
     pub fn set_tile(&self, asm: &mut Asm) {
         use regs::*;
-        // Two halves from 16 rows on: below, loading the weights twice costs more than it hides.
-        asm.alu_imm(ALU_SHR, HALVES_LOG2, T_ROWS, 4);
+        // Two halves from 16 rows on: below, loading the weights twice costs more than it hides. From
+        // fewer on where a half has no room for 15 rows.
+        let one_half_most = self.d.half_rows().min(15);
+        asm.alu_imm(ALU_ADD, HALVES_LOG2, T_ROWS, 15 - one_half_most);
+        asm.alu_imm(ALU_SHR, HALVES_LOG2, HALVES_LOG2, 4);
         asm.alu_imm(ALU_MIN, HALVES_LOG2, HALVES_LOG2, 1);
         asm.alu_imm(ALU_ADD, HALVES, HALVES_LOG2, 1);
         asm.alu_imm(ALU_ADD, HALF_ROWS, T_ROWS, 1);

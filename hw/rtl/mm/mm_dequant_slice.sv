@@ -41,6 +41,7 @@ module mm_dequant_slice #(
   output logic [511:0] row_o           // complete with a row's last part at stage 17
 );
   localparam int unsigned PartBits = 32 * Lanes;
+  localparam logic [31:0] One      = 32'h3f800000;
 
   logic [1023:0] sums_q;
   logic [511:0]  scale_word_q, bias_word_q;
@@ -59,16 +60,15 @@ module mm_dequant_slice #(
 
   for (genvar l = 0; l < Lanes; l++) begin : g_lane
     logic [31:0] scale_q, bias_q;
+    // Without a scale or bias: the same values as times 1, plus 0.
     always_ff @(posedge clk_i) begin
-      if (ce_i[2] && wscale_i) scale_q <= fp_pkg::canon(scale_word_q[PartBits*part2_i + 32*l +: 32]);
-      if (ce_last_i[12] && bias_en_i) bias_q <= fp_pkg::canon(bias_out[32*l +: 32]);
+      if (ce_i[2]) scale_q <= wscale_i ? fp_pkg::canon(scale_word_q[PartBits*part2_i + 32*l +: 32]) : One;
+      if (ce_last_i[12]) bias_q <= bias_en_i ? fp_pkg::canon(bias_out[32*l +: 32]) : '0;
     end
     mm_lane #(.RowSteps(RowSteps)) u_lane (
       .clk_i,
       .ce_i,
       .ce_last_i,
-      .wscale_i,
-      .bias_en_i,
       .first_i,
       .first10_i,
       .step5_i,

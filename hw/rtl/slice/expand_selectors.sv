@@ -44,18 +44,20 @@ module expand_selectors #(
   assign decode_half = (count_q != '0) && half0_q;
   assign busy_o      = count_q != '0 || counted_q || done_q;
 
-  for (genvar i = 0; i < 16; i++) begin : gen_decode
-    rank_count u_count (
-        .en_i   (decode),
-        .mask_i (mask[16*i+:16]),
-        .count_o(counts[64*i+:64])
-    );
-    rank_find u_find (
-        .en_i      (counted_q),
-        .count_i   (counts_q[64*i+:64]),
-        .position_o(position[32*i+:32])
-    );
-  end
+  rank_count #(
+      .Masks(16)
+  ) u_count (
+      .en_i   (decode),
+      .mask_i (mask),
+      .count_o(counts)
+  );
+  rank_find #(
+      .Masks(16)
+  ) u_find (
+      .en_i      (counted_q),
+      .count_i   (counts_q),
+      .position_o(position)
+  );
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -120,10 +122,11 @@ module expand_selectors #(
         fvlm_isa_pkg::LD_NM_DENSE: sel_o = {16{64'hfedc_ba98_7654_3210}};
         fvlm_isa_pkg::LD_NM_S2OF4: begin
           // Stored inputs 2j and 2j + 1 come from block j, four blocks a section of the window.
-          for (int n = 0; n < 16; n++) begin
-            for (int k = 0; k < 16; k++) begin
-              sel_o[4*(16*n+k)+:4] = {2'(k / 2), unit_i[2*(16*n+k)+:2]};
-            end
+          for (int i = 0; i < 32; i++) begin
+            sel_o[32*i+:32] = {2'd3, unit_i[16*i+14+:2], 2'd3, unit_i[16*i+12+:2],
+                               2'd2, unit_i[16*i+10+:2], 2'd2, unit_i[16*i+8+:2],
+                               2'd1, unit_i[16*i+6+:2], 2'd1, unit_i[16*i+4+:2],
+                               2'd0, unit_i[16*i+2+:2], 2'd0, unit_i[16*i+:2]};
           end
         end
         default: sel_o = {2{unit_i}};

@@ -53,26 +53,22 @@ module weight_fifo #(
   end
   always_ff @(posedge clk_i) commit_two_q <= commit_two_i;
 
-  for (genvar r = 0; r < 4; r++) begin : gen_outputs
-    for (genvar c = 0; c < 4; c++) begin : gen_inputs
-      logic [127:0] block;
-      prim_ram_1r1w #(
-          .Width(128),
-          .Depth(Depth)
-      ) u_values (
-          .clk_i,
-          .wr_en_i  (value_we_i[4*r+c]),
-          .wr_addr_i(tail_q),
-          .wr_data_i(value_i[128*(4*r+c)+:128]),
-          .rd_en_i,
-          .rd_addr_i(rd_addr),
-          .rd_data_o(block)
-      );
-      for (genvar n = 0; n < 4; n++) begin : gen_output
-        assign rd_data_o[128*(4*r+n)+32*c+:32] = block[32*n+:32];
-      end
-    end
+  logic [127:0] block [0:15];
+  for (genvar i = 0; i < 16; i++) begin : gen_block
+    prim_ram_1r1w #(
+        .Width(128),
+        .Depth(Depth)
+    ) u_values (
+        .clk_i,
+        .wr_en_i  (value_we_i[i]),
+        .wr_addr_i(tail_q),
+        .wr_data_i(value_i[128*i+:128]),
+        .rd_en_i,
+        .rd_addr_i(rd_addr),
+        .rd_data_o(block[i])
+    );
   end
+  logic [511:0] selectors [0:1];
   for (genvar h = 0; h < 2; h++) begin : gen_half
     prim_ram_1r1w #(
         .Width(512),
@@ -84,8 +80,17 @@ module weight_fifo #(
         .wr_data_i(sel_i[512*h+:512]),
         .rd_en_i,
         .rd_addr_i(rd_addr),
-        .rd_data_o(rd_data_o[2048+512*h+:512])
+        .rd_data_o(selectors[h])
     );
+  end
+
+  // A block holds four inputs of four outputs.
+  always_comb begin
+    for (int n = 0; n < 16; n++) begin
+      for (int c = 0; c < 4; c++) rd_data_o[128*n+32*c+:32] = block[4*(n/4)+c][32*(n%4)+:32];
+    end
+    rd_data_o[2048+:512] = selectors[0];
+    rd_data_o[2560+:512] = selectors[1];
   end
 
   always_ff @(posedge clk_i) begin

@@ -6,6 +6,8 @@ pub(crate) struct FifoTimes {
     /// Depth − 1; the depth is a power of two or rounded up to one in the rings only.
     mask: usize,
     depth: u64,
+    /// From a pop until its place can be used.
+    place_cycles: u64,
     pushed: u64,
     popped: u64,
     /// Cycle in which each entry can be seen first.
@@ -14,13 +16,14 @@ pub(crate) struct FifoTimes {
 }
 
 impl FifoTimes {
-    /// An empty FIFO of `depth` entries.
-    pub fn new(depth: u32) -> FifoTimes {
+    /// An empty FIFO of `depth` entries; a place is free `place_cycles` after the pop.
+    pub fn new(depth: u32, place_cycles: u64) -> FifoTimes {
         let ring = (depth as usize).next_power_of_two();
         let times = || vec![0; ring].into_boxed_slice();
         FifoTimes {
             mask: ring - 1,
             depth: u64::from(depth),
+            place_cycles,
             pushed: 0,
             popped: 0,
             push_at: times(),
@@ -36,7 +39,7 @@ impl FifoTimes {
         if freed == 0 {
             Some(0)
         } else if freed <= self.popped {
-            Some(self.pop_at[(freed as usize - 1) & self.mask] + 1)
+            Some(self.pop_at[(freed as usize - 1) & self.mask] + self.place_cycles)
         } else {
             None
         }
@@ -79,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_place_is_free_one_cycle_after_the_pop_that_freed_it() {
-        let mut f = FifoTimes::new(2);
+        let mut f = FifoTimes::new(2, 1);
         assert_eq!(f.room(2), Some(0));
         f.push(5);
         assert_eq!((f.room(1), f.room(2)), (Some(0), None));
@@ -95,7 +98,7 @@ mod tests {
 
     #[test]
     fn arrivals_are_read_around_the_end_of_the_ring() {
-        let mut f = FifoTimes::new(4);
+        let mut f = FifoTimes::new(4, 2);
         (1..=4).for_each(|t| f.push(t));
         f.pop_at(&[9, 9, 9]);
         f.push(12);

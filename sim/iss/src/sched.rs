@@ -23,11 +23,14 @@ use flightvlm_hw::machine::{Bank, Counters, Fault, FaultCode, Launch, Report, Re
 use flightvlm_mem::Ports;
 use rayon::prelude::*;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Events between two looks at the interrupt flag.
 const INTERRUPT_PERIOD: u32 = 1024;
 const MAX_TOKENS: usize = 63;
+/// Vector commands whose writes a load may still meet: its answers take longer than they start.
+const SPAD_SPANS: usize = 8;
 /// Streams are simulated by several threads when they advance by this many cycles together.
 const PARALLEL_CYCLES: u64 = 8192;
 
@@ -79,6 +82,8 @@ struct Run<'a> {
     store: Option<StoreRun>,
     matrix: Option<MatrixRun>,
     streams: Vec<Stream>,
+    /// Cycles in which the latest vector commands write SPAD.
+    spad_writes: VecDeque<Range<u64>>,
     /// Without timing: words and scale words in the FIFOs of each slice.
     held: Vec<[u64; 2]>,
     tiles: Tiles,
@@ -114,6 +119,7 @@ pub(crate) fn run(parts: Parts<'_>, launch: &Launch) -> (Report, [u32; 32]) {
         store: None,
         matrix: None,
         streams: (0..config.slices).map(|s| Stream::new(s, config)).collect(),
+        spad_writes: VecDeque::new(),
         held: vec![[0; 2]; config.slices as usize],
         tiles: Tiles::new(config.slices),
         counters: Counters { read_beats: launch.code_units.into(), ..Counters::default() },
@@ -225,7 +231,7 @@ impl Run<'_> {
                 }
                 Some((_, Event::LoadBurst)) => {
                     if let Some(LoadRun::Rows(r)) = &mut self.load {
-                        r.step(&mut self.ports.main);
+                        r.step(&mut self.ports.main, &self.spad_writes);
                     }
                     self.settle()
                 }
@@ -374,7 +380,15 @@ impl Run<'_> {
                 if data {
                     vx::run(&w, self.memory, c.vx_words as usize);
                 }
-                at + vx_cycles(&w, c.vx_words)
+                let end = at + vx_cycles(&w, c.vx_words);
+                if w.d_kind == D_SPAD && w.rows > 0 && w.len > 0 {
+                    if self.spad_writes.len() == SPAD_SPANS {
+                        self.spad_writes.pop_front();
+                    }
+                    let from = at + vx_divide_cycles(&w) + timing::VX_CYCLES;
+                    self.spad_writes.push_back(from..from + vx_steps(&w, c.vx_words));
+                }
+                end
             }
             Work::St(w) => {
                 st::check_st(&w, self.memory, c).map_err(fault)?;
@@ -584,16 +598,27 @@ impl Run<'_> {
     }
 }
 
-fn vx_cycles(w: &VxWork, vx_words: u32) -> u64 {
+fn vx_divide_cycles(w: &VxWork) -> u64 {
     let divides = w.b.row == ROW_DIV || w.c.row == ROW_DIV;
-    let extra = if divides { timing::VX_DIVIDE_CYCLES } else { 0 };
+    if divides {
+        timing::VX_DIVIDE_CYCLES
+    } else {
+        0
+    }
+}
+
+fn vx_steps(w: &VxWork, vx_words: u32) -> u64 {
+    u64::from(w.rows) * u64::from(w.len.div_ceil(16).div_ceil(vx_words))
+}
+
+fn vx_cycles(w: &VxWork, vx_words: u32) -> u64 {
     if w.rows == 0 || w.len == 0 {
-        return extra + timing::EMPTY_CYCLES;
+        return vx_divide_cycles(w) + timing::EMPTY_CYCLES;
     }
     let (reduce, doubling) = timing::VX_REDUCE_CYCLES;
     let depth = match w.red {
         R_NONE => timing::VX_CYCLES,
         _ => reduce + doubling * u64::from(vx_words.ilog2()),
     };
-    extra + u64::from(w.rows) * u64::from(w.len.div_ceil(16).div_ceil(vx_words)) + depth
+    vx_divide_cycles(w) + vx_steps(w, vx_words) + depth
 }

@@ -87,8 +87,8 @@ impl Stream {
         Stream {
             slice,
             slices: c.slices,
-            words: FifoTimes::new(c.wfifo_words),
-            scales: FifoTimes::new(c.sfifo_words),
+            words: FifoTimes::new(c.wfifo_words, timing::FIFO_PLACE_CYCLES.0),
+            scales: FifoTimes::new(c.sfifo_words, timing::FIFO_PLACE_CYCLES.1),
             shares: VecDeque::new(),
             requests: Requests::default(),
             expansion: Expansion::default(),
@@ -243,12 +243,12 @@ impl Stream {
                 return false;
             }
             let e = &mut self.expansion;
-            let at = e.last + timing::STREAM_WORD_CYCLES;
+            let (words_at, scales_at) = timing::STREAM_SEEN_CYCLES;
             match item.need {
                 Need::Nothing => {}
                 // The second of two follows a cycle later.
-                Need::Scales(n) => (0..n).for_each(|i| self.scales.push(at + u64::from(i))),
-                Need::Words(n) => (0..n).for_each(|i| self.words.push(at + u64::from(i))),
+                Need::Scales(n) => (0..n).for_each(|i| self.scales.push(e.last + scales_at + u64::from(i))),
+                Need::Words(n) => (0..n).for_each(|i| self.words.push(e.last + words_at + u64::from(i))),
             }
             e.unit = 0;
             e.repeats += 1;

@@ -1,5 +1,9 @@
-//! Cycle counts of the units: `hw/doc/timing.md` says where each constant comes from. Left out of
-//! the model: a VX or LD word that waits because MM writes SPAD in the same cycle.
+//! Cycle counts of the units: `hw/doc/timing.md` says where each constant comes from.
+//!
+//! Left out of the model: a VX or LD word that waits because MM writes SPAD in the same cycle; an LD
+//! word that waits for a vector command which starts after the word was requested; a scalar that
+//! waits because VX writes S; and the few cycles that a command waits for the masks of an s8of16
+//! load before it.
 
 /// From a command's push into an idle unit's empty queue to its start.
 pub const QUEUE_CYCLES: u64 = 2;
@@ -35,8 +39,10 @@ pub const LD_PUSH_CYCLES: (u64, u64) = (6, 1);
 pub const STREAM_START_CYCLES: u64 = 3;
 /// Streams: commands that wait behind the one that is expanded.
 pub const STREAM_QUEUE: usize = 4;
-/// Streams: from the expansion of a unit until its word or scale can be used.
-pub const STREAM_WORD_CYCLES: u64 = 1;
+/// Streams: from the expansion of a unit until its word can be seen; until its scales can.
+pub const STREAM_SEEN_CYCLES: (u64, u64) = (2, 1);
+/// From the pop of a word until its place in the WFIFO can be used; of a scale word in the SFIFO.
+pub const FIFO_PLACE_CYCLES: (u64, u64) = (2, 1);
 /// ST: from start to the first beat to main memory, and to a channel.
 pub const ST_START_CYCLES: (u64, u64) = (14, 15);
 /// ST: from the last response to completion.

@@ -10,6 +10,7 @@ use flightvlm_hw::isa::names::*;
 use flightvlm_hw::machine::Bank;
 use flightvlm_mem::{MemoryPort, Port, Ports, Request};
 use std::collections::VecDeque;
+use std::ops::Range;
 
 /// A load of rows or scalars whose requests are not all sent.
 pub(crate) struct RowsRun {
@@ -36,13 +37,20 @@ impl RowsRun {
         self.rows.front().map(|_| self.reader.next_request())
     }
 
-    /// Sends the next request.
-    pub fn step(&mut self, port: &mut Port) {
+    /// Sends the next request. `taken`: spans of cycles in which VX has the write port of SPAD, in
+    /// order.
+    pub fn step(&mut self, port: &mut Port, taken: &VecDeque<Range<u64>>) {
         let Some(from) = self.rows.front() else { return };
         let len = u64::from(self.work.len);
         let beats = burst_beats(from + self.unit, len - self.unit);
-        let spacing = if self.work.mode == LD_SCALARS { timing::LD_SCALARS_CYCLES } else { 1 };
-        self.reader.burst(port, from + self.unit, beats, |last, offered| offered.max(last + 1) + spacing - 1);
+        let scalars = self.work.mode == LD_SCALARS;
+        self.reader.burst(port, from + self.unit, beats, |last, offered| {
+            let at = offered.max(last + 1);
+            if scalars {
+                return at + timing::LD_SCALARS_CYCLES - 1;
+            }
+            taken.iter().fold(at, |at, t| if t.contains(&at) { t.end } else { at })
+        });
         self.unit += beats;
         if self.unit == len {
             self.rows.pop_front();

@@ -177,7 +177,8 @@ mod tests {
         if !std::arch::is_x86_feature_detected!("avx512f") {
             return;
         }
-        let functions: [(u32, fn(f32) -> f32); 6] = [
+        type Function = fn(f32) -> f32;
+        let functions: [(u32, Function); 6] = [
             (F_EXP2, exp2),
             (F_RECIP, recip),
             (F_RSQRT, rsqrt),
