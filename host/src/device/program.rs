@@ -198,7 +198,7 @@ fn phase(rows: usize, report: &Report, timed: bool, wall: Duration) -> PhaseStat
         dram_bytes_read: Some((c.read_beats + c.channel_read_beats) * UNIT_BYTES as u64),
         dram_bytes_written: Some((c.write_beats + c.channel_write_beats) * UNIT_BYTES as u64),
         channel_bytes: Some((c.channel_read_beats + c.channel_write_beats) * UNIT_BYTES as u64),
-        busy_cycles: Some(c.busy_cycles),
+        busy_cycles: timed.then_some(c.busy_cycles),
         wall,
     }
 }

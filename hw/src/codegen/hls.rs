@@ -16,6 +16,11 @@ use std::fmt::Write as _;
 const POINTER_BASE: u32 = 0x200;
 const POINTER_STEP: u32 = 0x10;
 
+/// Memory sizes of the cases that co-simulation runs: those of the random-program generator.
+pub const COSIM_MAIN_UNITS: u32 = 4096;
+/// As above, of each channel.
+pub const COSIM_CHANNEL_UNITS: u32 = 2048;
+
 /// Path (relative to `hw/`) and content of the files.
 pub(super) fn files() -> Vec<(String, String)> {
     let mut out = vec![
@@ -24,6 +29,7 @@ pub(super) fn files() -> Vec<(String, String)> {
         ("hls/gen/sfu_rom.inc".into(), rom()),
     ];
     for c in HwConfig::all() {
+        out.push((format!("hls/gen/{}.hpp", top_name(&c)), call(&c)));
         out.push((format!("hls/gen/{}.cpp", top_name(&c)), top(&c)));
         out.push((format!("hls/gen/{}.cfg", top_name(&c)), link(&c)));
     }
@@ -235,27 +241,60 @@ fn pointers(c: &HwConfig) -> Vec<(String, &'static str, String)> {
     out
 }
 
+/// Parameters of the top function.
+fn parameters(c: &HwConfig) -> Vec<String> {
+    let mut args: Vec<String> = pointers(c).iter().map(|(n, t, _)| format!("    {t} {n}")).collect();
+    for (n, t, _, output) in registers() {
+        args.push(format!("    {t}{} {n}", if output { "*" } else { "" }));
+    }
+    args
+}
+
+/// Prototype, and a call with ports and registers by name for test benches.
+fn call(c: &HwConfig) -> String {
+    let (name, ports) = (top_name(c), c.slices / channels_per_port(c));
+    let mut o = String::from("#include \"../src/kernel.hpp\"\n#include \"configs.hpp\"\n\n");
+    let _ = writeln!(o, "extern \"C\" void {name}(\n{});\n", parameters(c).join(",\n"));
+    let config = format!("fvlm::{}", camel(&c.name));
+    o += "namespace fvlm {\n\n";
+    let _ = writeln!(
+        o,
+        "inline void call_top(const Ports<{config}>& ports, const Arguments& a, Results& r) {{\n    {name}("
+    );
+    let each = |array: &str| (0..ports).map(|p| format!("ports.{array}[{p}]")).collect::<Vec<_>>();
+    let mut values = vec!["ports.main_in".to_string()];
+    values.extend(each("channel_in"));
+    values.push("ports.main_out".into());
+    values.extend(each("channel_out"));
+    values.extend(registers().iter().map(|(n, _, _, output)| match n.strip_prefix("arg") {
+        Some(i) => format!("a.args[{i}]"),
+        None if *output => format!("&r.{n}"),
+        None => format!("a.{n}"),
+    }));
+    let _ = writeln!(o, "        {});\n}}\n\n}} // namespace fvlm", values.join(", "));
+    guard(&format!("FLIGHTVLM_HLS_GEN_{}_HPP", c.name.to_uppercase()), &o)
+}
+
 fn top(c: &HwConfig) -> String {
     let (name, ports) = (top_name(c), c.slices / channels_per_port(c));
     let (registers, pointers) = (registers(), pointers(c));
     let mut o = format!(
-        "// {}\n// Top function of configuration `{}`.\n#include \"../src/kernel.hpp\"\n#include \"configs.hpp\"\n\n",
+        "// {}\n// Top function of configuration `{}`.\n#include \"{name}.hpp\"\n\n",
         super::HEADER,
         c.name
     );
-    let mut args: Vec<String> = pointers.iter().map(|(n, t, _)| format!("    {t} {n}")).collect();
-    for (n, t, _, output) in &registers {
-        args.push(format!("    {t}{} {n}", if *output { "*" } else { "" }));
-    }
+    let args = parameters(c);
     let _ = writeln!(o, "extern \"C\" void {name}(\n{}) {{", args.join(",\n"));
     o += "// Reads are bursts of 16 beats (1 KiB, the RTL's), 16 in flight to cover the memory's latency; one\n\
-          // bundle a port. Stores are rare words: one bundle with strobes of 32 bits for all of them.\n";
+          // bundle a port. Stores are rare words: one bundle with strobes of 32 bits for all of them. The depths\n\
+          // are those of the cases that co-simulation runs.\n";
     for (i, (n, _, bundle)) in pointers.iter().enumerate() {
         let offset = POINTER_BASE + POINTER_STEP * i as u32;
+        let units = if n.starts_with("main") { COSIM_MAIN_UNITS } else { COSIM_CHANNEL_UNITS * channels_per_port(c) };
         let burst = if bundle == "stores" {
-            "num_write_outstanding=16 max_write_burst_length=16"
+            format!("num_write_outstanding=16 max_write_burst_length=16 depth={}", 16 * units)
         } else {
-            "num_read_outstanding=16 max_read_burst_length=16"
+            format!("num_read_outstanding=16 max_read_burst_length=16 depth={units}")
         };
         let _ = writeln!(
             o,
