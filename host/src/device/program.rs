@@ -166,6 +166,23 @@ impl<'p> ProgramDevice<'p> {
         Ok(report)
     }
 
+    /// What a launch over `rows` rows adds to the statistics.
+    pub(super) fn phase(&self, rows: usize, report: &Report, wall: Duration) -> PhaseStats {
+        let c = &report.counters;
+        PhaseStats {
+            calls: 1,
+            rows: rows as u64,
+            cycles: self.machine.keeps_time().then_some(c.cycles),
+            instructions: Some(c.dispatched),
+            macs: Some(c.mac_beats * 256),
+            dram_bytes_read: Some((c.read_beats + c.channel_read_beats) * UNIT_BYTES as u64),
+            dram_bytes_written: Some((c.write_beats + c.channel_write_beats) * UNIT_BYTES as u64),
+            channel_bytes: Some((c.channel_read_beats + c.channel_write_beats) * UNIT_BYTES as u64),
+            busy_cycles: self.machine.keeps_time().then_some(c.busy_cycles),
+            wall,
+        }
+    }
+
     /// Writes `ids` rows and runs them behind position `self.used`.
     fn run_text(&mut self, rows: &[u32], want: Logits) -> Result<(Vec<f32>, u32, Report), DeviceError> {
         let t = &self.program.meta.text;
@@ -237,22 +254,6 @@ pub(super) fn rope_rows(
     out
 }
 
-pub(super) fn phase(rows: usize, report: &Report, wall: Duration) -> PhaseStats {
-    let c = &report.counters;
-    PhaseStats {
-        calls: 1,
-        rows: rows as u64,
-        cycles: Some(c.cycles),
-        instructions: Some(c.dispatched),
-        macs: Some(c.mac_beats * 256),
-        dram_bytes_read: Some((c.read_beats + c.channel_read_beats) * UNIT_BYTES as u64),
-        dram_bytes_written: Some((c.write_beats + c.channel_write_beats) * UNIT_BYTES as u64),
-        channel_bytes: Some((c.channel_read_beats + c.channel_write_beats) * UNIT_BYTES as u64),
-        busy_cycles: Some(c.busy_cycles),
-        wall,
-    }
-}
-
 impl Device for ProgramDevice<'_> {
     fn name(&self) -> &str {
         self.name
@@ -313,7 +314,8 @@ impl Device for ProgramDevice<'_> {
         for rows in rows.chunks(piece) {
             let start = Instant::now();
             let (logits, token, report) = self.run_text(rows, want)?;
-            self.stats.prefill.add(&phase(rows.len(), &report, start.elapsed()));
+            let phase = self.phase(rows.len(), &report, start.elapsed());
+            self.stats.prefill.add(&phase);
             out.logits.extend(logits);
             out.greedy_token = token;
         }
@@ -325,7 +327,8 @@ impl Device for ProgramDevice<'_> {
         check_step(&self.info, token, self.used)?;
         self.follow_length(1)?;
         let (logits, greedy_token, report) = self.run_text(&[token], want)?;
-        self.stats.decode.add(&phase(1, &report, start.elapsed()));
+        let phase = self.phase(1, &report, start.elapsed());
+        self.stats.decode.add(&phase);
         Ok(StepOutput { greedy_token, logits })
     }
 

@@ -37,6 +37,12 @@ pub const DEVICES: &[DeviceEntry] = &[
         },
     },
     DeviceEntry {
+        name: "hls",
+        description: "C simulation of the Vitis HLS kernel, same bits as the hardware, no cycles",
+        unavailable: hls_unavailable,
+        open: open_hls,
+    },
+    DeviceEntry {
         name: "rtl",
         description: "the SystemVerilog accelerator in Verilator, cycle by cycle",
         unavailable: rtl_unavailable,
@@ -61,6 +67,30 @@ pub const DEVICES: &[DeviceEntry] = &[
         open: |source, _| xrt::open(source, xrt::EMULATED_RTL, None),
     },
 ];
+
+#[cfg(feature = "hls")]
+fn hls_unavailable() -> Option<String> {
+    None
+}
+
+#[cfg(not(feature = "hls"))]
+fn hls_unavailable() -> Option<String> {
+    Some("this binary was built without it; build with the default features".into())
+}
+
+#[cfg(feature = "hls")]
+fn open_hls<'s>(source: &'s Source, _: Option<&str>) -> Result<Box<dyn Device + 's>, OpenError> {
+    let program = source.program()?;
+    let machine = flightvlm_hls::HlsMachine::new(program.meta.config.clone())
+        .map_err(|e| DeviceError::Load(e.to_string()))?;
+    Ok(Box::new(ProgramDevice::new("hls", program, Box::new(machine), source.info()?)?))
+}
+
+#[cfg(not(feature = "hls"))]
+fn open_hls<'s>(_: &'s Source, _: Option<&str>) -> Result<Box<dyn Device + 's>, OpenError> {
+    let reason = hls_unavailable().unwrap_or_default();
+    Err(DeviceError::Unavailable { name: "hls".into(), reason }.into())
+}
 
 #[cfg(feature = "rtl")]
 fn rtl_unavailable() -> Option<String> {

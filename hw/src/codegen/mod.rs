@@ -4,6 +4,7 @@
 //! committed file differs (a test runs that).
 
 mod c;
+pub mod hls;
 mod manual;
 mod sv;
 
@@ -25,6 +26,7 @@ pub fn files() -> Vec<(String, String)> {
         out.push((format!("rtl/gen/{}/fvlm_isa_pkg.sv", c.name), sv::package(&c)));
     }
     out.extend(Kernel::all().iter().flat_map(Kernel::files));
+    out.extend(hls::files());
     out
 }
 
