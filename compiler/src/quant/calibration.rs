@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Folding, Hessian};
 use crate::diag::Diagnostic;
 use crate::eval::{LinearInput, Session};
-use crate::graph::{NodeId, Op, ValueId, WeightId};
+use crate::graph::{NodeId, Op, Picture, ValueId, WeightId};
 use crate::import::Model;
 
 /// What is known about the inputs of a model's linear layers.
@@ -79,8 +79,8 @@ impl<'m> Calibrator<'m> {
         Ok(Calibrator { model, session, seen: seen.collect() })
     }
 
-    /// Runs one prompt with its pictures, each patch-major as [`Session::encode_image`] takes it.
-    pub fn add(&mut self, ids: &[u32], pictures: &[Vec<f32>]) -> Result<(), Diagnostic> {
+    /// Runs one prompt with its pictures.
+    pub fn add(&mut self, ids: &[u32], pictures: &[Picture]) -> Result<(), Diagnostic> {
         let seen = &mut self.seen;
         // A value that several layers read is shown once for each of them; the first one counts.
         let mut watch = |input: LinearInput<'_>| {
@@ -90,8 +90,8 @@ impl<'m> Calibrator<'m> {
             }
         };
         let mut images = Vec::with_capacity(pictures.len());
-        for pixels in pictures {
-            images.push(self.session.encode_image_watched(pixels, &mut watch)?);
+        for picture in pictures {
+            images.push(self.session.encode_image_watched(picture, &mut watch)?);
         }
         self.session.prefill_watched(ids, &images, &mut watch)?;
         Ok(())

@@ -5,8 +5,8 @@ use super::output::{print, print_json, PendingFile};
 use super::progress::spinner;
 use crate::energy::{card, Spread};
 use crate::profile::{
-    array_dsps, channel_peak, peak_macs_per_cycle, profile, roofline_svg, write_trace, Bottleneck, Phase,
-    Profile, RequestEnergy, Workload, UNITS,
+    array_dsps, channel_peak, peak_macs_per_cycle, profile, roofline_svg, typical_picture, write_trace,
+    Bottleneck, Phase, Profile, RequestEnergy, Workload, UNITS,
 };
 use anyhow::{bail, Context, Result};
 use flightvlm_compiler::program::Program;
@@ -60,7 +60,7 @@ pub(super) fn main(args: Args) -> Result<()> {
     if images > 0 && !takes_images {
         bail!("the model takes no images; leave --images out");
     }
-    let visual = meta.vision.as_ref().map_or(0, |v| v.tokens);
+    let visual = typical_picture(program).placeholders;
     if let Some(n) = args.visual_tokens.filter(|n| *n > visual) {
         bail!("--visual-tokens {n} is more than the {visual} visual tokens of a picture");
     }

@@ -8,6 +8,7 @@ mod bottleneck;
 mod cost;
 mod energy;
 mod phase;
+mod picture;
 mod roofline;
 mod runner;
 mod trace;
@@ -16,6 +17,7 @@ pub use bottleneck::{Bottleneck, ChannelTime, PartTime, UNITS};
 pub use cost::{Cost, CostModel};
 pub use energy::{ConstantPower, RequestEnergy, StageEnergy};
 pub use phase::{activity, array_dsps, channel_peak, peak_macs_per_cycle, Phase};
+pub use picture::{typical_picture, TypicalPicture};
 pub use roofline::roofline_svg;
 pub use trace::{write_trace, TraceError, TraceSize};
 
@@ -82,14 +84,16 @@ pub fn profile(program: &Program, w: &Workload) -> Result<Profile, MachineError>
     };
     let mut vision = Phase::default();
     let mut visual_tokens = 0;
-    if let Some(v) = meta.vision.as_ref().filter(|_| w.images > 0) {
+    if meta.vision.is_some() && w.images > 0 {
+        let picture = typical_picture(program);
         let counters = run.vision()?.expect("invariant: the model takes pictures");
         account("vision", &run, &counters);
-        for _ in 0..w.images {
+        for _ in 0..w.images * picture.tiles {
             vision.add(&counters);
         }
         vision.launches = 1;
-        visual_tokens = w.images * w.visual_tokens.unwrap_or(v.tokens).min(v.tokens);
+        let all = picture.placeholders;
+        visual_tokens = w.images * w.visual_tokens.unwrap_or(all).min(all);
     }
     let rows = w.prompt_tokens + visual_tokens;
     let mut prefill = Phase::default();

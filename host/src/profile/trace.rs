@@ -43,7 +43,8 @@ pub struct TraceSize {
 pub fn write_trace(program: &Program, w: &Workload, out: &mut dyn Write) -> Result<TraceSize, TraceError> {
     let meta = &program.meta;
     let visual = meta.vision.as_ref().filter(|_| w.images > 0);
-    let tokens = visual.map_or(0, |v| w.images * w.visual_tokens.unwrap_or(v.tokens).min(v.tokens));
+    let all = super::typical_picture(program).placeholders;
+    let tokens = w.images * w.visual_tokens.unwrap_or(all).min(all);
     let rows = w.prompt_tokens + tokens;
     let mut run = Runner::new(program)?;
     let mut trace = Trace { program, out, at_us: 0.0, size: TraceSize::default() };
