@@ -17,10 +17,12 @@
 pub mod bundle;
 pub mod cli;
 pub mod device;
+pub mod energy;
 pub mod generate;
 pub mod image;
 pub mod profile;
 pub mod prompt;
 pub mod sampler;
+pub mod serve;
 pub mod source;
 pub mod text;

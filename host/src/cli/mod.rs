@@ -21,6 +21,7 @@ mod profile;
 mod progress;
 mod run;
 mod score;
+mod serve;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ enum Command {
     Isa(isa::Args),
     Bench(bench::Args),
     Profile(profile::Args),
+    Serve(serve::Args),
 }
 
 /// Parses the arguments, runs the command, reports an error.
@@ -58,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Isa(args) => isa::main(args),
         Command::Bench(args) => bench::main(args),
         Command::Profile(args) => profile::main(args),
+        Command::Serve(args) => serve::main(args),
         Command::Run(args) => run::main(args),
         Command::Logits(args) => logits::main(args),
         Command::Evaluate(args) => evaluate::main(args),

@@ -65,10 +65,18 @@ pub trait Device {
     /// Starts an empty context: no tokens, no pictures, statistics at zero.
     fn begin(&mut self) -> Result<(), DeviceError>;
 
+    /// Keeps the first `positions` of the context and forgets the rest, pictures included, so that the
+    /// next [`Device::prefill`] continues behind them; statistics at zero. Gives the positions kept: 0,
+    /// as after [`Device::begin`], where a device cannot.
+    fn keep(&mut self, _positions: usize) -> Result<usize, DeviceError> {
+        self.begin()?;
+        Ok(0)
+    }
+
     /// Runs the vision tower and projector on one picture.
     fn encode_image(&mut self, patches: &PatchRows) -> Result<ImageHandle, DeviceError>;
 
-    /// Runs a prompt into the empty context. The image placeholders in `ids` are filled from
+    /// Runs a prompt into the context, empty or behind what was kept. The image placeholders in `ids` are filled from
     /// `images` in order.
     fn prefill(
         &mut self,

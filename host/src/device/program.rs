@@ -197,6 +197,8 @@ fn phase(rows: usize, report: &Report, wall: Duration) -> PhaseStats {
         macs: Some(c.mac_beats * 256),
         dram_bytes_read: Some((c.read_beats + c.channel_read_beats) * UNIT_BYTES as u64),
         dram_bytes_written: Some((c.write_beats + c.channel_write_beats) * UNIT_BYTES as u64),
+        channel_bytes: Some((c.channel_read_beats + c.channel_write_beats) * UNIT_BYTES as u64),
+        busy_cycles: Some(c.busy_cycles),
         wall,
     }
 }
@@ -213,6 +215,12 @@ impl Device for ProgramDevice<'_> {
     fn begin(&mut self) -> Result<(), DeviceError> {
         (self.images, self.used, self.stats) = (0, 0, RunStats::default());
         Ok(())
+    }
+
+    fn keep(&mut self, positions: usize) -> Result<usize, DeviceError> {
+        let kept = positions.min(self.used);
+        (self.images, self.used, self.stats) = (0, kept, RunStats::default());
+        Ok(kept)
     }
 
     fn encode_image(&mut self, patches: &PatchRows) -> Result<ImageHandle, DeviceError> {
@@ -254,6 +262,11 @@ impl Device for ProgramDevice<'_> {
         want: Logits,
     ) -> Result<StepOutput, DeviceError> {
         check_prompt(&self.info, ids, images)?;
+        let (needed, limit) = (self.used + ids.len(), self.info.max_context);
+        if needed >= limit {
+            let image = images.iter().map(|handle| handle.rows).sum();
+            return Err(DeviceError::PromptTooLong { needed, image, limit });
+        }
         let rows = self.table_rows(ids, images);
         let all = want == Logits::AllRows;
         // The device loops over tiles itself; with all logits the host reads them tile by tile.

@@ -27,6 +27,7 @@ mod fetch;
 mod fifo;
 mod front;
 mod matrix;
+mod matrix_unit;
 mod memory;
 pub mod profile;
 mod recipe;
