@@ -192,7 +192,8 @@ fn phase(rows: usize, report: &Report, wall: Duration) -> PhaseStats {
     PhaseStats {
         calls: 1,
         rows: rows as u64,
-        cycles: Some(c.cycles),
+        // A machine without times counts none.
+        cycles: Some(c.cycles).filter(|cycles| *cycles > 0),
         instructions: Some(c.dispatched),
         macs: Some(c.mac_beats * 256),
         dram_bytes_read: Some((c.read_beats + c.channel_read_beats) * UNIT_BYTES as u64),
