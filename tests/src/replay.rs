@@ -31,7 +31,8 @@ impl Recorder {
     /// All memories, channels behind main memory.
     fn memories(&mut self) -> Result<Vec<u8>, MachineError> {
         let bytes = |units: u32| units as usize * UNIT_BYTES;
-        let mut out = vec![0; bytes(self.main_units) + self.config.slices as usize * bytes(self.channel_units)];
+        let mut out =
+            vec![0; bytes(self.main_units) + self.config.slices as usize * bytes(self.channel_units)];
         let (main, channels) = out.split_at_mut(bytes(self.main_units));
         self.machine.read(Bank::Main, 0, main)?;
         if self.channel_units > 0 {

@@ -27,6 +27,7 @@ pub(super) fn files() -> Vec<(String, String)> {
         ("hls/gen/isa.hpp".into(), isa()),
         ("hls/gen/configs.hpp".into(), configs()),
         ("hls/gen/sfu_rom.inc".into(), rom()),
+        ("hls/gen/configs.tcl".into(), scripts()),
     ];
     for c in HwConfig::all() {
         out.push((format!("hls/gen/{}.hpp", top_name(&c)), call(&c)));
@@ -290,7 +291,8 @@ fn top(c: &HwConfig) -> String {
           // are those of the cases that co-simulation runs.\n";
     for (i, (n, _, bundle)) in pointers.iter().enumerate() {
         let offset = POINTER_BASE + POINTER_STEP * i as u32;
-        let units = if n.starts_with("main") { COSIM_MAIN_UNITS } else { COSIM_CHANNEL_UNITS * channels_per_port(c) };
+        let units =
+            if n.starts_with("main") { COSIM_MAIN_UNITS } else { COSIM_CHANNEL_UNITS * channels_per_port(c) };
         let burst = if bundle == "stores" {
             format!("num_write_outstanding=16 max_write_burst_length=16 depth={}", 16 * units)
         } else {
@@ -337,6 +339,25 @@ fn top(c: &HwConfig) -> String {
         let _ = writeln!(o, "    *{n} = r.{n};");
     }
     o += "}\n";
+    o
+}
+
+/// FPGA of the Alveo U280 (DS963).
+const PART: &str = "xcu280-fsvh2892-2L-e";
+
+/// What the build script must know of the configurations.
+fn scripts() -> String {
+    let mut o = format!("# {}\nset configs [dict create]\n", super::HEADER);
+    for c in HwConfig::all() {
+        let period_ns = 1000.0 / f64::from(c.clock_mhz);
+        let _ = writeln!(
+            o,
+            "dict set configs {} {{top {} class {} part {PART} period_ns {period_ns:.3}}}",
+            c.name,
+            top_name(&c),
+            camel(&c.name)
+        );
+    }
     o
 }
 
