@@ -188,13 +188,21 @@ fn read_prompt(
     kept: usize,
     want: Logits,
 ) -> Result<StepOutput, DeviceError> {
-    let seen = device.model().image.as_ref().map_or(0, |image| {
-        let rows = prompt.ids[..kept].iter().filter(|&&id| id == image.token_id).count();
-        rows / image.rows.max(1)
+    // Pictures whose tokens are all kept are not shown again.
+    let mut placeholders = device
+        .model()
+        .image
+        .as_ref()
+        .map_or(0, |image| prompt.ids[..kept].iter().filter(|&&id| id == image.token_id).count());
+    let shown = prompt.images.iter().skip_while(|picture| {
+        let rows = picture.rows.len();
+        let whole = rows <= placeholders;
+        placeholders -= if whole { rows } else { 0 };
+        whole
     });
     let mut handles = Vec::with_capacity(prompt.images.len());
-    for patches in &prompt.images[seen..] {
-        handles.push(device.encode_image(patches)?);
+    for picture in shown {
+        handles.push(device.encode_image(picture)?);
     }
     device.prefill(&prompt.ids[kept..], &handles, want)
 }

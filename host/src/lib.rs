@@ -16,6 +16,7 @@
 
 pub mod bundle;
 pub mod cli;
+pub mod compare;
 pub mod device;
 pub mod energy;
 pub mod generate;

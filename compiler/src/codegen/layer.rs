@@ -289,8 +289,9 @@ impl Tower<'_> {
         asm.base(a, TMP, m.base + at);
     }
 
-    /// Turns the half's queries and keys by the rotary table, all heads at once; waits for MM.
-    pub fn rotate(&self, asm: &mut Asm) {
+    /// Turns the half's queries and keys by the rotary table, all heads at once; waits for MM unless that
+    /// is done.
+    pub fn rotate(&self, asm: &mut Asm, waited: bool) {
         let (d, rows) = (self.d, regs::COUNT);
         let (half, hh) = (d.head_dim / 2, d.half_words);
         let (lo, cos) = (self.spad("qkv"), self.spad("rope"));
@@ -298,7 +299,9 @@ impl Tower<'_> {
         let (t1, t2) = (self.spad("turn1"), self.spad("turn2"));
         asm.set(regs::RMOD, d.qk_heads());
         asm.alu_imm(ALU_MUL, rows, regs::ROWS, d.qk_heads());
-        asm.vx_sync(MM, 0);
+        if !waited {
+            asm.vx_sync(MM, 0);
+        }
         for (x, to) in [(hi, t1), (lo, t2)] {
             let y = vx(rows, half).a(x, d.hw).spad(OP_MUL, sin, 2 * hh, ROW_DIV);
             y.to_spad(to, hh).emit(asm);
@@ -439,7 +442,7 @@ impl Tower<'_> {
         (0..credits).for_each(|_| asm.vx_sync(0, LD));
         asm.mark(format!("{} (layer loop)", down.path));
         self.each_half(asm, |asm| {
-            self.activate(asm, act, cols, (ff, stride), d.gated.then(|| ff.plus(ffw)));
+            self.activate(asm, act, cols, (ff, stride), d.gated.then(|| ff.plus(ffw)), MM);
             let mut from = self.abuf("ff8");
             self.quantise(asm, regs::ROWS, cols, (ff, stride), (from, ffw), self.s("x_scale"), MM);
             for (i, ((at, p), out)) in o.down.iter().zip(self.down_parts()).enumerate() {
@@ -452,8 +455,8 @@ impl Tower<'_> {
         });
     }
 
-    /// Activation in place, times `up` when gated, row maxima to `x_scale`. Waits for MM.
-    pub fn activate(&self, asm: &mut Asm, act: ActKind, cols: u32, at: (At, u32), up: Option<At>) {
+    /// Activation in place, times `up` when gated, row maxima to `x_scale`.
+    pub fn activate(&self, asm: &mut Asm, act: ActKind, cols: u32, at: (At, u32), up: Option<At>, wait: u8) {
         let (base, stride) = at;
         let row = || vx(regs::ROWS, cols).a(base, stride).to_spad(base, stride);
         let (first, rest) = match act {
@@ -466,9 +469,9 @@ impl Tower<'_> {
         };
         let peak = self.s("x_scale");
         if up.is_none() && rest.is_none() {
-            return first.red(R_ABSMAX, peak).sync(asm, MM, 0);
+            return first.red(R_ABSMAX, peak).sync(asm, wait, 0);
         }
-        first.sync(asm, MM, 0);
+        first.sync(asm, wait, 0);
         let mut second = row();
         if let Some(factor) = rest {
             second = second.imm(OP_MUL, factor);

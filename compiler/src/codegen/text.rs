@@ -61,7 +61,7 @@ impl TextLayout {
 /// Lays the language model out and adds its regions to the memory map.
 pub fn text_layout(
     text: &Text,
-    visual_rows: usize,
+    rows_behind: usize,
     max_context: usize,
     build: &Build,
     dram: &mut DramMap,
@@ -96,8 +96,8 @@ pub fn text_layout(
         v_base: add(channels, "text.v_cache", Kind::State, layers, dims.v_units())?,
         norms_base: add(main, "text.norms", Kind::Content, layers, dims.norm_words.into())?,
         norm_base: add(main, "text.final_norm", Kind::Content, 1, norm_words(&text.final_norm).into())?,
-        // Visual tokens follow the table, so that one gather fetches both.
-        embed_base: add(main, "text.embed", Kind::Content, text.vocab + visual_rows, row)?,
+        // Learned rows and visual tokens follow the table, so that one gather fetches all.
+        embed_base: add(main, "text.embed", Kind::Content, text.vocab + rows_behind, row)?,
         rope_base: add(main, "text.rope", Kind::Input, positions as usize, rope_words.into())?,
         v_scales_base: add(main, "text.v_scales", Kind::State, layers, u64::from(dims.kv_heads * dims.scw))?,
         ids_base: add(main, "text.ids", Kind::Input, 1, u64::from(positions / TILE as u32))?,
@@ -226,7 +226,7 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
     });
     t.each_half_numbered(asm, |asm| {
         if d.rope {
-            t.rotate(asm);
+            t.rotate(asm, false);
         } else {
             asm.vx_sync(MM, 0);
         }

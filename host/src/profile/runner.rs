@@ -45,10 +45,13 @@ impl<'p> Runner<'p> {
         }
     }
 
-    /// One picture; `None` where the model takes none.
+    /// One tile of a picture of the usual size; `None` where the model takes none.
     pub fn vision(&mut self) -> Result<Option<Counters>, MachineError> {
-        let entry = self.program.meta.vision.as_ref().map(|v| v.entry);
-        entry.map(|entry| self.launch(entry, &[(vision_args::SLOT, 0)])).transpose()
+        let Some(v) = &self.program.meta.vision else { return Ok(None) };
+        let p = super::typical_picture(self.program);
+        let args =
+            [(vision_args::FIRST_TOKEN, 0), (vision_args::ROWS, p.rows), (vision_args::TOKENS, p.tokens)];
+        self.launch(v.entry, &args).map(Some)
     }
 
     /// `rows` tokens behind `position`.

@@ -2,6 +2,7 @@
 //! without their pictures.
 
 use crate::prompt::Prompt;
+use flightvlm_compiler::graph::Picture;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
@@ -15,22 +16,25 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Of a prompt whose pictures take `rows` positions each, marked by `image_token`.
+    /// Of a prompt whose visual tokens are marked by `image_token`.
     pub fn of(prompt: &Prompt, image_token: Option<u32>) -> Conversation {
-        let rows = prompt.image_tokens.checked_div(prompt.images.len()).unwrap_or(0);
         let mut out = Conversation::default();
-        let mut seen = 0;
+        let mut pictures = prompt.images.iter().map(|p| (fingerprint(p), p.rows.len()));
+        // The picture that is being read, its row and their number: text may stand between its tiles.
+        let (mut picture, mut row, mut rows) = (0, 0, 0);
         for &id in &prompt.ids {
-            if rows > 0 && Some(id) == image_token {
-                let row = seen % rows;
-                let picture = fingerprint(&prompt.images[seen / rows].data);
+            if Some(id) == image_token {
+                if row == rows {
+                    let next = pictures.next().unwrap_or_default();
+                    (picture, row, rows) = (next.0, 0, next.1.max(1));
+                }
                 // Above the range of tokens.
                 out.keys.push((picture ^ (row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)) | 1 << 63);
                 out.starts.push(row == 0);
-                seen += 1;
+                row += 1;
             } else {
                 out.keys.push(u64::from(id));
-                out.starts.push(true);
+                out.starts.push(row == rows);
             }
         }
         out
@@ -62,25 +66,31 @@ impl Conversation {
     }
 }
 
-/// A hash of the pixels that the model sees.
-fn fingerprint(values: &[f32]) -> u64 {
+/// A hash of what the model sees of a picture.
+fn fingerprint(picture: &Picture) -> u64 {
     let mut hasher = DefaultHasher::new();
-    values.len().hash(&mut hasher);
-    values.iter().for_each(|value| value.to_bits().hash(&mut hasher));
+    for tile in &picture.tiles {
+        (tile.grid, tile.rows.len()).hash(&mut hasher);
+        tile.rows.iter().for_each(|value| value.to_bits().hash(&mut hasher));
+    }
     hasher.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::PatchRows;
+    use flightvlm_compiler::graph::{Tile, VisualRow};
 
     const IMAGE: u32 = 9;
 
     fn prompt(ids: &[u32], pictures: &[f32]) -> Conversation {
-        let images: Vec<PatchRows> =
-            pictures.iter().map(|&value| PatchRows { rows: 1, columns: 1, data: vec![value] }).collect();
         let image_tokens = ids.iter().filter(|&&id| id == IMAGE).count();
+        let rows = image_tokens.checked_div(pictures.len()).unwrap_or(0);
+        let images = pictures.iter().map(|&value| Picture {
+            tiles: vec![Tile { grid: [1, 1], rows: vec![value] }],
+            rows: (0..rows).map(|row| VisualRow::Token { tile: 0, row }).collect(),
+        });
+        let images = images.collect();
         Conversation::of(&Prompt { ids: ids.to_vec(), image_tokens, images }, Some(IMAGE))
     }
 
@@ -100,6 +110,13 @@ mod tests {
         // The second picture differs: the first is kept whole.
         let two = prompt(&[IMAGE, IMAGE, IMAGE, IMAGE, 5], &[0.5, 0.75]);
         assert_eq!(prompt(&[IMAGE, IMAGE, IMAGE, IMAGE, 5], &[0.5, 0.25]).known_in(&two), 2);
+    }
+
+    #[test]
+    fn a_prompt_is_not_cut_between_the_tiles_of_a_picture() {
+        let held = prompt(&[1, IMAGE, 7, IMAGE, 5], &[0.5]);
+        assert_eq!(prompt(&[1, IMAGE, 7, 8, IMAGE, 5], &[0.5]).known_in(&held), 1);
+        assert_eq!(prompt(&[1, IMAGE, 7, IMAGE, 6], &[0.5]).known_in(&held), 4);
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Metrics {
             let opts = HistogramOpts::new(format!("flightvlm_{what}"), help).buckets(buckets.clone());
             Histogram::with_opts(opts)
         };
-        Metrics {
+        let metrics = Metrics {
             target: target.map(|config| (config.clone(), PowerModel::of(&config))),
             requests: add(
                 r,
@@ -110,7 +110,16 @@ impl Metrics {
                 IntCounter::with_opts(name("requests_cancelled_total", "Requests whose client went away.")),
             ),
             registry,
-        }
+        };
+        // Series that are there from the start can be told from series that are not.
+        ["vision", "prefill", "decode"]
+            .iter()
+            .for_each(|phase| drop(metrics.cycles.with_label_values(&[*phase])));
+        ["low", "mid", "high"].iter().for_each(|end| drop(metrics.joules.with_label_values(&[*end])));
+        ["prompt", "image", "reused", "new"]
+            .iter()
+            .for_each(|kind| drop(metrics.tokens.with_label_values(&[*kind])));
+        metrics
     }
 
     /// A response was made.

@@ -27,6 +27,7 @@ mod fetch;
 mod fifo;
 mod front;
 mod matrix;
+mod matrix_unit;
 mod memory;
 pub mod profile;
 mod recipe;
@@ -96,6 +97,11 @@ impl Iss {
     /// Keep an account of each launch from now on, or not.
     pub fn set_profiling(&mut self, on: bool) {
         self.profile = on.then(Profile::default);
+    }
+
+    /// Keep a timeline too: spans of the units, and the channels' beats by windows of so many cycles.
+    pub fn set_tracing(&mut self, window_cycles: u64) {
+        self.profile = Some(Profile { window_cycles, ..Profile::default() });
     }
 
     /// Account of the last launch, if it was profiled.

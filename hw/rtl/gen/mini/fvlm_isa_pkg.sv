@@ -9,6 +9,7 @@ package fvlm_isa_pkg;
   localparam int unsigned Slices = 4;
   localparam int unsigned VxWords = 2;
   localparam int unsigned PairWriteCycles = 4;
+  localparam int unsigned MmFlights = 16;
   localparam int unsigned SpadWords = 16384;
   localparam int unsigned AbufWords = 32768;
   localparam int unsigned SWords = 8192;

@@ -9,6 +9,7 @@ package fvlm_isa_pkg;
   localparam int unsigned Slices = 32;
   localparam int unsigned VxWords = 4;
   localparam int unsigned PairWriteCycles = 16;
+  localparam int unsigned MmFlights = 16;
   localparam int unsigned SpadWords = 65536;
   localparam int unsigned AbufWords = 65536;
   localparam int unsigned SWords = 16384;
