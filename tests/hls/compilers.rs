@@ -9,7 +9,8 @@ use std::process::Command;
 pub fn compilers() -> Vec<String> {
     let names = ["g++", "clang++"].into_iter().map(String::from);
     let versions = (14..=20).map(|v| format!("clang++-{v}"));
-    let works = |name: &String| Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success());
+    let works =
+        |name: &String| Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success());
     names.chain(versions).filter(works).collect()
 }
 

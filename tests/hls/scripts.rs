@@ -31,8 +31,19 @@ fn all_steps_run_in_order_on_files_that_exist() {
         let commands = commands(&args);
         let names: Vec<&str> = commands.iter().filter_map(|c| c.split(' ').next()).collect();
         let expected = [
-            "open_project", "set_top", "add_files", "add_files", "open_solution", "set_part", "create_clock",
-            "config_interface", "config_compile", "csim_design", "csynth_design", "cosim_design", "export_design",
+            "open_project",
+            "set_top",
+            "add_files",
+            "add_files",
+            "open_solution",
+            "set_part",
+            "create_clock",
+            "config_interface",
+            "config_compile",
+            "csim_design",
+            "csynth_design",
+            "cosim_design",
+            "export_design",
         ];
         assert_eq!(names, expected, "{}", c.name);
         let top = format!("flightvlm_hls_{}", c.name);
@@ -77,10 +88,8 @@ fn the_link_configuration_names_every_port_of_the_kernel() {
             .filter(|l| l.contains("mode=m_axi"))
             .filter_map(|l| l.split("port=").nth(1)?.split(' ').next())
             .collect();
-        let mut linked: Vec<&str> = link
-            .lines()
-            .filter_map(|l| l.strip_prefix("sp=")?.split(['.', ':']).nth(1))
-            .collect();
+        let mut linked: Vec<&str> =
+            link.lines().filter_map(|l| l.strip_prefix("sp=")?.split(['.', ':']).nth(1)).collect();
         ports.sort_unstable();
         linked.sort_unstable();
         assert_eq!(ports, linked, "{}", c.name);

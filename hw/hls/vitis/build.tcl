@@ -49,9 +49,8 @@ if {("csim" in $steps || "cosim" in $steps) && $cases eq {}} {
 }
 
 set top [dict get $configs $config top]
-set header "\\\"$top.hpp\\\""
 set flags "-std=c++14 -I$gen"
-set bench "$flags -DTOP_HEADER='$header' -DCONFIG=[dict get $configs $config class] -Wno-unknown-pragmas"
+set bench "$flags -include $top.hpp -DCONFIG=[dict get $configs $config class] -Wno-unknown-pragmas"
 
 open_project -reset project_$config
 set_top $top
