@@ -13,7 +13,7 @@ pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
     /// Devices to measure, separated by commas
-    #[arg(long, value_delimiter = ',', default_value = "iss,rtl", value_name = "LIST")]
+    #[arg(long, value_delimiter = ',', default_value = "iss,hls,rtl", value_name = "LIST")]
     device: Vec<String>,
     /// Text tokens of the prompt, besides one picture's
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = super::args::positive)]
@@ -68,6 +68,7 @@ fn phase(name: &str, runs: &[PhaseStats]) -> Value {
     };
     json!({
         "phase": name,
+        "programs_per_s": rate(|p| Some(p.calls)),
         "rows_per_s": rate(|p| Some(p.rows)),
         "simulated_cycles_per_s": rate(|p| p.cycles),
         "macs_per_s": rate(|p| p.macs),
@@ -113,6 +114,7 @@ fn describe(p: &Value) -> String {
         Some(format!("{:.2} / {:.2} / {:.2} {unit}", a? / scale, b? / scale, c? / scale))
     };
     let parts = [
+        triple("programs_per_s", 1.0, "programs/s wall"),
         triple("rows_per_s", 1.0, "rows/s wall"),
         triple("simulated_cycles_per_s", 1e6, "M simulated cycles/s wall"),
         triple("macs_per_s", 1e6, "M MAC/s wall"),
