@@ -2,7 +2,7 @@
 
 use super::args::ModelArgs;
 use super::output::{print, print_json};
-use crate::device::{open, Device, Logits, PhaseStats};
+use crate::device::{open, open_untimed, Device, Logits, PhaseStats};
 use anyhow::Result;
 use flightvlm_compiler::graph::{Picture, Tile};
 use serde_json::{json, Value};
@@ -24,6 +24,9 @@ pub(super) struct Args {
     /// Runs of each device; rates are given as minimum, median and maximum
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = super::args::positive)]
     runs: usize,
+    /// Leave the simulator's timing model out: the fastest answer, without cycles
+    #[arg(long)]
+    untimed: bool,
     /// Write JSON
     #[arg(long)]
     json: bool,
@@ -79,7 +82,7 @@ pub(super) fn main(args: Args) -> Result<()> {
     let mut results = Vec::new();
     for name in &args.device {
         crate::device::find(name)?;
-        let mut device = open(name, &source)?;
+        let mut device = if args.untimed { open_untimed(name, &source)? } else { open(name, &source)? };
         let mut runs = Vec::new();
         for _ in 0..args.runs {
             once(device.as_mut(), &args)?;
