@@ -1,25 +1,25 @@
 //! A context that is kept and continued gives the bits of one that is read whole.
 
 use flightvlm::device::{open, Device, Logits};
-use flightvlm::image::PatchRows;
 use flightvlm::source::{LoadOptions, Source};
+use flightvlm_compiler::graph::{Picture, Tile};
 use flightvlm_hw::config::HwConfig;
 use std::path::PathBuf;
 
 /// Picture, then words: 36 + 8 positions.
-fn prompt(device: &dyn Device) -> (Vec<u32>, PatchRows) {
+fn prompt(device: &dyn Device) -> (Vec<u32>, Picture) {
     let image = device.model().image.clone().expect("picture model");
     let mut ids = vec![1, 2];
     ids.extend(vec![image.token_id; image.rows]);
     ids.extend([7, 11, 13, 17, 19, 23, 29, 31]);
-    let rows = (image.side / image.patch).pow(2);
-    let columns = 3 * image.patch * image.patch;
-    let data = (0..rows * columns).map(|i| (i % 89) as f32 / 44.0 - 1.0).collect();
-    (ids, PatchRows { rows, columns, data })
+    let grid = image.vision.full_grid();
+    let values = grid[0] * grid[1] * 3 * image.vision.patch * image.vision.patch;
+    let rows = (0..values).map(|i| (i % 89) as f32 / 44.0 - 1.0).collect();
+    (ids, Picture::of_tiles(&image.vision, vec![Tile { grid, rows }]))
 }
 
 /// Bits of the logits after the prompt and after each of some steps.
-fn go_on(device: &mut dyn Device, ids: &[u32], picture: Option<&PatchRows>) -> Vec<Vec<u32>> {
+fn go_on(device: &mut dyn Device, ids: &[u32], picture: Option<&Picture>) -> Vec<Vec<u32>> {
     let bits = |logits: &[f32]| logits.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
     let handles: Vec<_> = picture.iter().map(|p| device.encode_image(p).expect("picture")).collect();
     let mut out = device.prefill(ids, &handles, Logits::LastToken).expect("prompt");
