@@ -73,11 +73,12 @@ impl Options {
     }
 }
 
-/// Bits of the output layer, which is dense and at least 4 bits wide: its errors meet no further layer.
+/// Bits of the output layer, which is dense. At least 6: its errors go straight into the logits, and with 4
+/// bits they were most of what SmolLM2 lost; it is a small part of a model of some billion weights.
 fn head_bits(layers: Widths) -> u8 {
     match layers {
-        Widths::Uniform(bits) => bits.max(4),
-        Widths::Mixed { average_bits } if average_bits <= 4.0 => 4,
+        Widths::Uniform(bits) => bits.max(6),
+        Widths::Mixed { average_bits } if average_bits <= 4.0 => 6,
         Widths::Mixed { .. } => 8,
     }
 }

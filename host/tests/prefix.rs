@@ -13,8 +13,8 @@ fn prompt(device: &dyn Device) -> (Vec<u32>, Picture) {
     ids.extend(vec![image.token_id; image.rows]);
     ids.extend([7, 11, 13, 17, 19, 23, 29, 31]);
     let grid = image.vision.full_grid();
-    let count = grid[0] * grid[1] * image.vision.pixel_cols;
-    let rows = (0..count).map(|i| (i % 89) as f32 / 44.0 - 1.0).collect();
+    let values = grid[0] * grid[1] * 3 * image.vision.patch * image.vision.patch;
+    let rows = (0..values).map(|i| (i % 89) as f32 / 44.0 - 1.0).collect();
     (ids, Picture::of_tiles(&image.vision, vec![Tile { grid, rows }]))
 }
 

@@ -1,6 +1,7 @@
 //! Launches as files, for the test bench of the HLS kernel (`hw/hls/tb/replay.cpp`): memories before and
 //! after, registers, fault and counters.
 
+use crate::progen::case;
 use flightvlm_hw::config::{HwConfig, UNIT_BYTES};
 use flightvlm_hw::isa::isa_hash;
 use flightvlm_hw::machine::{Bank, Launch, Machine, MachineError, OnChip, Report};
@@ -44,6 +45,19 @@ impl Recorder {
     }
 }
 
+/// Random programs on a machine, as files; gives them and how many ended with a fault.
+pub fn record_programs(
+    machine: Box<dyn Machine>,
+    config: &HwConfig,
+    seeds: std::ops::RangeInclusive<u64>,
+    folder: PathBuf,
+) -> (Vec<PathBuf>, usize) {
+    let mut recorder = Recorder::new(machine, config.clone(), folder);
+    let run = |seed| crate::compare::run(&mut recorder, &case(seed, config)).report.fault.is_some();
+    let faults = seeds.map(run).filter(|fault| *fault).count();
+    (recorder.files, faults)
+}
+
 fn status(report: &Report) -> [u32; 2] {
     report.fault.map_or([0; 2], |f| [1 | u32::from(f.code as u8) << 8 | (f.unit as u32) << 16, f.pc])
 }
@@ -51,6 +65,9 @@ fn status(report: &Report) -> [u32; 2] {
 impl Machine for Recorder {
     fn name(&self) -> &str {
         self.machine.name()
+    }
+    fn keeps_time(&self) -> bool {
+        self.machine.keeps_time()
     }
     fn resize(&mut self, main_units: u32, channel_units: u32) -> Result<(), MachineError> {
         self.main_units = self.main_units.max(main_units);

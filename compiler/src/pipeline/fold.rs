@@ -84,8 +84,9 @@ fn decide(
     };
     // A scale of the first linear layer's output is one of every input that it makes.
     let tied = |c: usize| from.map_or(c, |from| from[c]);
-    let Choice { scales, strength, error_before, error_after } = choose(x, first.cols_in, &readers, &tied);
-    out.report.push(Decision { path: first.path.clone(), strength, error_before, error_after });
+    let Choice { scales, strength, balanced, error_before, error_after } =
+        choose(x, first.cols_in, &readers, &tied);
+    out.report.push(Decision { path: first.path.clone(), strength, balanced, error_before, error_after });
     let Some(scales) = scales else { return Ok(()) };
     match &place.made {
         Made::Norm(norm) => {

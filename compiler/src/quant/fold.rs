@@ -4,8 +4,9 @@
 //! Column j of the inputs is divided by `s[j]` where it is made (in a norm's vector, or in the rows of
 //! the linear layer in front), and column j of the weights multiplied by it: SmoothQuant (Xiao et al.,
 //! arXiv:2211.10438) and, in front of linear layers, AWQ (Lin et al., arXiv:2306.00978). How strongly is
-//! decided place by place: the strength whose outputs, with inputs and weights both quantised, are nearest
-//! to the exact ones on sample rows.
+//! decided place by place: the candidate wins whose outputs, with inputs and weights both quantised, are
+//! nearest to the exact ones on sample rows. Candidates are scales by formula, at several strengths, and
+//! from the best of these on scales that are *balanced* for the inputs alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +15,11 @@ use super::{dequantise, Quantiser, Spec, TILE_ROWS};
 use crate::graph::WeightId;
 
 /// Share of an input's size in its scale; the rest goes by the size of its weights.
-const STRENGTHS: [f32; 4] = [0.35, 0.5, 0.65, 0.8];
+const STRENGTHS: [f32; 5] = [0.25, 0.45, 0.6, 0.75, 0.9];
+/// Steps of balancing between two candidates, and candidates.
+const BALANCE: (usize, usize) = (12, 4);
+/// How fast balancing goes.
+const RATE: f32 = 0.2;
 /// Largest scale over the smallest, so that no column of weights drowns the others of its group.
 const RANGE: f32 = 256.0;
 /// Output rows that the comparison takes, a multiple of a tile.
@@ -38,8 +43,10 @@ pub struct Folding {
 pub struct Decision {
     /// Module path of the first layer that reads the inputs.
     pub path: String,
-    /// Strength; 0: nothing is folded.
+    /// Strength of the formula; 0: nothing is folded.
     pub strength: f32,
+    /// Steps of balancing behind it.
+    pub balanced: usize,
     /// Mean squared error of the outputs over their mean square, per row, without folding.
     pub error_before: f64,
     /// The same with it.
@@ -60,6 +67,8 @@ pub struct Choice {
     pub scales: Option<Vec<f32>>,
     /// Its strength.
     pub strength: f32,
+    /// Steps of balancing.
+    pub balanced: usize,
     /// Error without.
     pub error_before: f64,
     /// Error with.
@@ -85,15 +94,89 @@ pub fn choose(x: &[f32], cols: usize, readers: &[Reader<'_>], tied: &dyn Fn(usiz
     };
     let sizes = (input_sizes(x, cols, tied), weight_sizes(&parts, cols, tied));
     let error_before = error(&vec![1.0; cols]);
-    let mut best = Choice { scales: None, strength: 0.0, error_before, error_after: error_before };
+    let mut best =
+        Choice { scales: None, strength: 0.0, balanced: 0, error_before, error_after: error_before };
     for strength in STRENGTHS {
         let scales = scales(&sizes.0, &sizes.1, strength);
         let error_after = error(&scales);
         if error_after < best.error_after {
-            best = Choice { scales: Some(scales), strength, error_before, error_after };
+            best = Choice { scales: Some(scales), strength, balanced: 0, error_before, error_after };
+        }
+    }
+    let Some(mut scales) = best.scales.clone() else { return best };
+    let balance = Balance::new(x, cols, &parts, &exact, tied);
+    for step in 1..=BALANCE.1 {
+        (0..BALANCE.0).for_each(|_| balance.step(&mut scales));
+        let error_after = error(&scales);
+        if error_after < best.error_after {
+            let balanced = step * BALANCE.0;
+            best = Choice { scales: Some(scales.clone()), balanced, error_after, ..best };
         }
     }
     best
+}
+
+/// What rounding the inputs costs is `Σ peak² · Σ s² |w|²`: the peaks of the rows of `x / s`, each relative to
+/// its outputs, times the energy of the columns of weights. It is least where every column has the same share of
+/// the energy as of the peaks.
+struct Balance<'a> {
+    x: &'a [f32],
+    /// One over the square of each sample's outputs.
+    importance: Vec<f32>,
+    energy: Vec<f32>,
+    tied: Vec<usize>,
+}
+
+impl<'a> Balance<'a> {
+    fn new(
+        x: &'a [f32],
+        cols: usize,
+        parts: &[(Vec<f32>, Spec)],
+        exact: &[Vec<f32>],
+        tied: &dyn Fn(usize) -> usize,
+    ) -> Self {
+        let samples = x.len() / cols;
+        let square = |r: usize| -> f32 {
+            let rows = exact.iter().flat_map(|y| &y[r * (y.len() / samples)..][..y.len() / samples]);
+            rows.map(|y| y * y).sum()
+        };
+        let importance = (0..samples).map(square).map(|s| if s > 0.0 { 1.0 / s } else { 0.0 }).collect();
+        let mut energy = vec![0.0f32; cols];
+        for row in parts.iter().flat_map(|(w, _)| w.chunks_exact(cols)) {
+            energy.iter_mut().zip(row).for_each(|(e, w)| *e += w * w);
+        }
+        Balance { x, importance, energy, tied: (0..cols).map(tied).collect() }
+    }
+
+    /// Moves every scale towards the balance.
+    fn step(&self, scales: &mut [f32]) {
+        let cols = scales.len();
+        let mut peaks = vec![0.0f32; cols];
+        let mut sizes = vec![0.0f32; cols];
+        for (row, importance) in self.x.chunks_exact(cols).zip(&self.importance) {
+            sizes.iter_mut().zip(row).zip(&*scales).for_each(|((u, x), s)| *u = (x / s).powi(2));
+            let peak = sizes.iter().copied().fold(1e-30, f32::max);
+            // A soft maximum, so that columns just below the peak count too.
+            sizes.iter_mut().for_each(|u| *u = (*u / peak).powi(8));
+            let share = peak * importance / sizes.iter().sum::<f32>();
+            peaks.iter_mut().zip(&sizes).for_each(|(p, u)| *p += share * u);
+        }
+        let energy: Vec<f32> = self.energy.iter().zip(&*scales).map(|(e, s)| e * s * s).collect();
+        let (peaks, energy) = (self.shares(&peaks), self.shares(&energy));
+        // Columns that never are the peak would shrink for ever.
+        let floor = 0.1 / cols as f32;
+        for ((s, p), e) in scales.iter_mut().zip(&peaks).zip(&energy) {
+            *s *= ((p + floor) / (e + floor)).powf(RATE);
+        }
+    }
+
+    /// Shares of the whole, those of tied columns together.
+    fn shares(&self, values: &[f32]) -> Vec<f32> {
+        let mut sums = vec![0.0f32; self.tied.iter().max().map_or(0, |most| most + 1)];
+        self.tied.iter().zip(values).for_each(|(t, v)| sums[*t] += v);
+        let total: f32 = values.iter().sum::<f32>().max(1e-30);
+        self.tied.iter().map(|t| sums[*t] / total).collect()
+    }
 }
 
 /// Whole tiles, evenly spaced over the matrix.

@@ -110,6 +110,7 @@ fn decision(d: &Decision) -> serde_json::Value {
     json!({
         "path": d.path,
         "strength": d.strength,
+        "balanced": d.balanced,
         "error_before": d.error_before,
         "error_after": d.error_after,
     })

@@ -19,7 +19,7 @@ pub use check::{check_prompt, check_step};
 pub use eval::EvalDevice;
 pub use info::{ImageInfo, ModelInfo};
 pub use program::ProgramDevice;
-pub use registry::{find, open, DeviceEntry, OpenError, DEVICES};
+pub use registry::{find, open, open_untimed, DeviceEntry, OpenError, DEVICES};
 pub use stats::{PhaseStats, RunStats};
 pub use waves::{open_with_waves, Waves};
 

@@ -7,6 +7,7 @@ use crate::source::Source;
 use flightvlm_hw::config::HwConfig;
 use flightvlm_hw::kernel::{xclbin, Kernel};
 use flightvlm_xrt::{load, missing, Backend, XrtMachine, XrtOptions};
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -52,9 +53,10 @@ fn fault(text: impl std::fmt::Display) -> DeviceError {
     DeviceError::Load(text.to_string())
 }
 
-fn timeout(name: &str) -> Result<Duration, DeviceError> {
+/// When a launch counts as hung: as the user says, else as the device is.
+fn timeout(name: &str, said: Option<&OsStr>) -> Result<Duration, DeviceError> {
     let default = if name == CARD { CARD_TIMEOUT } else { EMULATED_TIMEOUT };
-    let Some(text) = std::env::var_os(TIMEOUT_VARIABLE) else { return Ok(default) };
+    let Some(text) = said else { return Ok(default) };
     let seconds = text.to_str().and_then(|t| t.parse::<f64>().ok());
     let time = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).filter(|t| !t.is_zero());
     time.ok_or_else(|| fault(format!("{TIMEOUT_VARIABLE}: expected seconds above 0, got {text:?}")))
@@ -105,10 +107,26 @@ pub(super) fn open<'s>(
             return Err(fault(format!("{SHIM} does not know {simulator:?}: build it again")).into());
         }
     }
-    let timeout = timeout(name)?;
+    let timeout = timeout(name, std::env::var_os(TIMEOUT_VARIABLE).as_deref())?;
     let bdf = bdf.map(str::to_owned);
     let options = XrtOptions { backend, bdf, xclbin, config, timeout };
     let machine = XrtMachine::open(options).map_err(fault)?;
     drop(made);
     Ok(Box::new(ProgramDevice::new(CARD, program, Box::new(machine), source.info()?)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_launch_is_a_number_of_seconds() {
+        let of = |text: &str| timeout(CARD, Some(text.as_ref())).map_err(|e| e.to_string());
+        assert_eq!(of("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(timeout(CARD, None).ok(), Some(CARD_TIMEOUT));
+        assert_eq!(timeout(EMULATED, None).ok(), Some(EMULATED_TIMEOUT));
+        for bad in ["0", "-1", "soon", "inf", "nan", "1e300", ""] {
+            assert!(of(bad).unwrap_err().contains(TIMEOUT_VARIABLE), "{bad}");
+        }
+    }
 }

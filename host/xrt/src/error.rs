@@ -83,9 +83,3 @@ pub enum XrtError {
 fn seconds(time: &Duration) -> String {
     format!("{} s", time.as_secs_f64())
 }
-
-impl From<XrtError> for flightvlm_hw::machine::MachineError {
-    fn from(e: XrtError) -> Self {
-        flightvlm_hw::machine::MachineError(e.to_string())
-    }
-}

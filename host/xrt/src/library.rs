@@ -71,16 +71,16 @@ fn open_global(path: &Path) -> Result<Shared, String> {
 
 /// Opens XRT's core library, from the folder returned.
 pub(crate) fn core_library() -> Result<(Shared, Option<PathBuf>), XrtError> {
-    let mut tried = Vec::new();
+    let mut plain = String::new();
     for folder in folders() {
         match open_global(&in_folder(&folder, CORE)) {
             Ok(core) => return Ok((core, folder)),
-            Err(e) => tried.push(e),
+            // What the loader says about the plain name says most.
+            Err(e) if folder.is_none() => plain = e,
+            Err(_) => {}
         }
     }
-    // The plain name's message says most.
-    let what = tried.into_iter().find(|t| t.starts_with(CORE)).unwrap_or_else(|| CORE.into());
-    Err(XrtError::NotInstalled { what })
+    Err(XrtError::NotInstalled { what: plain })
 }
 
 fn in_folder(folder: &Option<PathBuf>, name: &str) -> PathBuf {

@@ -54,6 +54,11 @@ pub struct XrtMachine {
     outstanding: bool,
 }
 
+/// Not a `From`: a second one for `MachineError` would make `?` ambiguous for everyone.
+fn machine_error(e: XrtError) -> MachineError {
+    MachineError(e.to_string())
+}
+
 fn read_xclbin(path: &Path, description: &Description) -> Result<Xclbin, XrtError> {
     let unreadable = |reason: String| XrtError::Unreadable { path: path.into(), reason };
     let bytes = std::fs::read(path).map_err(|e| unreadable(e.to_string()))?;
@@ -252,7 +257,8 @@ impl XrtMachine {
     }
 
     fn fault(&self) -> Result<Option<Fault>, MachineError> {
-        let status = self.kernel.read(csr::STATUS)?;
+        let read = |offset| self.kernel.read(offset).map_err(machine_error);
+        let status = read(csr::STATUS)?;
         if status & 1 == 0 {
             return Ok(None);
         }
@@ -262,7 +268,7 @@ impl XrtMachine {
         };
         let code = FaultCode::from_code((status >> 8 & 0xf) as u8)
             .ok_or_else(|| MachineError(format!("STATUS {status:#x} names no fault")))?;
-        Ok(Some(Fault { code, unit, pc: self.kernel.read(csr::FAULT_PC)? }))
+        Ok(Some(Fault { code, unit, pc: read(csr::FAULT_PC)? }))
     }
 }
 
@@ -274,13 +280,13 @@ impl Machine for XrtMachine {
     fn resize(&mut self, main_units: u32, channel_units: u32) -> Result<(), MachineError> {
         let bytes = |units: u32| u64::from(units) * UNIT_BYTES as u64;
         // Pointers to buffers that go away must not stay in the run.
-        self.main.resize(&self.device, bytes(main_units), &self.transfers)?;
+        self.main.resize(&self.device, bytes(main_units), &self.transfers).map_err(machine_error)?;
         for channel in &mut self.channels {
-            channel.resize(&self.device, bytes(channel_units), &self.transfers)?;
+            channel.resize(&self.device, bytes(channel_units), &self.transfers).map_err(machine_error)?;
         }
         for (port, region) in std::iter::once(&self.main).chain(&self.channels).enumerate() {
             if let Some(buffer) = region.first() {
-                self.run.set_buffer(Description::port_arg(port), buffer.clone())?;
+                self.run.set_buffer(Description::port_arg(port), buffer.clone()).map_err(machine_error)?;
             }
         }
         Ok(())
@@ -294,18 +300,18 @@ impl Machine for XrtMachine {
 
     fn read(&mut self, bank: Bank, address_bytes: u64, out: &mut [u8]) -> Result<(), MachineError> {
         let (region, transfers) = self.region(bank, address_bytes, out.len())?;
-        Ok(region.read(address_bytes, out, transfers)?)
+        region.read(address_bytes, out, transfers).map_err(machine_error)
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<Report, MachineError> {
-        if self.outstanding && !self.wait()? {
+        if self.outstanding && !self.wait().map_err(machine_error)? {
             return Ok(Report { interrupted: true, ..Report::default() });
         }
-        self.start(launch)?;
-        if !self.wait()? {
+        self.start(launch).map_err(machine_error)?;
+        if !self.wait().map_err(machine_error)? {
             return Ok(Report { interrupted: true, ..Report::default() });
         }
-        let (fault, counters) = (self.fault()?, self.counters()?);
+        let (fault, counters) = (self.fault()?, self.counters().map_err(machine_error)?);
         Ok(Report { fault, counters, ..Report::default() })
     }
 

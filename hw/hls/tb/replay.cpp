@@ -1,14 +1,12 @@
 // Test bench of the top function: replays launches from case files and compares memories, faults and
 // counters with what the instruction-level simulator gave. For csim, cosim and any C++ compiler.
 //
-//   replay CASE...      (built with -DTOP_HEADER='"flightvlm_hls_sim.hpp"' -DCONFIG=Sim)
+//   replay CASE...      (built with -include flightvlm_hls_sim.hpp -DCONFIG=Sim)
 //
 // Cases run one after the other on one kernel, whose memories on the chip keep their contents.
 #include <cstdio>
 #include <cstring>
 #include <vector>
-
-#include TOP_HEADER
 
 namespace {
 

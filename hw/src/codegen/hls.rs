@@ -8,6 +8,8 @@ use crate::isa::{
     isa_hash, FieldKind, InsnDef, Unit, FIRST_LONG_OPCODE, INSNS, MIXED_BITS, NM_INDEX_UNITS,
     NM_WINDOW_WORDS, REG_RMOD, REG_VBASE,
 };
+use crate::kernel::link::banks;
+use crate::kernel::Kernel;
 use crate::numerics::{rom_segments, ROM};
 use std::fmt::Write as _;
 
@@ -27,6 +29,7 @@ pub(super) fn files() -> Vec<(String, String)> {
         ("hls/gen/isa.hpp".into(), isa()),
         ("hls/gen/configs.hpp".into(), configs()),
         ("hls/gen/sfu_rom.inc".into(), rom()),
+        ("hls/gen/configs.tcl".into(), scripts()),
     ];
     for c in HwConfig::all() {
         out.push((format!("hls/gen/{}.hpp", top_name(&c)), call(&c)));
@@ -341,19 +344,45 @@ fn top(c: &HwConfig) -> String {
     o
 }
 
-/// Where the ports go: channels to their HBM pseudo-channels, main memory to DDR.
-fn link(c: &HwConfig) -> String {
-    let (name, per_port) = (top_name(c), channels_per_port(c));
-    let mut o = format!("# {}\n# v++ --link --config: where the kernel's ports go.\n", super::HEADER);
-    let _ = writeln!(o, "[connectivity]\nnk={name}:1:{name}_1\nslr={name}_1:SLR0");
-    let _ = writeln!(o, "sp={name}_1.main_in:DDR[0]\nsp={name}_1.main_out:DDR[0]");
-    for p in 0..c.slices / per_port {
-        let (first, last) = (p * per_port, (p + 1) * per_port - 1);
-        let range = if first == last { first.to_string() } else { format!("{first}:{last}") };
-        for direction in ["in", "out"] {
-            let _ = writeln!(o, "sp={name}_1.channel_{direction}{p}:HBM[{range}]");
-        }
+/// What the build script must know of the configurations.
+fn scripts() -> String {
+    let mut o = format!("# {}\nset configs [dict create]\n", super::HEADER);
+    for c in HwConfig::all() {
+        let period_ns = 1000.0 / f64::from(c.clock_mhz);
+        let _ = writeln!(
+            o,
+            "dict set configs {} {{top {} class {} part {} period_ns {period_ns:.3}}}",
+            c.name,
+            top_name(&c),
+            camel(&c.name),
+            kernel(&c).board.part
+        );
     }
-    let _ = writeln!(o, "\n[clock]\nfreqHz={}:{name}_1", u64::from(c.clock_mhz) * 1_000_000);
     o
+}
+
+/// Where the ports go: to the memories that the RTL's kernel description gives them.
+fn link(c: &HwConfig) -> String {
+    let (name, per_port) = (top_name(c), channels_per_port(c) as usize);
+    let kernel = kernel(c);
+    let mut o = format!("# {}\n# v++ --link --config: where the kernel's ports go.\n", super::HEADER);
+    let _ = writeln!(o, "platform={}\nkernel_frequency={}\n", kernel.board.platform, c.clock_mhz);
+    let _ = writeln!(o, "[connectivity]\nnk={name}:1:{name}_1");
+    let (main, channels) = kernel.ports.split_at(1);
+    let mut port = |suffix: &str, memories: std::ops::Range<usize>| {
+        for direction in ["in", "out"] {
+            let (argument, suffix) = suffix.split_once('*').expect("invariant: `channel_*0`");
+            let banks = banks(&kernel, memories.clone());
+            let _ = writeln!(o, "sp={name}_1.{argument}{direction}{suffix}:{banks}");
+        }
+    };
+    port("main_*", main[0].memories.clone());
+    for (p, group) in channels.chunks(per_port).enumerate() {
+        port(&format!("channel_*{p}"), group[0].memories.start..group[group.len() - 1].memories.end);
+    }
+    o
+}
+
+fn kernel(c: &HwConfig) -> Kernel {
+    Kernel::of(c).expect("invariant: every named configuration has a card")
 }

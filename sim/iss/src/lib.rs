@@ -134,6 +134,10 @@ impl Iss {
 }
 
 impl Machine for Iss {
+    fn keeps_time(&self) -> bool {
+        self.timed
+    }
+
     fn name(&self) -> &str {
         "iss"
     }

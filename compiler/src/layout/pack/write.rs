@@ -3,7 +3,7 @@
 use super::{stream, Packed, Part};
 use crate::diag::Diagnostics;
 use crate::import::WeightStore;
-use crate::quant::{Calibration, Hessian, Quantiser};
+use crate::quant::{Calibration, Hessian, Quantiser, Sparsity, Widths};
 use flightvlm_hw::config::TILE;
 use flightvlm_hw::numerics::canon;
 use rayon::prelude::*;
@@ -26,12 +26,14 @@ impl Packed {
         out: &mut [Vec<u8>],
     ) -> Result<(), Diagnostics> {
         assert_eq!(out.len(), self.slices as usize);
+        // Dense levels of 8 bits leave no error worth feeding forward.
+        let rounded = self.spec.widths == Widths::Uniform(8) && self.spec.sparsity == Sparsity::Dense;
         let live: Vec<bool> = self.cols.iter().map(Option::is_some).collect();
         let mut known: Option<(Option<&Hessian>, Quantiser)> = None;
         let mut slot = 0;
         for part in &self.parts {
             let source = self.source(part, weights, calibration)?;
-            let hessian = calibration.and_then(|c| c.hessians.get(&part.linear.w));
+            let hessian = calibration.filter(|_| !rounded).and_then(|c| c.hessians.get(&part.linear.w));
             // Parts read the same inputs, as a rule.
             let same = |before: &Option<&Hessian>| match (before, hessian) {
                 (Some(a), Some(b)) => a.is(b),
