@@ -108,6 +108,25 @@ fn a_hung_kernel_ends_with_the_time_and_advice() {
     assert!(machine.launch(&launch()).expect("runs").fault.is_some(), "memory is zero: no instruction");
 }
 
+/// Ctrl-C while the kernel hangs: the launch is left behind, and the next one waits for its end.
+#[test]
+fn an_interrupted_launch_is_left_behind_and_waited_for_by_the_next() {
+    let Some(rig) = rig("iss") else { return };
+    let xclbin = rig.xclbin(&HwConfig::sim());
+    let mut options = rig.options(&HwConfig::sim(), &xclbin);
+    options.timeout = Duration::from_millis(2500);
+    let mut machine = XrtMachine::open(options).expect("opens");
+    machine.resize(16, 16).expect("fits");
+    let flag = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    machine.interrupt(flag.clone());
+    rig.set("hang=1");
+    let report = machine.launch(&launch()).expect("is no error");
+    assert!(report.interrupted && report.fault.is_none());
+    flag.store(false, std::sync::atomic::Ordering::Relaxed);
+    let e = machine.launch(&launch()).expect_err("the first one never ends").to_string();
+    assert!(e.contains("did not end within 2.5 s"), "{e}");
+}
+
 #[test]
 fn banks_are_checked_by_size_place_and_use() {
     let Some(rig) = rig("iss") else { return };

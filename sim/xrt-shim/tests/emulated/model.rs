@@ -57,7 +57,7 @@ fn demo(target: HwConfig) -> Source {
 #[test]
 fn a_picture_question_gives_the_same_bits_and_cycles_through_xrt() {
     let Some(rig) = rig("iss") else { return };
-    for target in [HwConfig::sim(), HwConfig::mini()] {
+    for target in HwConfig::all() {
         let source = demo(target.clone());
         let direct = answer(Box::new(Iss::new(target.clone())), &source, 0, 4);
         let card = answer(Box::new(rig.machine(&target)), &source, 0, 4);
