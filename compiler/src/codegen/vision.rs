@@ -86,7 +86,7 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
         want.abuf.push(r("projected8", (rows * widest).next_multiple_of(8), 9, 9));
         Chip::fit(&want, &build.config)
     })?;
-    let layer = layer_offsets(&dims, first, true, storage, build);
+    let layer = layer_offsets(&dims, first, storage, build);
     let patch = Packed::plain(&v.patch, storage);
     let projector: Vec<Packed> = v.projector.iter().map(|(l, _)| Packed::plain(l, storage)).collect();
     for p in layer.pieces().map(|x| &x.1).chain([&patch]).chain(&projector) {
@@ -127,7 +127,7 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
 impl VisionLayout {
     /// The record of one layer (all have the same offsets, each its own weights).
     pub fn record(&self, layer: &crate::plan::Layer, build: &Build) -> LayerOffsets {
-        layer_offsets(&self.dims, layer, true, Storage::w8(build.config.slices), build)
+        layer_offsets(&self.dims, layer, Storage::w8(build.config.slices), build)
     }
     /// First unit of the visual tokens of slot 0.
     pub fn set_features(&mut self, base: u32) {
@@ -259,12 +259,10 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
         t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
         t.each_half_numbered(asm, |asm| {
             enter(asm);
-            t.project_qk(asm, &o.qk[1], d.heads, VX, 0);
-            t.project_v(asm, &o.v, 0, VX);
+            t.project_keys_values(asm, o);
         });
         t.each_half_numbered(asm, |asm| {
-            asm.vx_sync(MM, 0);
-            t.store_keys_values(asm, 0);
+            t.store_keys_values(asm);
         });
     });
     each_tile(asm, t, v.rows, |asm| {
@@ -272,19 +270,14 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
         t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
         t.each_half_at(asm, |asm| {
             enter(asm);
-            t.project_qk(asm, &o.qk[0], 0, VX, VX);
+            t.project_queries(asm, &o.q, VX);
         });
-        t.each_half(asm, |asm| {
-            asm.vx_sync(MM, 0);
-            // The stale keys between the rows' queries are quantised with them and not used.
-            t.quantise_heads(asm, d.qk_heads(), MM);
-        });
+        t.each_half(asm, |asm| t.take_queries(asm));
         asm.mark(format!("{} (layer loop)", layer.attention.path));
-        asm.vx_sync(0, LD);
         t.attend(asm, layer.attention.scale, false, false);
         asm.mark(format!("{} (layer loop)", layer.attention.o.path));
         t.project_output(asm, &o.o);
-        t.feed_forward(asm, layer, o, 0);
+        t.feed_forward(asm, layer, o, false);
         t.each_half_at(asm, |asm| {
             t.residual(asm, &t.down_parts(), None);
             row_generator(asm, A_ROWS, l.x_base, d.dw);
