@@ -16,11 +16,14 @@
 
 pub mod bundle;
 pub mod cli;
+pub mod compare;
 pub mod device;
+pub mod energy;
 pub mod generate;
 pub mod image;
 pub mod profile;
 pub mod prompt;
 pub mod sampler;
+pub mod serve;
 pub mod source;
 pub mod text;

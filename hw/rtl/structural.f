@@ -1,3 +1,4 @@
-// The matrix array built from DSP cells (simulation model of the cell).
+// The matrix array built from device cells (their simulation models).
 prim/model/dsp48_mac.sv
+prim/model/mux16.sv
 -f mpe/struct/mpe.f

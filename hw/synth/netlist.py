@@ -11,7 +11,8 @@ FLIP_FLOPS = {"FDRE", "FDSE", "FDCE", "FDPE", "FDRE_1", "FDSE_1", "LDCE", "LDPE"
 BRAM36 = {"RAMB36E2": 1.0, "RAMB18E2": 0.5}
 FREE = {"MUXF7", "MUXF8", "MUXF9", "CARRY4", "CARRY8", "INV", "BUF", "BUFG", "GND", "VCC", "$scopeinfo"}
 
-Resources = collections.namedtuple("Resources", "lut ff bram uram dsp")
+# `lut`: LUT6 sites. `lcs`: with Yosys' own estimate for the logic. `cells`: LUTs as the mapper left them.
+Resources = collections.namedtuple("Resources", "lut lcs cells ff bram uram dsp")
 
 # Delay model, ns. Round figures of the right size for a 16 nm UltraScale+ part of middle speed grade, before
 # routing is known; an assumption, not a data sheet. A net costs more with more readers.
@@ -25,17 +26,75 @@ def net_delay(readers):
     return 0.35 if readers <= 8 else 0.50 if readers <= 64 else 0.70
 
 
-def resources(cells):
-    lut = ff = uram = dsp = 0
+def shift_registers(cells):
+    """LUTs for shift registers: two of at most 16 bits share one when clock, enable and length are the same."""
+    alike = collections.Counter()
+    for cell in cells.values():
+        if cell["type"] in ("SRL16E", "SRLC16E"):
+            con = cell["connections"]
+            alike[tuple(tuple(con[p]) for p in ("CLK", "CE", "A0", "A1", "A2", "A3"))] += 1
+    return sum((n + 1) // 2 for n in alike.values())
+
+
+def lut_sites(cells):
+    """LUT6 sites of the logic: the site has two outputs, so two LUTs share it if they have a common input and at most
+    five between them. A LUT at a carry chain or a wide multiplexer has its place there and none to give away; a bit of
+    a carry chain without a LUT takes its site as well."""
+    wired, through = set(), 0
+    lut_of = {c["connections"]["O"][0]: n for n, c in cells.items() if c["type"].startswith("LUT")}
+    for cell in cells.values():
+        con = cell["connections"]
+        if cell["type"].startswith("MUXF"):
+            wired.update(lut_of[b] for b in con["I0"] + con["I1"] if b in lut_of)
+        elif cell["type"] in ("CARRY4", "CARRY8"):
+            for bit in con["S"]:
+                if bit in lut_of:
+                    wired.add(lut_of[bit])
+                elif not isinstance(bit, str):
+                    through += 1
+    inputs, users, sites = {}, collections.defaultdict(list), through
+    for name, cell in cells.items():
+        if cell["type"].startswith("LUT"):
+            nets = frozenset(b for p, bits in cell["connections"].items() if p != "O" for b in bits if not isinstance(b, str))
+            if name in wired or len(nets) > 5:
+                sites += 1
+            else:
+                inputs[name] = nets
+                for net in nets:
+                    users[net].append(name)
+    open_ = dict(inputs)
+    for name in sorted(inputs, key=lambda n: -len(inputs[n])):
+        nets = open_.pop(name, None)
+        if nets is None:
+            continue
+        sites += 1
+        best = None
+        for net in sorted(nets, key=lambda n: len(users[n])):
+            users[net] = [u for u in users[net] if u in open_]
+            for other in users[net][:64]:
+                if len(nets | inputs[other]) <= 5 and (best is None or len(inputs[other]) > len(inputs[best])):
+                    best = other
+            if best is not None and len(inputs[best]) == len(nets):
+                break
+        if best is not None:
+            del open_[best]
+    return sites
+
+
+def resources(cells, logic_cells):
+    """What the cells take; `logic_cells` is Yosys' estimate of LUT6 for the logic."""
+    raw = ff = uram = dsp = memory = 0
     bram = 0.0
     for cell in cells.values():
         kind = cell["type"]
-        lut += LUTS.get(kind, 0)
+        raw += LUTS.get(kind, 0)
+        memory += LUTS.get(kind, 0) if not kind.startswith(("LUT", "SRL")) or kind == "SRLC32E" else 0
         ff += kind in FLIP_FLOPS
         bram += BRAM36.get(kind, 0)
         uram += kind == "URAM288"
         dsp += kind == "DSP48E2"
-    return Resources(lut, ff, bram, uram, dsp)
+    memory += shift_registers(cells)
+    return Resources(lut_sites(cells) + memory, logic_cells + memory, raw, ff, bram, uram, dsp)
 
 
 def is_device_cell(kind):

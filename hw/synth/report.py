@@ -15,12 +15,13 @@ from units import DEVICE, GROUP_OF, GROUPS, LEVELS, LIMIT_PERCENT, PERIOD_NS
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RTL = ROOT / "hw/rtl"
 TOP = "fvlm_top"
-READ = "read_slang --top {top} --allow-use-before-declare --empty-blackboxes"
+READ = "read_slang --top {top} --empty-blackboxes"
 MAP = "synth_xilinx -family xcup -top {top} -flatten -uram -noiopad -noclkbuf"
+NO_SHIFT_REGISTERS = 'shreg_extract = "no"'  # Vivado's attribute; Yosys only has an option for a whole unit
 
 
 def file_list(name):
-    """Sources of a list as in hw/rtl/*.f; the DSP leaf is the device's cell."""
+    """Sources of a list as in hw/rtl/*.f; leaves are the device's cells."""
     for line in (RTL / name).read_text().splitlines():
         line = line.split("//")[0].strip()
         if line.startswith("-f "):
@@ -34,29 +35,49 @@ class Flow:
         package = RTL / "gen" / config / "fvlm_isa_pkg.sv"
         if not package.exists():
             sys.exit(f"hw/synth/run: no configuration {config} ({package.relative_to(ROOT)} is missing)")
-        self.sources = [package, ROOT / "hw/lint/dsp48e2_stub.sv", *file_list("flightvlm.f"), *file_list("structural.f")]
+        self.sources = [package, ROOT / "hw/lint/device_stub.sv", *file_list("flightvlm.f"), *file_list("structural.f")]
         for missing in [p for p in self.sources if not p.exists()]:
             print(f"warning: {missing.relative_to(ROOT)} is listed but does not exist", file=sys.stderr)
             self.sources.remove(missing)
         self.text = {p: p.read_text() for p in self.sources}
         self.out = ROOT / "target/synth" / config
         self.out.mkdir(parents=True, exist_ok=True)
-        own = [pathlib.Path(__file__).with_name(n).read_text() for n in ("units.py", "yosys")]
-        self.hash = hashlib.sha256("".join([*self.text.values(), *own, READ, MAP]).encode()).hexdigest()
-        self.modules = {}
+        self.modules, self.header, self.home = {}, {}, {}
         for path, text in self.text.items():
+            for name in re.findall(r"^package\s+(\w+)", text, re.M):
+                self.home[name] = path
             for name, body in re.findall(r"^module\s+(\w+)(.*?)^\)?;", text, re.M | re.S):
+                self.home[name] = path
+                self.header[name] = body
                 self.modules[name] = re.findall(r"(?<!local)\bparameter\s+(?:\w+\s+)*?(?:\[[^]]*\]\s*)?(\w+)\s*=", body)
         self.units = [u for u in GROUP_OF if u in self.modules]
         self.built = {}
+
+    def hash(self, module):
+        """Of all that a unit's netlist depends on: its sources down to inner units, of which only the ports count."""
+        own = pathlib.Path(__file__).with_name("yosys").read_text()
+        parts, files, todo = [own, READ, MAP], set(), [module]
+        while todo:
+            path = self.home[todo.pop()]
+            if path in files:
+                continue
+            files.add(path)
+            for name in sorted(set(re.findall(r"\w+", re.sub(r"//.*", "", self.text[path]))) & set(self.home)):
+                if name in self.units and name != module:
+                    parts.append(self.header[name])
+                elif self.home[name] not in files:
+                    todo.append(name)
+        parts += [self.text[path] for path in sorted(files)]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
 
     def key(self, module, parameters):
         return module + "".join(f"-{k}{v}" for k, v in sorted(parameters.items()) if k != "RomFile").replace('"', "")
 
     def netlist(self, module, parameters):
         name = self.key(module, parameters)
-        path, stamp = self.out / f"{name}.json", self.out / f"{name}.stamp"
-        if not (path.exists() and stamp.exists() and stamp.read_text() == self.hash):
+        path, stamp, stat = (self.out / f"{name}.{end}" for end in ("json", "stamp", "stat"))
+        current = self.hash(module)
+        if not (path.exists() and stat.exists() and stamp.exists() and stamp.read_text() == current):
             inner = " ".join(f"--blackboxed-module {u}" for u in self.units if u != module)
             values = " ".join(f"-G{k}={v}" for k, v in parameters.items())
             initial = "" if module == "sfu_rom" else "--ignore-initial"  # only the table keeps its contents
@@ -64,17 +85,22 @@ class Flow:
             start = time.time()
             read += " ".join(str(p) for p in self.sources)
             elaborated = self.out / f"{name}.inner.json"
-            self.yosys(name, read, f"write_json {elaborated}")
+            self.yosys(name, read, f"select {module}", f"write_json -selected {elaborated}")
             cells = json.loads(elaborated.read_text())["modules"][module]["cells"].values()
             inside = [c for c in cells if c["type"] in self.units]
             elaborated.write_text(json.dumps([[c["type"], c["parameters"]] for c in inside]))
             # Inner units stay black boxes; what they were instantiated with is noted, the mapper takes none.
             unset = [f"setparam -unset {p} t:{u}" for u, p in sorted({(c["type"], p) for c in inside for p in c["parameters"]})]
-            self.yosys(name, read, "chformal -remove", "delete t:$print", *unset, MAP.format(top=module),
-                       f"write_json {path}")
+            mapping = MAP.format(top=module)
+            if NO_SHIFT_REGISTERS in self.text[self.home[module]]:
+                mapping += " -nosrl"
+            self.yosys(name, read, "chformal -remove", "delete t:$print", *unset, mapping,
+                       f"select {module}", f"tee -o {stat} stat -tech xilinx", f"write_json -selected {path}")
             print(f"  {name}: {time.time() - start:.0f} s", file=sys.stderr, flush=True)
-            stamp.write_text(self.hash)
-        return json.loads(path.read_text())["modules"][module], json.loads((self.out / f"{name}.inner.json").read_text())
+            stamp.write_text(current)
+        logic_cells = int(re.search(r"Estimated number of LCs:\s+(\d+)", stat.read_text()).group(1))
+        inner = json.loads((self.out / f"{name}.inner.json").read_text())
+        return json.loads(path.read_text())["modules"][module], logic_cells, inner
 
     def yosys(self, name, *commands):
         log = self.out / f"{name}.log"
@@ -89,13 +115,13 @@ class Flow:
         name = self.key(module, parameters)
         if name in self.built:
             return name
-        mapped, inside = self.netlist(module, parameters)
+        mapped, logic_cells, inside = self.netlist(module, parameters)
         cells = mapped["cells"]
         inner = collections.Counter(self.build(kind, self.given(kind, given)) for kind, given in inside)
         unknown = {c["type"] for c in cells.values() if c["type"] not in self.units and not netlist.is_device_cell(c["type"])}
         if unknown:
             sys.exit(f"hw/synth/run: {name} has cells that were not mapped: {', '.join(sorted(unknown))}")
-        self.built[name] = (module, netlist.resources(cells), inner, netlist.Paths(mapped).worst())
+        self.built[name] = (module, netlist.resources(cells, logic_cells), inner, netlist.Paths(mapped).worst())
         return name
 
     def given(self, module, parameters):
@@ -134,7 +160,7 @@ def amount(value):
 
 
 def report(flow, config, counts):
-    fields = list(DEVICE)
+    fields = list(netlist.Resources._fields)
     groups = {g: collections.Counter() for g in GROUPS}
     units, depths, late = [], [], []
     for name, times in counts.items():
@@ -148,19 +174,20 @@ def report(flow, config, counts):
                                                   "" if ok else "**too deep**", f"{clean(start)} to {clean(end)}"]))
             late += [] if ok else [name]
     total = {f: sum(g[f] for g in groups.values()) for f in fields}
-    share = {f: 100 * total[f] / DEVICE[f] for f in fields}
-    over = [f for f in fields if share[f] > LIMIT_PERCENT[f]]
-    head = ["", *(f.upper() for f in fields)]
+    share = {f: 100 * total[f] / DEVICE[f] for f in DEVICE}
+    over = [f for f in DEVICE if share[f] > LIMIT_PERCENT[f]]
+    columns = [{"lcs": "(Yosys LCs)", "cells": "(LUT cells)"}.get(f, f.upper()) for f in fields]
+    head = ["", *columns]
     rows = [[g, *(amount(groups[g][f]) for f in fields)] for g in GROUPS]
     rows += [["**total**", *(amount(total[f]) for f in fields)],
-             ["XCU280", *(amount(DEVICE[f]) for f in fields)],
-             ["share (limit)", *(f"{share[f]:.1f} % ({LIMIT_PERCENT[f]} %)" for f in fields)]]
+             ["XCU280", *(amount(DEVICE[f]) if f in DEVICE else "" for f in fields)],
+             ["share (limit)", *(f"{share[f]:.1f} % ({LIMIT_PERCENT[f]} %)" if f in DEVICE else "" for f in fields)]]
     order = list(GROUPS)
     verdict = (f"Over a limit: {', '.join(f.upper() for f in over) or 'nothing'}. "
                f"Units with a path that is too deep: {len(set(late)) or 'none'}.")
     parts = [table(head, rows), verdict,
              "## Units\n\nEach without the units inside it.\n\n" +
-             table(["unit", "times", *(f.upper() for f in fields)],
+             table(["unit", "times", *columns],
                    [[n, str(t), *(amount(getattr(u, f)) for f in fields)]
                     for g, n, t, u in sorted(units, key=lambda x: (order.index(x[0]), -x[2] * x[3].lut, x[1]))]),
              "## Slowest path of each unit and clock\n\n" +

@@ -4,7 +4,7 @@ A module that is instantiated many times is a unit, so that it is mapped once an
 is no unit is flattened into the unit around it. Names that the design does not have are ignored.
 """
 
-MPE = ["mpe_array", "mpe_feed", "mpe_slice", "mpe_weights", "mpe_chain", "mm_unit", "mm_dequant",
+MPE = ["mpe_array", "mpe_blocks", "mpe_feed", "mpe_slice", "mpe_weights", "mpe_chain", "mm_unit", "mm_dequant",
        "mm_dequant_slice", "mm_lane", "mm_issue"]
 VECTOR = ["vx_unit", "vx_word", "vx_lane", "vx_reduce", "vx_red_lane", "sfu_rom", "vx_divide", "vx_check"]
 BUFFERS = ["spad", "abuf", "sram", "shared_ram", "weight_fifo", "scale_fifo", "peek_fifo", "compute"]

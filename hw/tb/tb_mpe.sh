@@ -6,6 +6,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 mpe=hw/rtl/mpe
+model="hw/rtl/prim/model/dsp48_mac.sv hw/rtl/prim/model/mux16.sv"
 structural="$(sed 's,//.*,,; s,^\(.\),hw/rtl/\1,' hw/rtl/mpe/struct/mpe.f)"
 include=$(verilator --getenv VERILATOR_ROOT)/include
 inc="-I$include -I$include/vltstd"
@@ -26,12 +27,12 @@ for config in ${*:-sim mini}; do
   dir=target/tb/mpe/$config
   slices=$(sed -n 's/.* Slices = \([0-9]*\);.*/\1/p' $pkg)
   mkdir -p "$dir"
-  for files in "$mpe/fast/mpe_array.sv" "hw/rtl/prim/model/dsp48_mac.sv $structural" \
-    "hw/lint/dsp48e2_stub.sv hw/rtl/prim/xilinx/dsp48_mac.sv $structural"; do
+  for files in "$mpe/fast/mpe_array.sv" "$model $structural" \
+    "hw/lint/device_stub.sv $(echo $model | sed s,/model/,/xilinx/,g) $structural"; do
     verilator --lint-only -Wall --top-module mpe_array hw/lint/waivers.vlt $pkg $files
   done
   verilated "$dir" Vfast $pkg $mpe/fast/mpe_array.sv
-  verilated "$dir" Vstruct $pkg hw/rtl/prim/model/dsp48_mac.sv $structural
+  verilated "$dir" Vstruct $pkg $model $structural
   for v in $variants; do
     [ "$v" = avx2 ] && arch=-mavx2 || arch=-DMPE_MODEL_PORTABLE
     g++ -std=c++17 -O2 $arch -DVL_USER_STOP -DSLICES="$slices" -Ihw/tb $inc -I"$dir/Vfast" -I"$dir/Vstruct" \

@@ -48,6 +48,15 @@ pub struct Tower<'a> {
     pub chip: &'a Chip,
 }
 
+/// What norms of heads and rotary turns apply to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadPart {
+    /// Queries.
+    Queries,
+    /// Keys.
+    Keys,
+}
+
 /// Offsets (units within a channel) of a layer's pieces in its record.
 #[derive(Debug, Clone)]
 pub struct LayerOffsets {
@@ -244,8 +253,11 @@ impl Tower<'_> {
     /// What all halves of the tile share; T_ROWS is set.
     pub fn set_tile(&self, asm: &mut Asm) {
         use regs::*;
-        // Two halves from 16 rows on: below, loading the weights twice costs more than it hides.
-        asm.alu_imm(ALU_SHR, HALVES_LOG2, T_ROWS, 4);
+        // Two halves from 16 rows on: below, loading the weights twice costs more than it hides. From
+        // fewer on where a half has no room for 15 rows.
+        let one_half_most = self.d.half_rows().min(15);
+        asm.alu_imm(ALU_ADD, HALVES_LOG2, T_ROWS, 15 - one_half_most);
+        asm.alu_imm(ALU_SHR, HALVES_LOG2, HALVES_LOG2, 4);
         asm.alu_imm(ALU_MIN, HALVES_LOG2, HALVES_LOG2, 1);
         asm.alu_imm(ALU_ADD, HALVES, HALVES_LOG2, 1);
         asm.alu_imm(ALU_ADD, HALF_ROWS, T_ROWS, 1);
@@ -289,13 +301,9 @@ impl Tower<'_> {
         asm.base(a, TMP, m.base + at);
     }
 
-    /// Turns `heads` heads of each of the half's rows in a region by the rotary table; waits for MM.
-    pub fn rotate(&self, asm: &mut Asm, region: &str, heads: u32) {
+    /// Turns `heads` heads of each of the half's rows in a region by the rotary table.
+    fn rotate(&self, asm: &mut Asm, region: &str, heads: u32) {
         let (d, rows) = (self.d, regs::COUNT);
-        asm.vx_sync(MM, 0);
-        if !d.rope {
-            return;
-        }
         let (half, hh) = (d.head_dim / 2, d.half_words);
         let (lo, cos) = (self.spad(region), self.spad("rope"));
         let (hi, sin) = (lo.plus(hh), cos.plus(hh));
@@ -312,6 +320,25 @@ impl Tower<'_> {
         }
     }
 
+    /// Norms and turns the half's queries or keys, as MM has left them; waits for MM.
+    fn turn(&self, asm: &mut Asm, l: &Layer, part: HeadPart) {
+        let (region, heads) = self.heads_of(part);
+        if !self.norm_heads(asm, l, part) {
+            asm.vx_sync(MM, 0);
+        }
+        if self.d.rope {
+            self.rotate(asm, region, heads);
+        }
+    }
+
+    /// SPAD region of queries or keys, and their heads.
+    pub fn heads_of(&self, part: HeadPart) -> (&'static str, u32) {
+        match part {
+            HeadPart::Queries => ("q", self.d.heads),
+            HeadPart::Keys => ("kv", self.d.kv_heads),
+        }
+    }
+
     /// Quantises `heads` heads of each of the half's rows: SPAD region `from` to ABUF region `to` with
     /// scales in S region `scales`.
     fn quantise_heads(&self, asm: &mut Asm, heads: u32, from: &str, to: &str, scales: &str, release: u8) {
@@ -323,16 +350,16 @@ impl Tower<'_> {
     }
 
     /// Queries of the half, as MM has left them, for attention; releases MM.
-    pub fn take_queries(&self, asm: &mut Asm) {
-        self.rotate(asm, "q", self.d.heads);
+    pub fn take_queries(&self, asm: &mut Asm, l: &Layer) {
+        self.turn(asm, l, HeadPart::Queries);
         self.quantise_heads(asm, self.d.heads, "q", "q8", "q_scale", MM);
     }
 
     /// Keys and values of the half, as MM has left them, to the cache.
-    pub fn store_keys_values(&self, asm: &mut Asm) {
+    pub fn store_keys_values(&self, asm: &mut Asm, l: &Layer) {
         use regs::*;
         let d = self.d;
-        self.rotate(asm, "kv", d.kv_heads);
+        self.turn(asm, l, HeadPart::Keys);
         self.quantise_heads(asm, 2 * d.kv_heads, "kv", "kv8", "kv_scale", ST);
         let v = self.behind_keys(asm, &self.chip.abuf, "kv8", d.hw, A_TEMP);
         let v_scale = self.behind_keys(asm, &self.chip.s, "kv_scale", 1, A_TEMP + 1);
@@ -450,7 +477,7 @@ impl Tower<'_> {
         }
         asm.mark(format!("{} (layer loop)", down.path));
         self.each_half(asm, |asm| {
-            self.activate(asm, act, cols, (ff, stride), d.gated.then(|| ff.plus(ffw)));
+            self.activate(asm, act, cols, (ff, stride), d.gated.then(|| ff.plus(ffw)), MM);
             let mut from = self.abuf("ff8");
             self.quantise(asm, regs::ROWS, cols, (ff, stride), (from, ffw), self.s("x_scale"), MM);
             for (i, ((at, p), out)) in o.down.iter().zip(self.down_parts()).enumerate() {
@@ -463,8 +490,8 @@ impl Tower<'_> {
         });
     }
 
-    /// Activation in place, times `up` when gated, row maxima to `x_scale`. Waits for MM.
-    pub fn activate(&self, asm: &mut Asm, act: ActKind, cols: u32, at: (At, u32), up: Option<At>) {
+    /// Activation in place, times `up` when gated, row maxima to `x_scale`.
+    pub fn activate(&self, asm: &mut Asm, act: ActKind, cols: u32, at: (At, u32), up: Option<At>, wait: u8) {
         let (base, stride) = at;
         let row = || vx(regs::ROWS, cols).a(base, stride).to_spad(base, stride);
         let (first, rest) = match act {
@@ -477,9 +504,9 @@ impl Tower<'_> {
         };
         let peak = self.s("x_scale");
         if up.is_none() && rest.is_none() {
-            return first.red(R_ABSMAX, peak).sync(asm, MM, 0);
+            return first.red(R_ABSMAX, peak).sync(asm, wait, 0);
         }
-        first.sync(asm, MM, 0);
+        first.sync(asm, wait, 0);
         let mut second = row();
         if let Some(factor) = rest {
             second = second.imm(OP_MUL, factor);

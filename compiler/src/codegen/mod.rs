@@ -4,12 +4,16 @@
 
 pub mod asm;
 mod attention;
+mod head_norm;
 mod layer;
+mod projector;
 mod text;
 mod tower;
 mod vision;
 
+pub use head_norm::head_norms;
 pub use layer::LayerOffsets;
+pub use projector::{projector_region, ProjectorLayout};
 pub use text::{text_layout, TextLayout};
 pub use tower::{Chip, Dims, Halves};
 pub use vision::{vision_layout, VisionLayout};
@@ -43,8 +47,12 @@ pub mod logits {
 
 /// Argument registers of the vision entry point.
 pub mod vision_args {
-    /// Which image slot the visual tokens go to.
-    pub const SLOT: usize = 1;
+    /// First row behind the embedding table's own that the visual tokens go to.
+    pub const FIRST_TOKEN: usize = 1;
+    /// Rows in the tower.
+    pub const ROWS: usize = 3;
+    /// Visual tokens.
+    pub const TOKENS: usize = 8;
 }
 
 /// Code of a whole model.

@@ -61,7 +61,7 @@ impl TextLayout {
 /// Lays the language model out and adds its regions to the memory map.
 pub fn text_layout(
     text: &Text,
-    visual_rows: usize,
+    rows_behind: usize,
     max_context: usize,
     build: &Build,
     dram: &mut DramMap,
@@ -96,8 +96,8 @@ pub fn text_layout(
         v_base: add(channels, "text.v_cache", Kind::State, layers, dims.v_units())?,
         norms_base: add(main, "text.norms", Kind::Content, layers, dims.norm_words.into())?,
         norm_base: add(main, "text.final_norm", Kind::Content, 1, norm_words(&text.final_norm).into())?,
-        // Visual tokens follow the table, so that one gather fetches both.
-        embed_base: add(main, "text.embed", Kind::Content, text.vocab + visual_rows, row)?,
+        // Learned rows and visual tokens follow the table, so that one gather fetches all.
+        embed_base: add(main, "text.embed", Kind::Content, text.vocab + rows_behind, row)?,
         rope_base: add(main, "text.rope", Kind::Input, positions as usize, rope_words.into())?,
         v_scales_base: add(main, "text.v_scales", Kind::State, layers, u64::from(dims.kv_heads * dims.scw))?,
         ids_base: add(main, "text.ids", Kind::Input, 1, u64::from(positions / TILE as u32))?,
@@ -232,9 +232,9 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
     });
     asm.mark(format!("{} (layer loop)", a.path));
     t.each_half_numbered(asm, |asm| {
-        t.store_keys_values(asm);
+        t.store_keys_values(asm, layer);
         asm.st_sync(0, LD);
-        t.take_queries(asm);
+        t.take_queries(asm, layer);
     });
     t.attend(asm, a.scale, a.causal, true);
     asm.mark(format!("{} (layer loop)", a.o.path));

@@ -114,6 +114,8 @@ pub struct Dims {
     pub norm_words: u32,
     /// Rotary embedding.
     pub rope: bool,
+    /// Columns of a head that turn in pairs; the others stay.
+    pub turning: u32,
 }
 
 /// Words of a norm's vectors.
@@ -140,6 +142,7 @@ impl Dims {
             Mlp::Gated { up, .. } => (up.cols_out, true),
             Mlp::Plain { up, .. } => (up.cols_out, false),
         };
+        let hw = half_words * if rope { 2 } else { 1 };
         let (heads, kv_heads) = (a.heads as u32, a.kv_heads as u32);
         let half = tile_rows / 2;
         // The heads of an item have kv heads of their own, or share one.
@@ -155,7 +158,7 @@ impl Dims {
             kv_heads,
             head_dim: a.head_dim as u32,
             half_words,
-            hw: half_words * if rope { 2 } else { 1 },
+            hw,
             scw: positions / TILE as u32,
             ffw: words(ff),
             gated,
@@ -164,8 +167,11 @@ impl Dims {
             down_parts,
             slices: o.config.slices,
             kv_bits: o.kv_bits,
-            norm_words: norm_words(&layer.norm1) + norm_words(&layer.norm2),
+            norm_words: norm_words(&layer.norm1)
+                + norm_words(&layer.norm2)
+                + if a.qk_norm.is_some() { (heads + kv_heads) * hw } else { 0 },
             rope,
+            turning: a.rope.as_ref().map_or(0, |r| 2 * r.pairs() as u32),
         }
     }
 
@@ -274,14 +280,19 @@ impl Dims {
     }
 
     /// Output rows of a projection to heads, in hardware order; every head fills `hw` words.
-    fn head_rows(&self, heads: u32, values: bool) -> Vec<Option<u32>> {
-        let (hd, half) = (self.head_dim, self.head_dim / 2);
+    pub(super) fn head_rows(&self, heads: u32, values: bool) -> Vec<Option<u32>> {
+        let (hd, turning) = (self.head_dim, self.turning);
         let split = self.rope && !values;
+        // Columns that stay are shared out to the halves, as pairs that turn by nothing.
+        let middle = turning + (hd - turning) / 2;
         let mut out = Vec::new();
         for h in 0..heads {
-            let pieces = if split { vec![(0, half), (half, hd)] } else { vec![(0, hd)] };
-            for (from, to) in pieces {
-                out.extend((from..to).map(|i| Some(h * hd + i)));
+            let pieces = match split {
+                true => vec![[0..turning / 2, turning..middle], [turning / 2..turning, middle..hd]],
+                false => vec![[0..hd, hd..hd]],
+            };
+            for piece in pieces {
+                out.extend(piece.into_iter().flatten().map(|i| Some(h * hd + i)));
                 out.resize(out.len().next_multiple_of(TILE), None);
             }
             out.resize(((h + 1) * self.hw) as usize * TILE, None);

@@ -3,8 +3,8 @@
 use super::args::ModelArgs;
 use super::output::{print, print_json};
 use crate::device::{open, Device, Logits, PhaseStats};
-use crate::image::PatchRows;
 use anyhow::Result;
+use flightvlm_compiler::graph::{Picture, Tile};
 use serde_json::{json, Value};
 
 /// Measure the simulators on a model: wall-clock rates, and simulated cycles apart from them
@@ -41,10 +41,11 @@ fn once(d: &mut dyn Device, args: &Args) -> Result<()> {
     let info = d.model().clone();
     let (mut ids, mut handles) = (vec![1u32; args.prompt_tokens], Vec::new());
     if let Some(image) = &info.image {
-        let patches = (image.side / image.patch).pow(2);
-        let columns = 3 * image.patch * image.patch;
-        let data = (0..patches * columns).map(|i| (i % 97) as f32 / 48.0 - 1.0).collect();
-        handles.push(d.encode_image(&PatchRows { rows: patches, columns, data })?);
+        let grid = image.vision.full_grid();
+        let count = grid[0] * grid[1] * image.vision.pixel_cols;
+        let rows = (0..count).map(|i| (i % 97) as f32 / 48.0 - 1.0).collect();
+        let picture = Picture::of_tiles(&image.vision, vec![Tile { grid, rows }]);
+        handles.push(d.encode_image(&picture)?);
         ids.splice(0..0, vec![image.token_id; image.rows]);
     }
     let mut out = d.prefill(&ids, &handles, Logits::None)?;

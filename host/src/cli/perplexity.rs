@@ -76,6 +76,9 @@ pub(super) fn main(model: &ModelArgs, device: &DeviceArgs, args: &TextArgs, as_j
         bail!("{}: no token could be scored; two are needed", path.display());
     }
     let perplexity = (loss / scored as f64).exp();
+    if !perplexity.is_finite() {
+        bail!("device {} gave logits that are not finite, or certainty of a wrong token", device.name());
+    }
     if interrupted {
         eprintln!("interrupted; the result covers {windows} windows");
     }

@@ -5,6 +5,8 @@
 // Stage numbers as in mm_dequant; ce_i[k] moves a value from stage k to k+1:
 //   0..2 int to float   3..5 * weight scale   6..9 + sum of the groups before
 //   10..12 * row scale  13..16 + bias         17 result
+// One adder serves 6..9 and 13..16: a first group does not add to anything, and only a first group
+// is 7 stages behind a last one (the group after it comes 8 cycles later, past all steps of both).
 // Groups of a pair are at least 8 cycles apart: the sum that stage 10 stores is there (stage 11)
 // when the next group's stage 5 reads it, 13 cycles after stage 0 of the group before.
 `default_nettype none
@@ -41,8 +43,16 @@ module mm_lane #(
     if (ce_i[5] && !first_i[5]) before_q <= part_sums[step5_i];
     if (keep10_i) part_sums[step10_i] <= p10;
   end
-  fp_add u_group (
-    .clk_i, .ce_i(ce_i[9:6] & ~first_i[9:6]), .a_i(before_q), .b_i(p6), .y_o(sum)
+  logic [3:0]  ce_group, ce_bias;
+  logic [31:0] y13;
+  assign ce_group = ce_i[9:6] & ~first_i[9:6];
+  assign ce_bias  = ce_last_i[16:13];
+  fp_add u_add (
+    .clk_i,
+    .ce_i (ce_group | ce_bias),
+    .a_i  (ce_bias[0] ? y13 : before_q),
+    .b_i  (ce_bias[0] ? bias_i : p6),
+    .y_o  (sum)
   );
   always_ff @(posedge clk_i) begin
     if (ce_i[6] && first_i[6]) d6_q <= p6;
@@ -52,10 +62,11 @@ module mm_lane #(
   end
   assign p10 = first10_i ? d9_q : sum;
 
-  // Row scale, bias.
-  logic [31:0] y13;
+  // Row scale.
   fp_mul u_row (.clk_i, .ce_i(ce_last_i[12:10]), .a_i(p10), .b_i(row_scale_i), .y_o(y13));
-  fp_add u_bias (.clk_i, .ce_i(ce_last_i[16:13]), .a_i(y13), .b_i(bias_i), .y_o);
+  assign y_o = sum;
+
+  always_ff @(posedge clk_i) assert ((ce_group & ce_bias) == 4'd0);
 endmodule
 
 `default_nettype wire

@@ -99,6 +99,11 @@ impl Iss {
         self.profile = on.then(Profile::default);
     }
 
+    /// Keep a timeline too: spans of the units, and the channels' beats by windows of so many cycles.
+    pub fn set_tracing(&mut self, window_cycles: u64) {
+        self.profile = Some(Profile { window_cycles, ..Profile::default() });
+    }
+
     /// Account of the last launch, if it was profiled.
     pub fn profile(&self) -> Option<&Profile> {
         self.profile.as_ref()

@@ -11,7 +11,7 @@ use crate::front::{Front, Step};
 use crate::matrix::MatrixRun;
 use crate::matrix_unit::{Kind, MatrixUnit};
 use crate::memory::Memory;
-use crate::profile::Profile;
+use crate::profile::{BeatWindows, Profile, Span};
 use crate::stream::Stream;
 use crate::tiles::Tiles;
 use crate::timing;
@@ -129,7 +129,8 @@ pub(crate) fn run(parts: Parts<'_>, launch: &Launch) -> (Report, [u32; 32]) {
         profile,
     };
     if let Some(p) = &mut run.profile {
-        **p = Profile::default();
+        **p = Profile { window_cycles: p.window_cycles, ..Profile::default() };
+        run.streams.iter_mut().for_each(|s| s.windows = BeatWindows::new(p.window_cycles));
         p.by_pc.resize(launch.code_len as usize, Default::default());
         p.channels.resize(config.slices as usize, Default::default());
     }
@@ -154,6 +155,7 @@ pub(crate) fn run(parts: Parts<'_>, launch: &Launch) -> (Report, [u32; 32]) {
         for (c, s) in p.channels.iter_mut().zip(&run.streams) {
             *c = s.profile;
         }
+        p.channel_windows = run.streams.into_iter().map(|s| s.windows).collect();
     }
     let r = run.front.r;
     let Run { counters, retired, .. } = run;
@@ -589,6 +591,9 @@ impl Run<'_> {
             let p = p.command(command.pc, Unit::QUEUES[u]);
             p.commands += 1;
             p.busy_cycles += busy;
+        }
+        if let Some(p) = self.profile.as_mut().filter(|p| p.window_cycles > 0) {
+            p.spans[u].push(Span { pc: command.pc, start, end });
         }
         if self.record {
             self.retired[u].push(Retire { pc: command.pc, cycle: end });

@@ -1,5 +1,6 @@
 // The structural matrix array without the DSP leaf, relative to hw/rtl.
 mpe/struct/mpe_select.sv
+mpe/struct/mpe_blocks.sv
 mpe/struct/mpe_weights.sv
 mpe/struct/mpe_chain.sv
 mpe/struct/mpe_feed.sv

@@ -30,7 +30,7 @@ module mpe_array #(
   localparam int unsigned Latency     = ChainDepth + 5;
   localparam int unsigned FeedSlices  = 4;   // slices that share a mpe_feed
   localparam int unsigned Feeds       = (Slices + FeedSlices - 1) / FeedSlices;
-  localparam int unsigned Hold        = 10;  // period of slot_q
+  localparam int unsigned Hold        = 11;  // period of slot_q
 
   logic [Latency-1:0] last_q;
   logic         [3:0] slot_q;
@@ -67,6 +67,9 @@ module mpe_array #(
     end
   end
 
+  wire [2047:0] blocks;
+  mpe_blocks u_blocks (.nm_i, .act0_i, .act1_i, .blocks_o(blocks));
+
   for (genvar f = 0; f < Feeds; f++) begin : g_feed
     wire [1023:0] pair;
     mpe_feed u_feed (
@@ -75,9 +78,7 @@ module mpe_array #(
       .valid_i,
       .ce2x_i  (ce2x_q),
       .second_i(second_q),
-      .nm_i,
-      .act0_i,
-      .act1_i,
+      .blocks_i(blocks),
       .pair_o  (pair)
     );
     for (genvar s = f * FeedSlices; s < Slices && s < (f + 1) * FeedSlices; s++) begin : g_slice

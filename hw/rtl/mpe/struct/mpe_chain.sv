@@ -5,14 +5,14 @@
 // come j fast cycles later than those of DSP 0, to meet the partial sum on its way down. The last DSP
 // adds the two halves, so a beat is one value of 16 products. Split: the low field is 19 bits and
 // holds 16 products of int8 by [-127, 127]; a negative low sum has borrowed 1 from the high field,
-// which p[18] gives back.
+// which its sign gives back as the carry into the accumulator.
 //
 // A beat's sum waits between the cascade and the split in a small RAM, because here it is narrowest:
 // the array's latency is longer than a cascade of 8 needs (it allows one of 16).
 `default_nettype none
 
 module mpe_chain #(
-  parameter int unsigned Hold = 10   // kernel cycles in the RAM: period of slot_i
+  parameter int unsigned Hold = 11   // kernel cycles in the RAM: period of slot_i
 ) (
   input  wire          clk_i,
   input  wire          clk2x_i,
@@ -25,7 +25,6 @@ module mpe_chain #(
   input  wire    [3:0] slot_i,
   input  wire          store_i,    // P holds a beat's sum
   input  wire          load_i,     // that sum leaves the RAM
-  input  wire          split_i,
   input  wire          valid_i,    // at the accumulators
   input  wire          first_i,    // at the accumulators: start a new sum
   output logic  [31:0] acc0_o,
@@ -63,21 +62,19 @@ module mpe_chain #(
 
   (* ram_style = "distributed" *) logic [47:0] sum [0:Hold-1];
   logic [47:0] sum_q;
-  logic [31:0] lo_q, hi_q;
   always_ff @(posedge clk_i) begin
     if (store_i) sum[slot_i] <= p;
   end
+  wire [32:0] next1;
+  assign next1 = {first_i ? 32'd0 : acc1_o, 1'b1} + {{3{sum_q[47]}}, sum_q[47:18]};
   always_ff @(posedge clk_i) begin
     if (load_i) sum_q <= sum[slot_i];
-    if (split_i) begin
-      lo_q <= {{13{sum_q[18]}}, sum_q[18:0]};
-      hi_q <= {{3{sum_q[47]}}, sum_q[47:19]} + {31'd0, sum_q[18]};
-    end
     if (valid_i) begin
-      acc0_o <= (first_i ? 32'd0 : acc0_o) + lo_q;
-      acc1_o <= (first_i ? 32'd0 : acc1_o) + hi_q;
+      acc0_o <= (first_i ? 32'd0 : acc0_o) + {{13{sum_q[18]}}, sum_q[18:0]};
+      acc1_o <= next1[32:1];
     end
   end
+  wire unused = next1[0];
 endmodule
 
 `default_nettype wire

@@ -75,7 +75,7 @@ module mpe_slice #(
       .w_o     (w),
       .sel_o   (sel)
     );
-    mpe_chain #(.Hold(Latency - 3 - StoreAt)) u_chain (
+    mpe_chain #(.Hold(Latency - 2 - StoreAt)) u_chain (
       .clk_i,
       .clk2x_i,
       .ce2x_i  (ce2x_q),
@@ -86,8 +86,7 @@ module mpe_slice #(
       .w_i     (w),
       .slot_i,
       .store_i (valid_q[StoreAt-1]),
-      .load_i  (valid_q[Latency-4]),
-      .split_i (valid_q[Latency-3]),
+      .load_i  (valid_q[Latency-3]),
       .valid_i (valid_q[Latency-2]),
       .first_i (first_q[Latency-2]),
       .acc0_o  (acc0_o[32*n +: 32]),

@@ -26,8 +26,8 @@ module mpe_weights (
   end
 
   for (genvar j = 0; j < 8; j++) begin : g_dsp
-    // Selector in the low bits, as long as both are needed.
-    logic [11:0] skew_q [0:j+1];
+    // Selector in the low bits, as long as both are needed. Flip-flops, as in mpe_feed.
+    (* shreg_extract = "no" *) logic [11:0] skew_q [0:j+1];
     logic  [7:0] value_q;
     always_ff @(posedge clk2x_i) begin
       if (ce2x_i) begin

@@ -1,4 +1,4 @@
-// Port list of the DSP48E2 for lint and elaboration of prim/xilinx; synthesis has its own.
+// Port lists of the device cells for lint and elaboration of prim/xilinx; synthesis has its own.
 `default_nettype none
 
 (* blackbox *)
@@ -36,6 +36,24 @@ module DSP48E2 #(
   output logic [3:0]  CARRYOUT,
   output logic        OVERFLOW, UNDERFLOW, PATTERNDETECT, PATTERNBDETECT,
   output logic [7:0]  XOROUT
+);
+endmodule
+
+(* blackbox *)
+module MUXF7 (
+  output wire O,
+  input  wire I0,
+  input  wire I1,
+  input  wire S
+);
+endmodule
+
+(* blackbox *)
+module MUXF8 (
+  output wire O,
+  input  wire I0,
+  input  wire I1,
+  input  wire S
 );
 endmodule
 
