@@ -100,6 +100,8 @@ impl HwConfig {
             spad_words: 16384,
             abuf_words: 32768,
             s_words: 8192,
+            // The dispatcher runs ahead of loads that wait for the streams.
+            queue_depth: 32,
             channel_mib: 256,
             memory: MemoryTiming::Hbm { memory_mhz: 900, refresh_ns: 260 },
             ..HwConfig::sim()

@@ -24,7 +24,7 @@ struct Sim {
 
 // Configuration `mini`.
 struct Mini {
-    static constexpr uint32_t isa_hash = 0x59e08249u;
+    static constexpr uint32_t isa_hash = 0x757966eeu;
     static constexpr unsigned slices = 4;
     static constexpr unsigned vx_words = 2;
     static constexpr unsigned spad_words = 16384;
@@ -33,14 +33,14 @@ struct Mini {
     static constexpr unsigned wfifo_words = 512;
     static constexpr unsigned sfifo_words = 128;
     static constexpr unsigned imem_words = 1024;
-    static constexpr unsigned queue_depth = 8;
+    static constexpr unsigned queue_depth = 32;
     static constexpr unsigned channels_per_port = 2;
     static constexpr unsigned ports = 2;
 };
 
 // Configuration `u280`.
 struct U280 {
-    static constexpr uint32_t isa_hash = 0x7abe9092u;
+    static constexpr uint32_t isa_hash = 0xe40f04bfu;
     static constexpr unsigned slices = 32;
     static constexpr unsigned vx_words = 4;
     static constexpr unsigned spad_words = 65536;
@@ -49,7 +49,7 @@ struct U280 {
     static constexpr unsigned wfifo_words = 512;
     static constexpr unsigned sfifo_words = 128;
     static constexpr unsigned imem_words = 1024;
-    static constexpr unsigned queue_depth = 8;
+    static constexpr unsigned queue_depth = 32;
     static constexpr unsigned channels_per_port = 2;
     static constexpr unsigned ports = 16;
 };
