@@ -73,8 +73,8 @@ impl Options {
     }
 }
 
-/// Bits of the output layer, which is dense. At least 6: its errors go straight into the logits, and with 4
-/// bits they were most of what SmolLM2 lost; it is a small part of a model of some billion weights.
+/// Bits of the output layer, which is dense. At least 6: its errors go straight into the logits (SmolLM2 with W4
+/// layers: perplexity 51.5 with 6 bits, 52.2 with 4), and it is a small part of a model of some billion weights.
 fn head_bits(layers: Widths) -> u8 {
     match layers {
         Widths::Uniform(bits) => bits.max(6),
