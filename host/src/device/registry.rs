@@ -6,6 +6,9 @@ use super::{xrt, Device, DeviceError};
 use crate::source::{Source, SourceError};
 use flightvlm_iss::Iss;
 
+/// Loads a model onto a device; of `NAME:WHICH`, the second part.
+pub type Opener = for<'s> fn(&'s Source, Option<&str>) -> Result<Box<dyn Device + 's>, OpenError>;
+
 /// An implementation that `--device` can name.
 pub struct DeviceEntry {
     /// What the user types.
@@ -14,8 +17,8 @@ pub struct DeviceEntry {
     pub description: &'static str,
     /// Why it cannot be used on this machine; `None` when it can.
     pub unavailable: fn() -> Option<String>,
-    /// Loads a model onto it; of `NAME:WHICH`, the second part.
-    pub open: for<'s> fn(&'s Source, Option<&str>) -> Result<Box<dyn Device + 's>, OpenError>,
+    /// Loads a model onto it.
+    pub open: Opener,
 }
 
 /// All devices, in the order in which they are listed.

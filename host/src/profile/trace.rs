@@ -48,7 +48,7 @@ pub fn write_trace(program: &Program, w: &Workload, out: &mut dyn Write) -> Resu
     let rows = w.prompt_tokens + tokens;
     let mut run = Runner::new(program)?;
     let mut trace = Trace { program, out, at_us: 0.0, size: TraceSize::default() };
-    write!(trace.out, "{{\"displayTimeUnit\":\"ns\",\"otherData\":{},\"traceEvents\":[\n", trace.about(w))?;
+    writeln!(trace.out, "{{\"displayTimeUnit\":\"ns\",\"otherData\":{},\"traceEvents\":[", trace.about(w))?;
     trace.name_tracks()?;
     if visual.is_some() {
         let traced = traced(&mut run, |run| run.vision())?;

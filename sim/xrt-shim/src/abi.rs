@@ -325,7 +325,7 @@ fn register(handle: *mut c_void, cu: c_uint, offset: u32) -> Result<&'static Car
     if !card.state().contexts.contains(&(id, cu, false)) {
         return Err((libc::EPERM, "registers need an exclusive context".into()));
     }
-    if offset >= REGISTER_BYTES || offset % 4 != 0 {
+    if offset >= REGISTER_BYTES || !offset.is_multiple_of(4) {
         return Err((libc::EINVAL, format!("register {offset:#x} does not exist")));
     }
     Ok(card)
