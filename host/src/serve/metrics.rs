@@ -19,6 +19,7 @@ pub struct Metrics {
     target: Option<(HwConfig, PowerModel)>,
     requests: IntCounterVec,
     tokens: IntCounterVec,
+    rows: IntCounterVec,
     cycles: IntCounterVec,
     joules: CounterVec,
     busy: Counter,
@@ -74,6 +75,16 @@ impl Metrics {
                     &["kind"],
                 ),
             ),
+            rows: add(
+                r,
+                IntCounterVec::new(
+                    name(
+                        "device_rows_total",
+                        "Rows that devices ran by phase, also for clients that had gone.",
+                    ),
+                    &["phase"],
+                ),
+            ),
             cycles: add(
                 r,
                 IntCounterVec::new(
@@ -112,9 +123,10 @@ impl Metrics {
             registry,
         };
         // Series that are there from the start can be told from series that are not.
-        ["vision", "prefill", "decode"]
-            .iter()
-            .for_each(|phase| drop(metrics.cycles.with_label_values(&[*phase])));
+        for phase in ["vision", "prefill", "decode"] {
+            drop(metrics.rows.with_label_values(&[phase]));
+            drop(metrics.cycles.with_label_values(&[phase]));
+        }
         ["low", "mid", "high"].iter().for_each(|end| drop(metrics.joules.with_label_values(&[*end])));
         ["prompt", "image", "reused", "new"]
             .iter()
@@ -142,6 +154,7 @@ impl Metrics {
         self.busy.inc_by(stats.total().wall.as_secs_f64());
         for (name, phase) in [("vision", stats.vision), ("prefill", stats.prefill), ("decode", stats.decode)]
         {
+            self.rows.with_label_values(&[name]).inc_by(phase.rows);
             self.cycles.with_label_values(&[name]).inc_by(phase.cycles.unwrap_or(0));
             let Some((config, power)) = &self.target else { continue };
             let Some(activity) = activity(&phase, config) else { continue };
