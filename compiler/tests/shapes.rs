@@ -68,5 +68,5 @@ fn a_sparsity_whose_window_does_not_divide_a_layer_is_refused() {
     let mut o = Options::new(HwConfig::sim(), 64);
     o.storage.sparsity = Sparsity::S2of16;
     let e = compile(&model, &o).err().expect("refused").to_string();
-    assert!(e.contains("whole windows of 128") && e.contains("q_proj"), "{e}");
+    assert!(e.contains("whole windows of 128") && e.contains("k_proj"), "{e}");
 }

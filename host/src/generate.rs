@@ -188,15 +188,20 @@ fn read_prompt(
     kept: usize,
     want: Logits,
 ) -> Result<StepOutput, DeviceError> {
-    let image_token = device.model().image.as_ref().map(|image| image.token_id);
-    let mut rows = prompt.ids[..kept].iter().filter(|&&id| Some(id) == image_token).count();
+    // Pictures whose tokens are all kept are not shown again.
+    let mut placeholders = device
+        .model()
+        .image
+        .as_ref()
+        .map_or(0, |image| prompt.ids[..kept].iter().filter(|&&id| id == image.token_id).count());
+    let shown = prompt.images.iter().skip_while(|picture| {
+        let rows = picture.rows.len();
+        let whole = kept > 0 && rows <= placeholders;
+        placeholders -= if whole { rows } else { 0 };
+        whole
+    });
     let mut handles = Vec::with_capacity(prompt.images.len());
-    for picture in &prompt.images {
-        // Pictures in front of token `kept` are in the context already.
-        if picture.rows.len() <= rows && !picture.rows.is_empty() {
-            rows -= picture.rows.len();
-            continue;
-        }
+    for picture in shown {
         handles.push(device.encode_image(picture)?);
     }
     device.prefill(&prompt.ids[kept..], &handles, want)

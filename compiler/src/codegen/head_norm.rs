@@ -1,7 +1,7 @@
 //! RMS norms of queries and keys, each over all heads of a row (InternViT).
 
 use super::asm::{vx, Asm, MM};
-use super::layer::Tower;
+use super::layer::{HeadPart, Tower};
 use super::tower::{norm_words, regs, Dims};
 use crate::plan::{Layer, Norm};
 use flightvlm_hw::isa::names::*;
@@ -20,25 +20,24 @@ impl Dims {
 }
 
 impl Tower<'_> {
-    /// Normalises the half's queries and keys, whose norm vectors follow those of the layer's own norms;
-    /// true when it waited for MM, which it does if there are such norms.
+    /// Normalises the half's queries or keys, whose norm vectors follow those of the layer's own norms;
+    /// true when it waited for MM, which it does if there is such a norm.
     ///
     /// Padding inside the rows is zero before and after: it does not count.
-    pub fn norm_heads(&self, asm: &mut Asm, layer: &Layer) -> bool {
+    pub fn norm_heads(&self, asm: &mut Asm, layer: &Layer, part: HeadPart) -> bool {
         let (d, rows) = (self.d, regs::ROWS);
-        let mut vectors = self.spad("norms").plus(norm_words(&layer.norm1) + norm_words(&layer.norm2));
-        let mut at = self.spad("qkv");
-        let (stride, stat) = (d.qk_heads() * d.hw, self.s("stat1"));
-        for (i, (n, heads)) in head_norms(layer).zip([d.heads, d.kv_heads]).enumerate() {
-            let len = heads * d.hw * 16;
-            let wait = if i == 0 { MM } else { 0 };
-            vx(rows, len).a(at, stride).red(R_SUMSQ, stat).sync(asm, wait, 0);
-            let mean = vx(rows, 1).a_s(stat).imm(OP_MUL, 1.0 / n.cols as f32).imm(OP_ADD, n.eps);
-            mean.func(F_RSQRT).to_s(stat).emit(asm);
-            let y = vx(rows, len).a(at, stride).s(OP_MUL, stat).spad(OP_MUL, vectors, 0, ROW);
-            y.to_spad(at, stride).emit(asm);
-            (at, vectors) = (at.plus(heads * d.hw), vectors.plus(heads * d.hw));
-        }
-        layer.attention.qk_norm.is_some()
+        let Some(n) = head_norms(layer).nth(part as usize) else { return false };
+        let (region, heads) = self.heads_of(part);
+        let before = if part == HeadPart::Keys { d.heads * d.hw } else { 0 };
+        let own = norm_words(&layer.norm1) + norm_words(&layer.norm2);
+        let vectors = self.spad("norms").plus(own + before);
+        let (at, stride, stat) = (self.spad(region), heads * d.hw, self.s("stat1"));
+        let len = stride * 16;
+        vx(rows, len).a(at, stride).red(R_SUMSQ, stat).sync(asm, MM, 0);
+        let mean = vx(rows, 1).a_s(stat).imm(OP_MUL, 1.0 / n.cols as f32).imm(OP_ADD, n.eps);
+        mean.func(F_RSQRT).to_s(stat).emit(asm);
+        let y = vx(rows, len).a(at, stride).s(OP_MUL, stat).spad(OP_MUL, vectors, 0, ROW);
+        y.to_spad(at, stride).emit(asm);
+        true
     }
 }

@@ -114,7 +114,7 @@ fn choose_tile<T>(
     for rows in TILE_ROWS {
         let dims = Dims::new(layer, positions, rows, down_parts, build);
         // Strides are fields of 12 bits in VX and ST, of 15 in MM.
-        let strides = [dims.scw, 2 * dims.ffw, dims.heads * dims.hw, dims.qk_heads() * dims.hw, dims.dw];
+        let strides = [dims.scw, 2 * dims.ffw, dims.heads * dims.hw, dims.dw];
         let slots = u64::from(dims.kv_heads) * u64::from(dims.k_slots().max(dims.hw));
         if strides.iter().all(|s| *s < 4096) && slots < 1 << 16 {
             if let Some(chip) = fit(&dims) {

@@ -2,15 +2,13 @@
 //! as in a vision tower, first keys and values of all rows, then the rest, with the residual rows in main
 //! memory between. Logits are an entry point of their own, for the rows that are wanted. Generation goes
 //! on with the causal entry point over the same cache.
-//!
-//! Queries and keys are one packed projection, so each pass computes both and uses one.
 
-use super::asm::{agu, vx, Asm, Count, Reg, LD, MM, ST, VX};
+use super::asm::{agu, vx, Asm, Count, Reg, LD, ST, VX};
 use super::layer::{Tower, A_K, A_NORMS, A_V, A_V_SCALES, A_WEIGHTS};
 use super::text::{head, take_tile, TextLayout};
 use super::text_args;
 use super::tower::regs;
-use super::vision::{count_tiles, each_tile, load_half, row_generator, store_half, A_ROWS};
+use super::vision::{count_tiles, each_tile, load_half, load_turns, row_generator, store_half, A_ROWS};
 use crate::plan::{Layer, Text};
 use flightvlm_hw::config::TILE;
 use flightvlm_hw::isa::{self, names::*};
@@ -108,27 +106,16 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
         asm.vx_sync(LD, 0);
         t.norm_quantised(asm, &layer.norm1, norms, false, false);
     };
-    let turn = |asm: &mut Asm| {
-        if !d.rope {
-            return asm.vx_sync(MM, 0);
-        }
-        let row = 2 * d.half_words;
-        row_generator(asm, A_ROWS, l.rope_base, row);
-        load_half(asm, row, t.spad("rope"), VX);
-        asm.vx_sync(LD, 0);
-        t.rotate(asm, false);
-    };
     each_tile(asm, t, PROMPT, |asm| {
         asm.mark(format!("{} (prompt, layer loop)", a.k.path));
         t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
         t.each_half_numbered(asm, |asm| {
             enter(asm);
-            t.project_qk(asm, &o.qk[0], 0, VX, 0);
-            t.project_v(asm, &o.v, 0, VX);
+            t.project_keys_values(asm, o);
         });
         t.each_half_numbered(asm, |asm| {
-            turn(asm);
-            t.store_keys_values(asm, 0);
+            load_turns(asm, t, l.rope_base);
+            t.store_keys_values(asm, layer);
         });
     });
     each_tile(asm, t, PROMPT, |asm| {
@@ -136,18 +123,17 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
         t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
         t.each_half_at(asm, |asm| {
             enter(asm);
-            t.project_qk(asm, &o.qk[0], 0, VX, VX);
+            t.project_queries(asm, &o.q, VX);
         });
         t.each_half_at(asm, |asm| {
-            turn(asm);
-            t.quantise_heads(asm, d.qk_heads(), MM);
+            load_turns(asm, t, l.rope_base);
+            t.take_queries(asm, layer);
         });
         asm.mark(format!("{} (prompt, layer loop)", a.path));
-        asm.vx_sync(0, LD);
         t.attend(asm, a.scale, false, false);
         asm.mark(format!("{} (prompt, layer loop)", a.o.path));
         t.project_output(asm, &o.o);
-        t.feed_forward(asm, layer, o, 0);
+        t.feed_forward(asm, layer, o, false);
         t.each_half_at(asm, |asm| {
             t.residual(asm, &t.down_parts(), None);
             asm.vx_sync(0, ST);

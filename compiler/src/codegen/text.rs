@@ -56,7 +56,7 @@ pub struct TextLayout {
 impl TextLayout {
     /// The record of one layer (all have the same offsets, each its own weights).
     pub fn record(&self, layer: &Layer, build: &Build) -> LayerOffsets {
-        layer_offsets(&self.dims, layer, false, build.layers, build)
+        layer_offsets(&self.dims, layer, build.layers, build)
     }
 }
 
@@ -81,7 +81,7 @@ pub fn text_layout(
         r.spad.0.push(Request { name: "final_norm", words, from: 0, to: 9 });
         Chip::fit(&r, &build.config)
     })?;
-    let layer = layer_offsets(&dims, first, false, build.layers, build);
+    let layer = layer_offsets(&dims, first, build.layers, build);
     let head = Packed::plain(&text.head, build.head);
     for p in layer.pieces().map(|x| &x.1).chain([&head]) {
         p.check(&build.config)?;
@@ -121,7 +121,6 @@ pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) {
     let t = Tower { d, chip: &l.chip };
     asm.mark("text: start");
     asm.vx_sync(0, LD);
-    asm.vx_sync(0, LD);
     asm.copy(T_POS, Reg(text_args::POSITION as u32));
     asm.copy(LEFT, Reg(text_args::ROWS as u32));
     asm.base(A_IDS, z, l.ids_base);
@@ -142,6 +141,11 @@ pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) {
     asm.repeat(COUNT, |asm| {
         take_tile(asm, d);
         t.set_tile(asm);
+        asm.alu_imm(ALU_SHR, OLD_TILES, T_POS, 4);
+        asm.alu(ALU_ADD, NEW_TILES, T_POS, T_ROWS);
+        asm.alu_imm(ALU_ADD, NEW_TILES, NEW_TILES, 15);
+        asm.alu_imm(ALU_SHR, NEW_TILES, NEW_TILES, 4);
+        asm.alu(ALU_SUB, NEW_TILES, NEW_TILES, OLD_TILES);
         // Loops over halves are of one level everywhere.
         asm.repeat(1, |asm| load_rows(asm, &t, l));
         asm.repeat(layers, |asm| layer(asm, &t, &text.layers[0], l));
@@ -221,27 +225,25 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
     let norms = t.spad("norms");
     asm.mark(format!("{} (layer loop)", layer.norm1.path));
     t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, VX);
+    // While earlier weights stream: it takes long.
+    t.load_scales(asm, regs::OLD_TILES, t.spad("v_scales"), 0);
     t.each_half_numbered(asm, |asm| {
         t.residual(asm, &t.down_parts(), Some(&layer.norm1));
         t.norm_quantised(asm, &layer.norm1, norms, true, false);
         asm.mark(format!("{} (layer loop)", a.q.path));
-        t.project_qk(asm, &o.qk[0], 0, VX, 0);
-        t.project_v(asm, &o.v, 0, VX);
+        t.project_keys_values(asm, o);
+        t.project_queries(asm, &o.q, 0);
     });
+    asm.mark(format!("{} (layer loop)", a.path));
     t.each_half_numbered(asm, |asm| {
-        if d.rope {
-            t.rotate(asm, false);
-        } else {
-            asm.vx_sync(MM, 0);
-        }
-        asm.mark(format!("{} (layer loop)", a.path));
-        t.store_keys_values(asm, MM);
+        t.store_keys_values(asm, layer);
         asm.st_sync(0, LD);
+        t.take_queries(asm, layer);
     });
     t.attend(asm, a.scale, a.causal, true);
     asm.mark(format!("{} (layer loop)", a.o.path));
     t.project_output(asm, &o.o);
-    t.feed_forward(asm, layer, o, 2);
+    t.feed_forward(asm, layer, o, true);
 }
 
 /// Final norm, logits of the wanted rows, greedy token of each.

@@ -28,7 +28,7 @@ const TILE_ROWS: Reg = Reg(vision_args::ROWS as u32);
 const TILE_TOKENS: Reg = Reg(vision_args::TOKENS as u32);
 
 /// Tiles of the phase; the register is of use to attention over a tile's own rows only.
-const TILES: Reg = regs::UNSTORED;
+const TILES: Reg = regs::NEW_TILES;
 
 /// Where everything of the vision tower lies.
 #[derive(Debug, Clone)]
@@ -93,7 +93,7 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
         want.abuf.push(r("pixels8", (rows * pixel_words).next_multiple_of(8), 0, 0));
         Chip::fit(&want, &build.config)
     })?;
-    let layer = layer_offsets(&dims, first, true, storage, build);
+    let layer = layer_offsets(&dims, first, storage, build);
     let patch = Packed::plain(&v.patch, storage);
     for p in layer.pieces().map(|x| &x.1).chain([&patch]) {
         p.check(&build.config)?;
@@ -132,7 +132,7 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
 impl VisionLayout {
     /// The record of one layer (all have the same offsets, each its own weights).
     pub fn record(&self, layer: &crate::plan::Layer, build: &Build) -> LayerOffsets {
-        layer_offsets(&self.dims, layer, true, Storage::w8(build.config.slices), build)
+        layer_offsets(&self.dims, layer, Storage::w8(build.config.slices), build)
     }
     /// First unit of the visual tokens of slot 0.
     pub fn set_features(&mut self, base: u32) {
@@ -332,12 +332,11 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
         t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
         t.each_half_numbered(asm, |asm| {
             enter(asm);
-            t.project_qk(asm, &o.qk[1], d.heads, VX, 0);
-            t.project_v(asm, &o.v, 0, VX);
+            t.project_keys_values(asm, o);
         });
         t.each_half_numbered(asm, |asm| {
-            turn(asm, t, layer, l);
-            t.store_keys_values(asm, 0);
+            load_turns(asm, t, l.rope_base);
+            t.store_keys_values(asm, layer);
         });
     });
     each_tile(asm, t, TILE_ROWS, |asm| {
@@ -345,20 +344,18 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
         t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
         t.each_half_at(asm, |asm| {
             enter(asm);
-            t.project_qk(asm, &o.qk[0], 0, VX, VX);
+            t.project_queries(asm, &o.q, VX);
         });
         let each = if d.rope { Tower::each_half_at } else { Tower::each_half };
         each(t, asm, &mut |asm: &mut Asm| {
-            turn(asm, t, layer, l);
-            // The stale keys between the rows' queries are quantised with them and not used.
-            t.quantise_heads(asm, d.qk_heads(), MM);
+            load_turns(asm, t, l.rope_base);
+            t.take_queries(asm, layer);
         });
         asm.mark(format!("{} (layer loop)", layer.attention.path));
-        asm.vx_sync(0, LD);
         t.attend(asm, layer.attention.scale, false, false);
         asm.mark(format!("{} (layer loop)", layer.attention.o.path));
         t.project_output(asm, &o.o);
-        t.feed_forward(asm, layer, o, 0);
+        t.feed_forward(asm, layer, o, false);
         t.each_half_at(asm, |asm| {
             t.residual(asm, &t.down_parts(), None);
             asm.vx_sync(0, ST);
@@ -368,20 +365,13 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
     });
 }
 
-/// Norms and rotary turns of the half's queries and keys (those of the other pass are stale and not
-/// used); waits for MM.
-fn turn(asm: &mut Asm, t: &Tower<'_>, layer: &crate::plan::Layer, l: &VisionLayout) {
+/// Rotary rows of the half, where the tower has them.
+pub(super) fn load_turns(asm: &mut Asm, t: &Tower<'_>, rope_base: u32) {
     let d = t.d;
     if d.rope {
         let (row, rope) = (2 * d.half_words, t.spad("rope"));
-        row_generator(asm, A_ROWS, l.rope_base, row);
+        row_generator(asm, A_ROWS, rope_base, row);
         load_half(asm, row, rope, VX);
         asm.vx_sync(LD, 0);
-    }
-    let waits = t.norm_heads(asm, layer);
-    match (d.rope, waits) {
-        (true, _) => t.rotate(asm, waits),
-        (false, true) => {}
-        (false, false) => asm.vx_sync(MM, 0),
     }
 }

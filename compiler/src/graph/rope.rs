@@ -96,7 +96,7 @@ impl Rotary {
     pub(super) fn faults(&self, head_dim: usize) -> Vec<String> {
         let mut faults = Vec::new();
         let pairs = self.pairs();
-        if head_dim % 2 != 0 || pairs == 0 || 2 * pairs > head_dim {
+        if !head_dim.is_multiple_of(2) || pairs == 0 || 2 * pairs > head_dim {
             faults.push(format!("{pairs} pairs turn in heads of {head_dim} columns"));
         }
         if !self.axes.is_empty() && (self.axes.len() != pairs || self.axes.iter().any(|a| *a > 2)) {

@@ -1,6 +1,7 @@
 //! Weights of a graph, bound to the tensors of a checkpoint and converted on demand.
 
-use half::{bf16, f16};
+use half::f16;
+use rayon::prelude::*;
 
 use super::checkpoint::{Checkpoint, TensorRef};
 use super::header::Dtype;
@@ -169,9 +170,13 @@ fn check_tensor(name: &str, shape: &[usize], tensor: &TensorRef, diagnostics: &m
 pub(crate) fn to_f32(tensor: &TensorRef) -> Option<Vec<f32>> {
     let data = tensor.data();
     Some(match tensor.entry.dtype? {
-        Dtype::F32 => data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        Dtype::F16 => data.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-        Dtype::Bf16 => data.as_chunks::<2>().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
+        Dtype::F32 => data.as_chunks::<4>().0.par_iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        Dtype::F16 => data.as_chunks::<2>().0.par_iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+        // The upper half of a float32.
+        Dtype::Bf16 => {
+            let wide = |b: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
+            data.as_chunks::<2>().0.par_iter().map(wide).collect()
+        }
         Dtype::I64 | Dtype::I32 => return None,
     })
 }

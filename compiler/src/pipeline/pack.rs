@@ -76,32 +76,45 @@ impl<E: From<Diagnostics>> Packer<'_, '_, E> {
         (self.sink)(Piece::Region(name))
     }
 
-    /// A record of packed layers, channel by channel.
-    fn record<'p>(&mut self, pieces: impl Iterator<Item = &'p Packed>) -> Result<(), E> {
+    fn linear(&mut self, name: &str, p: &Packed) -> Result<(), E> {
+        self.region(name)?;
         let mut channels = vec![Vec::new(); self.slices];
-        for p in pieces {
-            p.write(self.w, self.calibration, &mut channels)?;
-        }
+        p.write(self.w, self.calibration, &mut channels)?;
+        self.channels(&channels)
+    }
+
+    /// A record of packed layers, channel by channel.
+    fn channels(&mut self, channels: &[Vec<u8>]) -> Result<(), E> {
         channels.iter().try_for_each(|c| (self.sink)(Piece::Bytes(c)))
     }
 
-    fn linear(&mut self, name: &str, p: &Packed) -> Result<(), E> {
-        self.region(name)?;
-        self.record([p].into_iter())
-    }
-
-    /// A tower's layers: all have the same offsets, each its own weights.
+    /// A tower's layers: all have the same offsets, each its own weights. A layer is packed while the one
+    /// before it is written.
     fn layers(
         &mut self,
         name: &str,
         layers: &[Layer],
-        offsets: impl Fn(&Layer) -> LayerOffsets,
+        offsets: impl Fn(&Layer) -> LayerOffsets + Sync,
     ) -> Result<(), E> {
         self.region(name)?;
+        let (w, calibration, slices) = (self.w, self.calibration, self.slices);
+        let pack = |layer: &Layer| {
+            let mut channels = vec![Vec::new(); slices];
+            let offsets = offsets(layer);
+            offsets.pieces().try_for_each(|(_, p)| p.write(w, calibration, &mut channels))?;
+            Ok(channels)
+        };
+        let mut ready: Option<Vec<Vec<u8>>> = None;
         for layer in layers {
-            self.record(offsets(layer).pieces().map(|x| &x.1))?;
+            let (packed, written): (Result<_, Diagnostics>, _) = std::thread::scope(|scope| {
+                let packing = scope.spawn(|| pack(layer));
+                let written = ready.take().map_or(Ok(()), |channels| self.channels(&channels));
+                (packing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), written)
+            });
+            written?;
+            ready = Some(packed?);
         }
-        Ok(())
+        ready.map_or(Ok(()), |channels| self.channels(&channels))
     }
 
     fn norms<'p>(&mut self, name: &str, norms: impl IntoIterator<Item = &'p Norm>) -> Result<(), E> {
@@ -125,7 +138,10 @@ impl<E: From<Diagnostics>> Packer<'_, '_, E> {
     fn norm_vectors<'p>(&mut self, norms: impl IntoIterator<Item = &'p Norm>) -> Result<(), E> {
         for n in norms {
             for v in [Some(n.w), n.b].into_iter().flatten() {
-                let values = self.w.load_f32(v).map_err(Diagnostics::from)?;
+                let mut values = self.w.load_f32(v).map_err(Diagnostics::from)?;
+                if let Some(scales) = self.calibration.and_then(|c| c.folding.vectors.get(&v)) {
+                    values.iter_mut().zip(scales.iter()).for_each(|(x, s)| *x *= s);
+                }
                 (self.sink)(Piece::Bytes(&vector(&values, words(n.cols))))?;
             }
         }

@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod calibrate;
 mod check;
+mod compare;
 mod compile;
 mod devices;
 mod evaluate;
@@ -48,6 +49,7 @@ enum Command {
     Bench(bench::Args),
     Profile(profile::Args),
     Serve(serve::Args),
+    Compare(compare::Args),
 }
 
 /// Parses the arguments, runs the command, reports an error.
@@ -61,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => bench::main(args),
         Command::Profile(args) => profile::main(args),
         Command::Serve(args) => serve::main(args),
+        Command::Compare(args) => compare::main(args),
         Command::Run(args) => run::main(args),
         Command::Logits(args) => logits::main(args),
         Command::Evaluate(args) => evaluate::main(args),

@@ -12,13 +12,16 @@ mod program;
 mod registry;
 mod stats;
 mod vision;
+mod waves;
+mod xrt;
 
 pub use check::{check_prompt, check_step};
 pub use eval::EvalDevice;
 pub use info::{ImageInfo, ModelInfo};
 pub use program::ProgramDevice;
-pub use registry::{find, open, DeviceEntry, OpenError, DEVICES};
+pub use registry::{find, open, open_untimed, DeviceEntry, OpenError, DEVICES};
 pub use stats::{PhaseStats, RunStats};
+pub use waves::{open_with_waves, Waves};
 
 use flightvlm_compiler::graph::Picture;
 use std::sync::atomic::AtomicBool;

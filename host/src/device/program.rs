@@ -166,6 +166,23 @@ impl<'p> ProgramDevice<'p> {
         Ok(report)
     }
 
+    /// What a launch over `rows` rows adds to the statistics.
+    pub(super) fn phase(&self, rows: usize, report: &Report, wall: Duration) -> PhaseStats {
+        let c = &report.counters;
+        PhaseStats {
+            calls: 1,
+            rows: rows as u64,
+            cycles: self.machine.keeps_time().then_some(c.cycles),
+            instructions: Some(c.dispatched),
+            macs: Some(c.mac_beats * 256),
+            dram_bytes_read: Some((c.read_beats + c.channel_read_beats) * UNIT_BYTES as u64),
+            dram_bytes_written: Some((c.write_beats + c.channel_write_beats) * UNIT_BYTES as u64),
+            channel_bytes: Some((c.channel_read_beats + c.channel_write_beats) * UNIT_BYTES as u64),
+            busy_cycles: self.machine.keeps_time().then_some(c.busy_cycles),
+            wall,
+        }
+    }
+
     /// Writes `rows` and runs them behind position `self.used`.
     fn run_text(&mut self, rows: &[u32], want: Logits) -> Result<(Vec<f32>, u32, Report), DeviceError> {
         self.write_rows(rows)?;
@@ -185,7 +202,8 @@ impl<'p> ProgramDevice<'p> {
         let start = Instant::now();
         self.write_rows(rows)?;
         let report = self.launch(layers, &[(text_args::ROWS, rows.len() as u32)])?;
-        self.stats.prefill.add(&phase(rows.len(), &report, start.elapsed()));
+        let phase = self.phase(rows.len(), &report, start.elapsed());
+        self.stats.prefill.add(&phase);
         self.used = rows.len();
         let tile = self.program.meta.text.tile_rows;
         let first = if want == Logits::AllRows { 0 } else { rows.len() - 1 };
@@ -194,7 +212,8 @@ impl<'p> ProgramDevice<'p> {
             let start = Instant::now();
             let count = tile.min(rows.len() - at);
             let (values, token, report) = self.run_entry(logits, at, count, want)?;
-            self.stats.prefill.add(&phase(0, &report, start.elapsed()));
+            let phase = self.phase(0, &report, start.elapsed());
+            self.stats.prefill.add(&phase);
             out.logits.extend(values);
             out.greedy_token = token;
         }
@@ -280,22 +299,6 @@ pub(super) fn rope_rows(
     out
 }
 
-pub(super) fn phase(rows: usize, report: &Report, wall: Duration) -> PhaseStats {
-    let c = &report.counters;
-    PhaseStats {
-        calls: 1,
-        rows: rows as u64,
-        cycles: Some(c.cycles),
-        instructions: Some(c.dispatched),
-        macs: Some(c.mac_beats * 256),
-        dram_bytes_read: Some((c.read_beats + c.channel_read_beats) * UNIT_BYTES as u64),
-        dram_bytes_written: Some((c.write_beats + c.channel_write_beats) * UNIT_BYTES as u64),
-        channel_bytes: Some((c.channel_read_beats + c.channel_write_beats) * UNIT_BYTES as u64),
-        busy_cycles: Some(c.busy_cycles),
-        wall,
-    }
-}
-
 impl Device for ProgramDevice<'_> {
     fn name(&self) -> &str {
         self.name
@@ -313,16 +316,19 @@ impl Device for ProgramDevice<'_> {
     }
 
     fn keep(&mut self, positions: usize) -> Result<usize, DeviceError> {
-        // Where text behind a picture stands depends on the pictures, which are forgotten; and rows that see
-        // each other cannot be run in parts.
-        let meta = &self.program.meta;
-        if meta.model.position_scheme != PositionScheme::Sequence || meta.text.prefix.is_some() {
+        let model = &self.program.meta.model;
+        let rotary = self.program.meta.text.rotary.as_ref();
+        // Elsewhere the turn of a kept row depends on what follows it, or rows of a prompt see each other.
+        let fixed = model.position_scheme == PositionScheme::Sequence
+            && self.program.meta.text.prefix.is_none()
+            && !rotary.is_some_and(Rotary::depends_on_length);
+        if !fixed {
             self.begin()?;
             return Ok(0);
         }
+        self.images.clear();
         let kept = positions.min(self.used);
-        self.begin()?;
-        self.used = kept;
+        (self.visual_rows, self.used, self.stats) = (0, kept, RunStats::default());
         Ok(kept)
     }
 
@@ -357,7 +363,8 @@ impl Device for ProgramDevice<'_> {
         for rows in rows.chunks(piece) {
             let start = Instant::now();
             let (logits, token, report) = self.run_text(rows, want)?;
-            self.stats.prefill.add(&phase(rows.len(), &report, start.elapsed()));
+            let phase = self.phase(rows.len(), &report, start.elapsed());
+            self.stats.prefill.add(&phase);
             out.logits.extend(logits);
             out.greedy_token = token;
         }
@@ -369,7 +376,8 @@ impl Device for ProgramDevice<'_> {
         check_step(&self.info, token, self.used)?;
         self.follow_length(1)?;
         let (logits, greedy_token, report) = self.run_text(&[token], want)?;
-        self.stats.decode.add(&phase(1, &report, start.elapsed()));
+        let phase = self.phase(1, &report, start.elapsed());
+        self.stats.decode.add(&phase);
         Ok(StepOutput { greedy_token, logits })
     }
 

@@ -4,7 +4,7 @@
 //! rotary rows. Visual tokens land behind the embedding table and the learned rows, so that a prompt
 //! row is a row number, whatever it shows.
 
-use super::program::{phase, rope_rows, ProgramDevice};
+use super::program::{rope_rows, ProgramDevice};
 use super::DeviceError;
 use flightvlm_compiler::codegen::vision_args;
 use flightvlm_compiler::graph::{Picture, Tile, VisionSpec, VisualRow};
@@ -83,7 +83,8 @@ impl ProgramDevice<'_> {
             (vision_args::TOKENS, spec.tokens(tile.grid) as u32),
         ];
         let report = self.launch(v.entry, &args)?;
-        self.stats.vision.add(&phase(class_rows + patches, &report, start.elapsed()));
+        let phase = self.phase(class_rows + patches, &report, start.elapsed());
+        self.stats.vision.add(&phase);
         Ok(())
     }
 }

@@ -76,7 +76,7 @@ impl PixelValues {
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The file cannot be read.
-    #[error("cannot read the image: {0}")]
+    #[error("cannot read the image")]
     Read(#[from] std::io::Error),
     /// The first bytes are neither PNG nor JPEG nor GIF.
     #[error("not a PNG, JPEG or GIF image (the file starts with {found}); convert it to PNG or JPEG")]

@@ -40,16 +40,18 @@ impl CostModel {
         let rows = points(&[1, 16, 64, context / 4, context / 2], context);
         let positions = points(&[1, context / 3, 2 * context / 3], context - 1);
         let vision = run.vision()?;
-        let prefill = rows.into_iter().map(|n| Ok((n, run.text(0, n)?))).collect::<Result<_, _>>()?;
-        let decode = positions.into_iter().map(|p| Ok((p, run.text(p, 1)?))).collect::<Result<_, _>>()?;
+        let prefill =
+            rows.into_iter().map(|n| Ok((n, run.text(0, n)?))).collect::<Result<_, MachineError>>()?;
+        let decode =
+            positions.into_iter().map(|p| Ok((p, run.text(p, 1)?))).collect::<Result<_, MachineError>>()?;
         let (config, power) = (meta.config.clone(), PowerModel::of(&meta.config));
         Ok(CostModel { config, power, vision, prefill, decode })
     }
 
-    /// Upper bound of a request with `rows` prompt positions, pictures included.
-    pub fn predict(&self, images: usize, rows: usize, new_tokens: usize) -> Cost {
+    /// Upper bound of a request with `rows` prompt positions, pictures of `tiles` tiles in all included.
+    pub fn predict(&self, tiles: usize, rows: usize, new_tokens: usize) -> Cost {
         let mut vision = Phase::default();
-        (0..images).for_each(|_| vision.add(&self.vision.unwrap_or_default()));
+        (0..tiles).for_each(|_| vision.add(&self.vision.unwrap_or_default()));
         let mut prefill = Phase::default();
         prefill.add(&at(&self.prefill, rows));
         let mut decode = Phase::default();
@@ -67,12 +69,12 @@ impl CostModel {
     /// Most new tokens for which a request stays within limits; `None`: not even one.
     pub fn affordable(
         &self,
-        images: usize,
+        tiles: usize,
         rows: usize,
         most: usize,
         fits: impl Fn(&Cost) -> bool,
     ) -> Option<usize> {
-        let fits = |tokens: usize| fits(&self.predict(images, rows, tokens));
+        let fits = |tokens: usize| fits(&self.predict(tiles, rows, tokens));
         if !fits(1) {
             return None;
         }

@@ -4,18 +4,26 @@
 //! Every number is simulated. Decode steps are simulated at a few positions and interpolated between
 //! them: a step's time is affine in the number of key/value tiles, so little is lost.
 
+mod bottleneck;
 mod cost;
+mod energy;
 mod phase;
 mod picture;
+mod roofline;
 mod runner;
+mod trace;
 
+pub use bottleneck::{Bottleneck, ChannelTime, PartTime, UNITS};
 pub use cost::{Cost, CostModel};
+pub use energy::{ConstantPower, RequestEnergy, StageEnergy};
 pub use phase::{activity, array_dsps, channel_peak, peak_macs_per_cycle, Phase};
 pub use picture::{typical_picture, TypicalPicture};
+pub use roofline::roofline_svg;
+pub use trace::{write_trace, TraceError, TraceSize};
 
 use flightvlm_compiler::program::Program;
 use flightvlm_hw::config::UNIT_BYTES;
-use flightvlm_hw::machine::MachineError;
+use flightvlm_hw::machine::{Counters, MachineError};
 use runner::{interpolate, Runner};
 use serde::Serialize;
 
@@ -50,6 +58,8 @@ pub struct Profile {
     pub prefill: Phase,
     /// All decode steps, interpolated.
     pub decode: Phase,
+    /// What holds each phase up: its name, the account of one launch.
+    pub bottlenecks: Vec<(&'static str, Bottleneck)>,
     /// The steps that were simulated.
     pub steps: Vec<Step>,
     /// Visual tokens of the prompt.
@@ -66,20 +76,30 @@ pub fn profile(program: &Program, w: &Workload) -> Result<Profile, MachineError>
     let meta = &program.meta;
     let config = &meta.config;
     let mut run = Runner::new(program)?;
+    run.machine.set_profiling(true);
+    let mut bottlenecks = Vec::new();
+    let mut account = |name, run: &Runner<'_>, counters: &Counters| {
+        let profile = run.machine.profile().expect("invariant: profiling is on");
+        bottlenecks.push((name, Bottleneck::of(meta, counters, profile)));
+    };
     let mut vision = Phase::default();
     let mut visual_tokens = 0;
-    if w.images > 0 {
+    if meta.vision.is_some() && w.images > 0 {
         let picture = typical_picture(program);
         let counters = run.vision()?.expect("invariant: the model takes pictures");
+        account("vision", &run, &counters);
         for _ in 0..w.images * picture.tiles {
             vision.add(&counters);
         }
         vision.launches = 1;
-        visual_tokens = w.images * w.visual_tokens.unwrap_or(picture.placeholders).min(picture.placeholders);
+        let all = picture.placeholders;
+        visual_tokens = w.images * w.visual_tokens.unwrap_or(all).min(all);
     }
     let rows = w.prompt_tokens + visual_tokens;
     let mut prefill = Phase::default();
-    run.prompt(rows)?.iter().for_each(|c| prefill.add(c));
+    let launches = run.prompt(rows)?;
+    account("prefill", &run, &launches[0]);
+    launches.iter().for_each(|counters| prefill.add(counters));
     let (mut steps, mut decode) = (Vec::new(), Phase::default());
     let count = w.new_tokens.saturating_sub(1);
     let mut middle = 0;
@@ -90,6 +110,9 @@ pub fn profile(program: &Program, w: &Workload) -> Result<Profile, MachineError>
         for i in 0..samples {
             let position = rows + at(i);
             let c = run.text(position, 1)?;
+            if i == samples / 2 {
+                account("decode", &run, &c);
+            }
             steps.push(Step { position, cycles: c.cycles });
             sampled.push((at(i), c));
         }
@@ -106,5 +129,5 @@ pub fn profile(program: &Program, w: &Workload) -> Result<Profile, MachineError>
     for p in [&mut vision, &mut prefill, &mut decode] {
         p.finish(config);
     }
-    Ok(Profile { vision, prefill, decode, steps, visual_tokens, hbm_bytes_per_token: middle })
+    Ok(Profile { vision, prefill, decode, bottlenecks, steps, visual_tokens, hbm_bytes_per_token: middle })
 }

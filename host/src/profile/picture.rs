@@ -1,4 +1,4 @@
-//! The picture that a profile is made for.
+//! The picture that a profile assumes.
 
 use flightvlm_compiler::graph::{Arrange, Picture, PositionTable, Tile};
 use flightvlm_compiler::program::Program;

@@ -1,6 +1,5 @@
 //! Launches of a program on the timing model, without weights and without data.
 
-use super::picture::typical_picture;
 use flightvlm_compiler::codegen::{logits, text_args, vision_args};
 use flightvlm_compiler::layout::dram::Space;
 use flightvlm_compiler::program::{Program, CODE_REGION};
@@ -46,22 +45,23 @@ impl<'p> Runner<'p> {
         }
     }
 
-    /// A tile of a typical picture; `None` where the model takes none.
+    /// One tile of a picture of the usual size; `None` where the model takes none.
     pub fn vision(&mut self) -> Result<Option<Counters>, MachineError> {
-        let entry = self.program.meta.vision.as_ref().map(|v| v.entry);
-        let p = typical_picture(self.program);
+        let Some(v) = &self.program.meta.vision else { return Ok(None) };
+        let p = super::typical_picture(self.program);
         let args =
             [(vision_args::FIRST_TOKEN, 0), (vision_args::ROWS, p.rows), (vision_args::TOKENS, p.tokens)];
-        entry.map(|entry| self.launch(entry, &args)).transpose()
+        self.launch(v.entry, &args).map(Some)
     }
 
-    /// The launches of a prompt of `rows` tokens.
+    /// A prompt of `rows` tokens. The machine's profile is then that of the layers.
     pub fn prompt(&mut self, rows: usize) -> Result<Vec<Counters>, MachineError> {
         let Some((layers, logits)) = self.program.meta.text.prefix else {
             return Ok(vec![self.text(0, rows)?]);
         };
         let last = [(text_args::POSITION, rows as u32 - 1), (text_args::ROWS, 1)];
-        Ok(vec![self.launch(layers, &[(text_args::ROWS, rows as u32)])?, self.launch(logits, &last)?])
+        let last = self.launch(logits, &last)?;
+        Ok(vec![self.launch(layers, &[(text_args::ROWS, rows as u32)])?, last])
     }
 
     /// `rows` tokens behind `position`.

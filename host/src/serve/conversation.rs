@@ -16,24 +16,23 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Of a prompt whose pictures' positions are marked by `image_token`.
+    /// Of a prompt whose visual tokens are marked by `image_token`.
     pub fn of(prompt: &Prompt, image_token: Option<u32>) -> Conversation {
         let mut out = Conversation::default();
-        let mut pictures = prompt.images.iter();
-        // Of the picture that is open: its hash, its rows so far, all its rows.
-        let (mut hash, mut row, mut rows) = (0, 0, 0);
+        let mut pictures = prompt.images.iter().map(|p| (fingerprint(p), p.rows.len()));
+        // The picture that is being read, its row and their number: text may stand between its tiles.
+        let (mut picture, mut row, mut rows) = (0, 0, 0);
         for &id in &prompt.ids {
             if Some(id) == image_token {
                 if row == rows {
-                    let picture = pictures.next();
-                    (hash, row, rows) = picture.map_or((0, 0, 1), |p| (fingerprint(p), 0, p.rows.len()));
+                    let next = pictures.next().unwrap_or_default();
+                    (picture, row, rows) = (next.0, 0, next.1.max(1));
                 }
                 // Above the range of tokens.
-                out.keys.push((hash ^ (row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)) | 1 << 63);
+                out.keys.push((picture ^ (row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)) | 1 << 63);
                 out.starts.push(row == 0);
                 row += 1;
             } else {
-                // Tags between a picture's tiles belong to it.
                 out.keys.push(u64::from(id));
                 out.starts.push(row == rows);
             }
@@ -67,12 +66,11 @@ impl Conversation {
     }
 }
 
-/// A hash of the pixels that the model sees, and of how they are arranged.
+/// A hash of what the model sees of a picture.
 fn fingerprint(picture: &Picture) -> u64 {
     let mut hasher = DefaultHasher::new();
-    picture.rows.len().hash(&mut hasher);
     for tile in &picture.tiles {
-        tile.grid.hash(&mut hasher);
+        (tile.grid, tile.rows.len()).hash(&mut hasher);
         tile.rows.iter().for_each(|value| value.to_bits().hash(&mut hasher));
     }
     hasher.finish()
@@ -86,12 +84,13 @@ mod tests {
     const IMAGE: u32 = 9;
 
     fn prompt(ids: &[u32], pictures: &[f32]) -> Conversation {
-        let picture = |&value: &f32| Picture {
-            tiles: vec![Tile { grid: [1, 1], rows: vec![value] }],
-            rows: vec![VisualRow::Token { tile: 0, row: 0 }; 2],
-        };
-        let images = pictures.iter().map(picture).collect();
         let image_tokens = ids.iter().filter(|&&id| id == IMAGE).count();
+        let rows = image_tokens.checked_div(pictures.len()).unwrap_or(0);
+        let images = pictures.iter().map(|&value| Picture {
+            tiles: vec![Tile { grid: [1, 1], rows: vec![value] }],
+            rows: (0..rows).map(|row| VisualRow::Token { tile: 0, row }).collect(),
+        });
+        let images = images.collect();
         Conversation::of(&Prompt { ids: ids.to_vec(), image_tokens, images }, Some(IMAGE))
     }
 
@@ -111,6 +110,13 @@ mod tests {
         // The second picture differs: the first is kept whole.
         let two = prompt(&[IMAGE, IMAGE, IMAGE, IMAGE, 5], &[0.5, 0.75]);
         assert_eq!(prompt(&[IMAGE, IMAGE, IMAGE, IMAGE, 5], &[0.5, 0.25]).known_in(&two), 2);
+    }
+
+    #[test]
+    fn a_prompt_is_not_cut_between_the_tiles_of_a_picture() {
+        let held = prompt(&[1, IMAGE, 7, IMAGE, 5], &[0.5]);
+        assert_eq!(prompt(&[1, IMAGE, 7, 8, IMAGE, 5], &[0.5]).known_in(&held), 1);
+        assert_eq!(prompt(&[1, IMAGE, 7, IMAGE, 6], &[0.5]).known_in(&held), 4);
     }
 
     #[test]

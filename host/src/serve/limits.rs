@@ -41,7 +41,7 @@ impl Limits {
         asked: Option<usize>,
         cost: Option<&CostModel>,
     ) -> Result<usize, ApiError> {
-        let tiles = prompt.images.len();
+        let tiles = prompt.images.iter().map(|picture| picture.tiles.len()).sum();
         if tiles > self.max_tiles {
             let what = format!("the pictures give {tiles} tiles; at most {} are accepted", self.max_tiles);
             return Err(ApiError::value("messages", what));

@@ -19,6 +19,7 @@ pub struct Metrics {
     target: Option<(HwConfig, PowerModel)>,
     requests: IntCounterVec,
     tokens: IntCounterVec,
+    rows: IntCounterVec,
     cycles: IntCounterVec,
     joules: CounterVec,
     busy: Counter,
@@ -55,7 +56,7 @@ impl Metrics {
             let opts = HistogramOpts::new(format!("flightvlm_{what}"), help).buckets(buckets.clone());
             Histogram::with_opts(opts)
         };
-        Metrics {
+        let metrics = Metrics {
             target: target.map(|config| (config.clone(), PowerModel::of(&config))),
             requests: add(
                 r,
@@ -72,6 +73,16 @@ impl Metrics {
                         "Tokens: prompt, image (of the prompt), reused (of the prompt, from the cache), new.",
                     ),
                     &["kind"],
+                ),
+            ),
+            rows: add(
+                r,
+                IntCounterVec::new(
+                    name(
+                        "device_rows_total",
+                        "Rows that devices ran by phase, also for clients that had gone.",
+                    ),
+                    &["phase"],
                 ),
             ),
             cycles: add(
@@ -110,7 +121,17 @@ impl Metrics {
                 IntCounter::with_opts(name("requests_cancelled_total", "Requests whose client went away.")),
             ),
             registry,
+        };
+        // Series that are there from the start can be told from series that are not.
+        for phase in ["vision", "prefill", "decode"] {
+            drop(metrics.rows.with_label_values(&[phase]));
+            drop(metrics.cycles.with_label_values(&[phase]));
         }
+        ["low", "mid", "high"].iter().for_each(|end| drop(metrics.joules.with_label_values(&[*end])));
+        ["prompt", "image", "reused", "new"]
+            .iter()
+            .for_each(|kind| drop(metrics.tokens.with_label_values(&[*kind])));
+        metrics
     }
 
     /// A response was made.
@@ -133,6 +154,7 @@ impl Metrics {
         self.busy.inc_by(stats.total().wall.as_secs_f64());
         for (name, phase) in [("vision", stats.vision), ("prefill", stats.prefill), ("decode", stats.decode)]
         {
+            self.rows.with_label_values(&[name]).inc_by(phase.rows);
             self.cycles.with_label_values(&[name]).inc_by(phase.cycles.unwrap_or(0));
             let Some((config, power)) = &self.target else { continue };
             let Some(activity) = activity(&phase, config) else { continue };

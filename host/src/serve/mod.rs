@@ -98,7 +98,8 @@ impl Server {
             bail!("device eval counts no cycles, so --max-cycles and --max-joules mean nothing for it");
         }
         let config = if counts { Some(source.program()?.meta.config.clone()) } else { None };
-        let cost = if counts { Some(CostModel::new(source.program()?)?) } else { None };
+        // Prices cost some launches of the timing model: only where something has a price.
+        let cost = if limited { Some(CostModel::new(source.program()?)?) } else { None };
         let metrics = Arc::new(Metrics::new(config.clone()));
         let queue = Arc::new(Queue::new(options.queue, options.devices.len()));
         let (mut workers, mut info) = (Vec::new(), None);

@@ -6,8 +6,8 @@ use super::error::ApiError;
 use super::job::Job;
 use axum::http::StatusCode;
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::Ordering;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How many jobs may wait.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,8 @@ struct State {
     turns: VecDeque<String>,
     waiting: HashMap<String, VecDeque<Job>>,
     jobs: usize,
-    running: usize,
+    /// For each device, the flag that ends its job.
+    running: Vec<Option<Arc<AtomicBool>>>,
     /// What each device holds; `None` while it works or is gone.
     idle: Vec<Option<Conversation>>,
     closed: bool,
@@ -81,7 +82,8 @@ impl State {
 impl Queue {
     /// For a number of devices.
     pub fn new(limits: QueueLimits, devices: usize) -> Queue {
-        let state = State { idle: vec![None; devices], ..State::default() };
+        let (idle, running) = (vec![None; devices], vec![None; devices]);
+        let state = State { idle, running, ..State::default() };
         Queue { limits, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -130,7 +132,7 @@ impl Queue {
             if wanted.is_some_and(|wanted| state.best_device(&wanted) == Some(device)) {
                 let job = state.pop();
                 state.idle[device] = None;
-                state.running += 1;
+                state.running[device] = job.as_ref().map(|job| job.cancel.clone());
                 drop(state);
                 // The next job may be another device's.
                 self.changed.notify_all();
@@ -140,9 +142,9 @@ impl Queue {
         }
     }
 
-    /// A job that was taken has ended.
-    pub fn finished(&self) {
-        self.lock().running -= 1;
+    /// The device's job has ended.
+    pub fn finished(&self, device: usize) {
+        self.lock().running[device] = None;
     }
 
     /// Drops jobs that nobody waits for any more.
@@ -159,10 +161,11 @@ impl Queue {
         turns.retain(|client| waiting.contains_key(client));
     }
 
-    /// Ends: nothing is taken any more. Gives the jobs that waited.
+    /// Ends: nothing is taken any more, and running jobs are told to stop. Gives the jobs that waited.
     pub fn close(&self) -> Vec<Job> {
         let mut state = self.lock();
         state.closed = true;
+        state.running.iter().flatten().for_each(|cancel| cancel.store(true, Ordering::Relaxed));
         let left = std::iter::from_fn(|| state.pop()).collect();
         drop(state);
         self.changed.notify_all();
@@ -177,7 +180,7 @@ impl Queue {
     /// Jobs waiting and running.
     pub fn load(&self) -> (usize, usize) {
         let state = self.lock();
-        (state.jobs, state.running)
+        (state.jobs, state.running.iter().flatten().count())
     }
 }
 
@@ -199,8 +202,8 @@ mod tests {
         let order: Vec<u32> =
             (0..5).map(|_| q.take(0, &Conversation::default()).expect("job").prompt.ids[0]).collect();
         assert_eq!(order, [1, 4, 5, 2, 3]);
-        assert_eq!(q.load(), (0, 5));
-        (0..5).for_each(|_| q.finished());
+        assert_eq!(q.load(), (0, 1));
+        q.finished(0);
         assert_eq!(q.load(), (0, 0));
     }
 
@@ -259,13 +262,15 @@ mod tests {
     }
 
     #[test]
-    fn closing_wakes_everybody_and_returns_the_rest() {
-        let q = std::sync::Arc::new(queue(1));
+    fn closing_wakes_everybody_stops_what_runs_and_returns_the_rest() {
+        let q = std::sync::Arc::new(queue(2));
+        q.push(job("a", &[1])).expect("room");
+        let running = q.take(1, &Conversation::default()).expect("job");
         let taker = std::thread::spawn({
             let q = q.clone();
             move || q.take(0, &Conversation::default()).is_none()
         });
-        assert!(q.close().is_empty());
+        assert!(q.close().is_empty() && running.cancel.load(Ordering::Relaxed));
         assert!(taker.join().expect("thread"));
         assert_eq!(q.push(job("a", &[1])).unwrap_err().code, "shutting_down");
     }

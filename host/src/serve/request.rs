@@ -23,6 +23,8 @@ pub struct Common {
     n: Option<u64>,
     /// An extension: device counts with every piece of text.
     device_figures: Option<bool>,
+    /// An extension, as elsewhere: the end token is a token like others.
+    ignore_eos: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -142,7 +144,8 @@ impl Common {
             let what = format!("at most {MAX_STOPS} stop texts of {MAX_STOP_BYTES} bytes are accepted");
             return Err(ApiError::value("stop", what));
         }
-        Ok(Options { max_new_tokens, sampling, stop_ids: stop_ids.to_vec(), stop_strings })
+        let stop_ids = if self.ignore_eos.unwrap_or(false) { vec![] } else { stop_ids.to_vec() };
+        Ok(Options { max_new_tokens, sampling, stop_ids, stop_strings })
     }
 }
 

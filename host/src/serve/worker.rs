@@ -71,7 +71,7 @@ impl Worker {
         let mut held = Conversation::default();
         while let Some(job) = self.queue.take(self.index, &held) {
             let outcome = catch_unwind(AssertUnwindSafe(|| self.answer(device, &job, &mut held)));
-            self.queue.finished();
+            self.queue.finished(self.index);
             if outcome.is_err() {
                 let what = "the server made a mistake; this request is lost, others are not";
                 let error = ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", what);
