@@ -27,7 +27,7 @@ pub const LD_START_CYCLES: u64 = 6;
 /// LD: further cycles of a weight load with several scale groups.
 pub const LD_GROUPS_CYCLES: u64 = 10;
 /// LD: from start to the first request of a gather, and between its rows.
-pub const LD_GATHER_CYCLES: (u64, u64) = (10, 5);
+pub const LD_GATHER_CYCLES: (u64, u64) = (11, 6);
 /// LD: cycles a beat of scalars takes.
 pub const LD_SCALARS_CYCLES: u64 = 16;
 /// LD: from the last beat to completion.
