@@ -20,6 +20,7 @@ module vx_plan #(
   output logic [2:0]  op2_o,
   output logic [3:0]  func_o,
   output logic [4:0]  y_stage_o,
+  output logic [4:0]  y_tap_o,     // 0 where Y is 2 or 3, else Y - 3
   output logic        is_sum_o,
   output logic        is_square_o,
   output logic        slow_o,      // op2 and the function both need the adder: a step in 16 cycles
@@ -67,6 +68,7 @@ module vx_plan #(
       op2_o       <= op2;
       func_o      <= func;
       y_stage_o   <= y_stage;
+      y_tap_o     <= (y_stage < 5'd4) ? 5'd0 : y_stage - 5'd3;
       is_sum_o    <= is_sum;
       is_square_o <= is_square;
       slow_o      <= slow;

@@ -74,7 +74,7 @@ module vx_unit #(
 
   fvlm_isa_pkg::vx_cmd_t cmd_q;
   state_e      state_q;
-  logic        en, issue, row_end, cmd_end, empty, bad, verdict, clear_n;
+  logic        en, ready, issue, row_end, cmd_end, empty, bad, verdict, clear_n;
   logic [3:0]  bad_code;
   logic [9:0]  drain_q;
   logic        divides;
@@ -90,9 +90,6 @@ module vx_unit #(
   assign words   = 12'((cmd_q.len - 16'd1) >> 4);
   assign steps   = words >> LogW;
   assign empty   = cmd_q.rows == 16'd0 || cmd_q.len == 16'd0;
-  assign to_spad = cmd_q.d_kind == fvlm_isa_pkg::VX_D_KIND_SPAD;
-  assign to_abuf = cmd_q.d_kind == fvlm_isa_pkg::VX_D_KIND_ABUF;
-  assign to_s    = cmd_q.d_kind == fvlm_isa_pkg::VX_D_KIND_S;
 
   // Row index modes of b and c share one encoding.
   assign divides = cmd_i.b_row == fvlm_isa_pkg::VX_B_ROW_DIV
@@ -104,7 +101,7 @@ module vx_unit #(
   logic       sub1, sub2, is_sum, is_square, slow;
   logic [2:0] op1, op2;
   logic [3:0] func, sum_slot;
-  logic [4:0] y_stage;
+  logic [4:0] y_stage, y_tap;    // stage Y, and as a place behind stage 2: Y - 3
   logic [9:0] end_cycles;
   vx_plan #(.SumCycles(SumCycles), .BestCycles(BestCycles)) u_plan (
     .clk_i,
@@ -118,6 +115,7 @@ module vx_unit #(
     .op2_o      (op2),
     .func_o     (func),
     .y_stage_o  (y_stage),
+    .y_tap_o    (y_tap),
     .is_sum_o   (is_sum),
     .is_square_o(is_square),
     .slow_o     (slow),
@@ -131,7 +129,8 @@ module vx_unit #(
   logic [3:0] slot_q;
   logic       go, sum_en;
   assign go      = !slow || slot_q == 4'd0;
-  assign issue   = state_q == StIssue && en && gap_q == 3'd0 && go;
+  assign ready   = state_q == StIssue && gap_q == 3'd0 && go;
+  assign issue   = ready && en;
   assign row_end = left_q == 12'd0;
   assign cmd_end = row_end && rows_q == 16'd1;
   assign load    = state_q == StSetup;
@@ -237,9 +236,9 @@ module vx_unit #(
   logic [16:0]       raw, limit_q, ahead_q, remaining;
   logic [CountW-1:0] count;
   logic [2:0]        flags1_q;   // {first, fresh, last}: one of the first four steps
-  logic [CountW+2:0] at1;
-  logic [CountW+2:0] at_q [2:YStages-1];
-  logic [CountW+2:0] at_y_q;
+  localparam int unsigned AtW = CountW + 3;
+  logic [AtW-1:0]           at1, at_y_q;
+  logic [(YStages-2)*AtW-1:0] at_q;  // stage 2 lowest
   assign raw       = {1'b0, cmd_q.vbase} + {1'b0, causal_row_q};
   assign remaining = limit_q - ahead_q;
   assign count     = remaining[16] ? CountW'(0)
@@ -254,10 +253,8 @@ module vx_unit #(
       limit_q  <= (cmd_q.causal && raw < {1'b0, cmd_q.len}) ? raw : {1'b0, cmd_q.len};
       ahead_q  <= {1'b0, step_q, 4'd0} << LogW;
       flags1_q <= {step_q == 12'd0, step_q[11:2] == 10'd0, row_end};
-      at_q[2]  <= at1;
-      for (int k = 3; k < YStages; k++) at_q[k] <= at_q[k-1];
-      at_y_q   <= at1;
-      for (int k = 2; k < YStages; k++) if (y_stage == 5'(k + 1)) at_y_q <= at_q[k];
+      at_q     <= {at_q[(YStages-3)*AtW-1:0], at1};
+      at_y_q   <= (y_stage == 5'd2) ? at1 : at_q[AtW*y_tap +: AtW];
     end
   end
 
@@ -267,22 +264,30 @@ module vx_unit #(
   end
 
   // ---- Operand reads ----------------------------------------------------------------------------
-  logic a_is_s, b_is_s, c_is_s, issue_c, last_c, wrap_c;
+  logic a_is_s, b_is_s, c_is_s, ready_c, issue_c, last_c, wrap_c;
   logic [ReadAw-1:0] addr_a, addr_b, addr_c;
   logic [WriteAw-1:0] addr_d;
   logic [SAw-1:0] addr_red;
-  assign a_is_s  = cmd_q.a_kind == fvlm_isa_pkg::VX_A_KIND_S;
-  assign b_is_s  = cmd_q.b_kind == fvlm_isa_pkg::VX_B_KIND_S;
-  assign c_is_s  = cmd_q.c_kind == fvlm_isa_pkg::VX_C_KIND_S;
+  always_ff @(posedge clk_i) begin
+    if (load) begin
+      a_is_s  <= cmd_q.a_kind == fvlm_isa_pkg::VX_A_KIND_S;
+      b_is_s  <= cmd_q.b_kind == fvlm_isa_pkg::VX_B_KIND_S;
+      c_is_s  <= cmd_q.c_kind == fvlm_isa_pkg::VX_C_KIND_S;
+      to_spad <= cmd_q.d_kind == fvlm_isa_pkg::VX_D_KIND_SPAD;
+      to_abuf <= cmd_q.d_kind == fvlm_isa_pkg::VX_D_KIND_ABUF;
+      to_s    <= cmd_q.d_kind == fvlm_isa_pkg::VX_D_KIND_S;
+    end
+  end
   // c is read so that it arrives with the result of op1.
   always_comb begin
     case (op1)
-      3'd0: {issue_c, last_c, wrap_c} = {issue, row_end, wrap_q};
-      3'd1: {issue_c, last_c, wrap_c} = {en && c_valid_q[1], c_last_q[1], c_wrap_q[1]};
-      3'd3: {issue_c, last_c, wrap_c} = {en && c_valid_q[3], c_last_q[3], c_wrap_q[3]};
-      default: {issue_c, last_c, wrap_c} = {en && c_valid_q[4], c_last_q[4], c_wrap_q[4]};
+      3'd0: {ready_c, last_c, wrap_c} = {ready, row_end, wrap_q};
+      3'd1: {ready_c, last_c, wrap_c} = {c_valid_q[1], c_last_q[1], c_wrap_q[1]};
+      3'd3: {ready_c, last_c, wrap_c} = {c_valid_q[3], c_last_q[3], c_wrap_q[3]};
+      default: {ready_c, last_c, wrap_c} = {c_valid_q[4], c_last_q[4], c_wrap_q[4]};
     endcase
   end
+  assign issue_c = ready_c && en;
 
   vx_walk #(.AddrW(ReadAw), .Words(W)) u_walk_a (
     .clk_i, .load_i(load), .step_i(issue), .last_i(row_end), .by_word_i(!a_is_s),
