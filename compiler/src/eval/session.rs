@@ -271,8 +271,8 @@ impl<'m> Session<'m> {
         feed: &Feed<'_>,
         watch: &mut Watch<'_>,
     ) -> Vec<f32> {
-        if let Op::Attention { heads, kv_heads, head_dim, causal, prefix, scale } = node.op {
-            let shape = AttentionShape { heads, kv_heads, head_dim, causal, scale };
+        if let Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, scale } = node.op {
+            let shape = AttentionShape { heads, kv_heads, head_dim, causal, mask, scale };
             let [q, k, v] = [0, 1, 2].map(|index| {
                 values[node.inputs[index].index()].as_deref().expect("invariant: operands come first")
             });

@@ -12,6 +12,7 @@
 mod build;
 mod dot;
 mod id;
+mod mask;
 mod op;
 mod picture;
 mod positions;
@@ -25,6 +26,7 @@ mod weight;
 pub use build::{Graph, Node};
 pub use dot::dot;
 pub use id::{NodeId, ValueId, WeightId};
+pub use mask::{BlockMask, MASK_BLOCK};
 pub use op::{ActKind, InputKind, Op};
 pub use picture::{best_pinpoint, Picture, Tile, VisualRow};
 pub use positions::Positions;

@@ -75,6 +75,7 @@ fn layer(blocks: &mut Blocks<'_>, path: &str, vision: &VisionConfig, x: ValueId)
         head_dim: spec.head_dim,
         causal: false,
         prefix: false,
+        mask: None,
     };
     let h = blocks.attention(&attn, &shape, [q, k, v]);
     let scaled = |blocks: &mut Blocks<'_>, name: &str, x, at: usize| match family.layer_scales {

@@ -185,7 +185,7 @@ impl<'p> ProgramDevice<'p> {
 
     /// Writes `rows` and runs them behind position `self.used`.
     fn run_text(&mut self, rows: &[u32], want: Logits) -> Result<(Vec<f32>, u32, Report), DeviceError> {
-        self.write_rows(rows)?;
+        self.write_rows(self.used, rows)?;
         let (entry, count) = (self.program.meta.text.entry, rows.len());
         let (logits, token, report) = self.run_entry(entry, self.used, count, want)?;
         self.used += count;
@@ -200,7 +200,7 @@ impl<'p> ProgramDevice<'p> {
         want: Logits,
     ) -> Result<StepOutput, DeviceError> {
         let start = Instant::now();
-        self.write_rows(rows)?;
+        self.write_rows(0, rows)?;
         let report = self.launch(layers, &[(text_args::ROWS, rows.len() as u32)])?;
         let phase = self.phase(rows.len(), &report, start.elapsed());
         self.stats.prefill.add(&phase);
@@ -220,9 +220,10 @@ impl<'p> ProgramDevice<'p> {
         Ok(out)
     }
 
-    fn write_rows(&mut self, rows: &[u32]) -> Result<(), DeviceError> {
+    /// Table rows of the positions from `position` on.
+    fn write_rows(&mut self, position: usize, rows: &[u32]) -> Result<(), DeviceError> {
         let bytes: Vec<u8> = rows.iter().flat_map(|r| r.to_le_bytes()).collect();
-        self.put("text.ids", 0, &bytes)
+        self.put("text.ids", 4 * position as u64, &bytes)
     }
 
     /// Launches an entry point that ends in logits, for `rows` rows from `position` on.
