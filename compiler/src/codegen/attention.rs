@@ -346,7 +346,7 @@ impl Tower<'_> {
     }
 
     /// Value tiles of kv slot FIRST. A slice takes its tiles one after the other, each whole: where runs make a
-    /// tile and slices get several, they come in rounds.
+    /// tile and slices get several, they come in rounds. Uses HEAD.
     fn load_values(&self, asm: &mut Asm, runs: &[Run]) {
         use regs::*;
         let d = self.d;
@@ -360,12 +360,19 @@ impl Tower<'_> {
         };
         for at in (0..d.hw).step_by(step as usize) {
             for run in runs {
+                let mut rows = Count::from(step.min(d.hw - at));
                 if run.scratch.is_some() {
                     skipped(asm, run, false);
                 }
+                // Tiles of no words are a fault: then no tiles.
+                if run.at > 0 {
+                    asm.alu_imm(ALU_MIN, HEAD, run.tiles, 1);
+                    asm.alu_imm(ALU_MUL, HEAD, HEAD, step.min(d.hw - at));
+                    rows = HEAD.into();
+                }
                 asm.emit(isa::Ld {
                     mode: LD_WEIGHT,
-                    rows: Count::from(step.min(d.hw - at)).field(),
+                    rows: rows.field(),
                     len: Count::from(run.tiles).field(),
                     src_agu: A_V,
                     src_stride: d.v_tile_units(),
