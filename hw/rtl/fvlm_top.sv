@@ -434,10 +434,10 @@ module fvlm_top #(
   logic [15:0]  st_req_beats;
   logic [511:0] st_beat_data, st_spad_rdata;
   logic [63:0]  st_beat_strb;
-  logic [127:0] st_abuf_rdata, kv_data;
+  logic [127:0] st_abuf_rdata;
   logic [31:0]  kv_unit;
-  logic [1:0]   kv_size;
-  logic [3:0]   kv_lane;
+  logic [511:0] kv_data;
+  logic [63:0]  kv_strb;
   logic [Slices-1:0] kv_valid, kv_ready;
 
   st_unit u_st (
@@ -463,8 +463,7 @@ module fvlm_top #(
       .kv_ready_i      (kv_ready),
       .kv_unit_o       (kv_unit),
       .kv_data_o       (kv_data),
-      .kv_size_o       (kv_size),
-      .kv_lane_o       (kv_lane),
+      .kv_strb_o       (kv_strb),
       .drained_i       (main_write_drained && (&kv_drained)),
       .error_i         (main_write_error || (|kv_error)),
       .spad_re_o       (st_spad_re),
@@ -569,8 +568,7 @@ module fvlm_top #(
         .ready_o    (kv_ready[i]),
         .unit_i     (kv_unit),
         .data_i     (kv_data),
-        .size_i     (kv_size),
-        .lane_i     (kv_lane),
+        .strb_i     (kv_strb),
         .m_awvalid_o(m_ch_awvalid_o[i]),
         .m_awready_i(m_ch_awready_i[i]),
         .m_awaddr_o (m_ch_awaddr_o[64*i+:64]),

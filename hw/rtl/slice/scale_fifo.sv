@@ -1,5 +1,5 @@
 // Scale FIFO of a slice: 16 f32 a word. The reader may look at any word (a tile's scales are read
-// once per pair of rows) and drops a whole tile's at once.
+// once per pair of rows), from the cycle after it shows in avail_o, and drops a whole tile's at once.
 `default_nettype none
 
 module scale_fifo #(
@@ -9,7 +9,7 @@ module scale_fifo #(
     input  logic             clk_i,
     input  logic             rst_ni,
     input  logic             push_i,
-    input  logic [511:0]     data_i,
+    input  logic [511:0]     data_i,      // a cycle after its push
     output logic             full_o,
     output logic [AddrW:0]   avail_o,
     input  logic             rd_en_i,
@@ -18,7 +18,8 @@ module scale_fifo #(
     input  logic             pop_i,
     input  logic [AddrW:0]   pop_num_i  // words to drop, at least 1
 );
-  logic [AddrW-1:0] head_q, tail_q;
+  logic [AddrW-1:0] head_q, tail_q, addr_q;
+  logic             push_q;
   logic [AddrW:0]   count_q;
 
   // Power-of-two depth: the top bit says full without a comparator.
@@ -30,8 +31,8 @@ module scale_fifo #(
       .Depth(Depth)
   ) u_ram (
       .clk_i,
-      .wr_en_i  (push_i),
-      .wr_addr_i(tail_q),
+      .wr_en_i  (push_q),
+      .wr_addr_i(addr_q),
       .wr_data_i(data_i),
       .rd_en_i,
       .rd_addr_i(head_q + rd_off_i),
@@ -43,7 +44,9 @@ module scale_fifo #(
       head_q  <= '0;
       tail_q  <= '0;
       count_q <= '0;
+      push_q  <= 1'b0;
     end else begin
+      push_q <= push_i;
       if (push_i) tail_q <= tail_q + 1'b1;
       if (pop_i) head_q <= head_q + pop_num_i[AddrW-1:0];
       if (push_i || pop_i) begin
@@ -51,6 +54,7 @@ module scale_fifo #(
       end
     end
   end
+  always_ff @(posedge clk_i) addr_q <= tail_q;
 endmodule
 
 `default_nettype wire

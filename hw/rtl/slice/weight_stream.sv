@@ -80,6 +80,7 @@ module weight_stream
     share.units  = cmd_i.units;
     share.none   = cmd_i.units == '0;
     share.single = cmd_i.units == 32'd1;
+    share.behind = cmd_i.format.kb - cmd_i.format.group;
     share.format = cmd_i.format;
   end
 
@@ -164,9 +165,8 @@ module weight_stream
   assign beat_o = m_rvalid_i && m_rready_o;
 
   // ---- Expansion and FIFOs.
-  logic            expander_idle, wf_room_one, wf_room_two, wf_commit, wf_commit_two, wf_push;
-  logic            sf_push, sf_full;
-  logic [WfAw-1:0] wf_tail, wf_sel_addr;
+  logic            expander_idle, wf_room, wf_push, sf_push, sf_full;
+  logic [WfAw-1:0] wf_tail, wf_value_addr, wf_sel_addr;
   logic [15:0]     wf_value_we;
   logic [1:0]      wf_sel_we;
   logic [2047:0]   wf_value;
@@ -191,16 +191,14 @@ module weight_stream
       .beat_data_i    (beat_data),
       .beat_error_i   (beat_error),
       .wf_tail_i      (wf_tail),
-      .wf_room_one_i  (wf_room_one),
-      .wf_room_two_i  (wf_room_two),
+      .wf_room_i      (wf_room),
+      .wf_push_o      (wf_push),
       .wf_value_we_o  (wf_value_we),
+      .wf_value_addr_o(wf_value_addr),
       .wf_value_o     (wf_value),
       .wf_sel_we_o    (wf_sel_we),
       .wf_sel_addr_o  (wf_sel_addr),
       .wf_sel_o       (wf_sel),
-      .wf_commit_o    (wf_commit),
-      .wf_commit_two_o(wf_commit_two),
-      .wf_push_o      (wf_push),
       .sf_room_one_i  (!sf_full),
       .sf_room_two_i  (!sf_full && sf_avail_o != (SfAw + 1)'(fvlm_isa_pkg::SfifoWords - 1)),
       .sf_push_o      (sf_push),
@@ -213,16 +211,14 @@ module weight_stream
       .clk_i,
       .rst_ni,
       .tail_o      (wf_tail),
-      .room_one_o  (wf_room_one),
-      .room_two_o  (wf_room_two),
+      .room_o      (wf_room),
+      .push_i      (wf_push),
       .value_we_i  (wf_value_we),
+      .value_addr_i(wf_value_addr),
       .value_i     (wf_value),
       .sel_we_i    (wf_sel_we),
       .sel_addr_i  (wf_sel_addr),
       .sel_i       (wf_sel),
-      .commit_i    (wf_commit),
-      .commit_two_i(wf_commit_two),
-      .push_i      (wf_push),
       .avail_o     (wf_avail_o),
       .rd_en_i     (wf_re_i),
       .rd_off_i    (wf_rd_off_i),
