@@ -18,25 +18,42 @@ module scale_fifo #(
     input  logic             pop_i,
     input  logic [AddrW:0]   pop_num_i  // words to drop, at least 1
 );
-  logic [AddrW-1:0] head_q, tail_q, addr_q;
+  logic [AddrW-1:0] head_q, tail_q, addr_q, rd_addr;
   logic             push_q;
   logic [AddrW:0]   count_q;
 
   // Power-of-two depth: the top bit says full without a comparator.
   assign full_o  = count_q[AddrW];
   assign avail_o = count_q;
+  assign rd_addr = head_q + rd_off_i;
 
+  // UltraRAM has 72 bits: seven of them, and LUTs for the last eight bits.
+  localparam int unsigned UltraW = 504;
   prim_ram_1r1w #(
-      .Width(512),
-      .Depth(Depth)
-  ) u_ram (
+      .Width(UltraW),
+      .Depth(Depth),
+      .Style("ultra")
+  ) u_ultra (
       .clk_i,
       .wr_en_i  (push_q),
       .wr_addr_i(addr_q),
-      .wr_data_i(data_i),
+      .wr_data_i(data_i[UltraW-1:0]),
       .rd_en_i,
-      .rd_addr_i(head_q + rd_off_i),
-      .rd_data_o
+      .rd_addr_i(rd_addr),
+      .rd_data_o(rd_data_o[UltraW-1:0])
+  );
+  prim_ram_1r1w #(
+      .Width(512 - UltraW),
+      .Depth(Depth),
+      .Style("distributed")
+  ) u_rest (
+      .clk_i,
+      .wr_en_i  (push_q),
+      .wr_addr_i(addr_q),
+      .wr_data_i(data_i[511:UltraW]),
+      .rd_en_i,
+      .rd_addr_i(rd_addr),
+      .rd_data_o(rd_data_o[511:UltraW])
   );
 
   always_ff @(posedge clk_i) begin

@@ -43,44 +43,28 @@ module weight_fifo #(
     else for (int i = 0; i < 2; i++) at_most_q[i] <= used_q <= (AddrW + 1)'(Depth - 1 - i);
   end
 
-  logic [127:0] block [0:15];
-  for (genvar i = 0; i < 16; i++) begin : gen_block
-    prim_ram_1r1w #(
-        .Width(128),
-        .Depth(Depth)
-    ) u_values (
-        .clk_i,
-        .wr_en_i  (value_we_i[i]),
-        .wr_addr_i(value_addr_i),
-        .wr_data_i(value_i[128*i+:128]),
-        .rd_en_i,
-        .rd_addr_i(rd_addr),
-        .rd_data_o(block[i])
-    );
-  end
-  logic [511:0] selectors [0:1];
-  for (genvar h = 0; h < 2; h++) begin : gen_half
-    prim_ram_1r1w #(
-        .Width(512),
-        .Depth(Depth)
-    ) u_selectors (
-        .clk_i,
-        .wr_en_i  (sel_we_i[h]),
-        .wr_addr_i(sel_addr_i),
-        .wr_data_i(sel_i[512*h+:512]),
-        .rd_en_i,
-        .rd_addr_i(rd_addr),
-        .rd_data_o(selectors[h])
-    );
-  end
+  logic [2047:0] values;
+  weight_ram #(
+      .Depth(Depth)
+  ) u_ram (
+      .clk_i,
+      .value_we_i,
+      .value_addr_i,
+      .value_i,
+      .sel_we_i,
+      .sel_addr_i,
+      .sel_i,
+      .rd_en_i,
+      .rd_addr_i(rd_addr),
+      .value_o  (values),
+      .sel_o    (rd_data_o[3071:2048])
+  );
 
   // A block holds four inputs of four outputs.
   always_comb begin
     for (int n = 0; n < 16; n++) begin
-      for (int c = 0; c < 4; c++) rd_data_o[128*n+32*c+:32] = block[4*(n/4)+c][32*(n%4)+:32];
+      for (int c = 0; c < 4; c++) rd_data_o[128*n+32*c+:32] = values[128*(4*(n/4)+c)+32*(n%4)+:32];
     end
-    rd_data_o[2048+:512] = selectors[0];
-    rd_data_o[2560+:512] = selectors[1];
   end
 
   always_ff @(posedge clk_i) begin

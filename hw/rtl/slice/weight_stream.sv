@@ -54,6 +54,7 @@ module weight_stream
   logic [16:0]       tiles_wide, most_wide;
   logic [15:0]       tiles, most_tiles;
   logic [31:0]       later, all_units;
+  logic              some;
   run_t              run, run_head;
   tiles_t            share, share_head;
   assign distance = index_i - first_slice;
@@ -66,6 +67,8 @@ module weight_stream
   end
   assign tiles_wide = 17'(cmd_i.rows) + 17'(Slices - 1) - 17'(distance);
   assign tiles      = 16'(tiles_wide >> SliceShift);
+  // tiles > 0, without the sum.
+  assign some       = cmd_i.rows > 16'(distance);
   // The slice of the first tile has the most tiles; another one has as many or one less.
   assign most_wide  = 17'(cmd_i.rows) + 17'(Slices - 1);
   assign most_tiles = 16'(most_wide >> SliceShift);
@@ -85,8 +88,8 @@ module weight_stream
   end
 
   logic run_full, run_valid, run_take, share_full, share_valid, share_take, enqueue;
-  assign ready_o = (!run_full && !share_full) || tiles == '0;
-  assign enqueue = push_i && tiles != '0;
+  assign ready_o = (!run_full && !share_full) || !some;
+  assign enqueue = push_i && some;
   prim_fifo #(
       .Width($bits(run_t)),
       .Depth(QueueDepth)

@@ -228,7 +228,8 @@ impl Load {
                 if group % 2 == 0 {
                     pair = units.next();
                 }
-                let half: [usize; 16] = std::array::from_fn(|n| bits(&pair, 32 * n + 16 * (1 - group % 2), 16));
+                let half: [usize; 16] =
+                    std::array::from_fn(|n| bits(&pair, 32 * n + 16 * (1 - group % 2), 16));
                 tile.scales.push(half.map(|h| ((h & 0x7fff) << 16) as u32));
                 width = MIXED_BITS[(half[0] >> 15) | (half[1] >> 15) << 1 | (half[2] >> 15) << 2];
             } else if self.wscale {

@@ -109,9 +109,7 @@ unsafe fn direct<const R: usize>(
         let acts: [*const i8; R] =
             std::array::from_fn(|r| job.row(r as u32)[g.first_word as usize..].as_ptr().cast());
         // SAFETY: passed on; the group's units and activations are in range.
-        let acc = unsafe {
-            by_format!(g, shape, direct_sums, [R], (bytes.as_ptr(), &g, acts))
-        };
+        let acc = unsafe { by_format!(g, shape, direct_sums, [R], (bytes.as_ptr(), &g, acts)) };
         let (m, c) = offset(g.bits);
         let scale = group_scale(bytes, &g);
         for r in 0..R {
@@ -396,9 +394,8 @@ unsafe fn vectors<const F: u8>(tile: *const u8, nm: u32, g: &Group, i: u32) -> [
             // SAFETY: 64 bytes are there.
             let by = unsafe { _mm512_loadu_si512(by.as_ptr().cast()) };
             let crumb = _mm512_srlv_epi32(above, by);
-            let bit = |by: u32| {
-                _mm512_and_si512(_mm512_srl_epi32(crumb, _mm_cvtsi32_si128(by as i32)), bytes(1))
-            };
+            let bit =
+                |by: u32| _mm512_and_si512(_mm512_srl_epi32(crumb, _mm_cvtsi32_si128(by as i32)), bytes(1));
             if bits == 5 {
                 let sign = _mm512_slli_epi32::<4>(bit(place));
                 _mm512_xor_si512(_mm512_or_si512(low, sign), bytes(16))
