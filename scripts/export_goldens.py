@@ -40,29 +40,45 @@ CLIP = dict(model_type="clip_vision_model", hidden_size=32, intermediate_size=48
 SIGLIP = dict(model_type="siglip_vision_model", hidden_size=32, intermediate_size=48,
               num_hidden_layers=2, num_attention_heads=4, image_size=18, patch_size=6,
               vision_use_head=False)
+IDEFICS = dict(model_type="idefics3_vision", hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+               num_attention_heads=4, image_size=36, patch_size=6)
+INTERNVIT = dict(model_type="internvl_vision", hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+                 num_attention_heads=2, image_size=[24, 24], patch_size=[6, 6])
+QWEN2_VISION = dict(depth=2, embed_dim=48, hidden_size=40, num_heads=3, mlp_ratio=2, patch_size=6)
 TEXT = dict(hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4,
             num_key_value_heads=2, vocab_size=128, max_position_embeddings=128)
 LLAMA = dict(TEXT, model_type="llama")
 MISTRAL = dict(TEXT, model_type="mistral", sliding_window=None)
 QWEN2 = dict(TEXT, model_type="qwen2")
+QWEN2_VL = dict(TEXT, model_type="qwen2_vl_text", head_dim=10, rope_parameters=dict(
+    rope_type="default", rope_theta=10000.0, mrope_section=[2, 2, 1]))
+PHI3 = dict(TEXT, model_type="phi3", pad_token_id=0, bos_token_id=1, eos_token_id=2)
+GEMMA = dict(TEXT, model_type="gemma", head_dim=12)
 
-# name -> vision, text, llava keys, prompt (negative: -k means "the k-th picture"), options
+
+def rope(rope_type, **values):
+    return dict(rope_parameters=dict(rope_type=rope_type, rope_theta=10000.0, **values))
+
+
+LONG = list(range(20, 60))  # longer than the 32 positions of the scalings' originals
+
+# name -> family, vision, text, keys of the whole configuration, prompt (negative: -k means "the k-th picture"), options
 CASES = {
     "clip-llama": dict(vision=dict(CLIP, num_hidden_layers=3), text=LLAMA, prompt=[1, 20, -1, 33, 64, 90]),
     "clip-mistral": dict(vision=dict(CLIP, hidden_act="gelu"), text=MISTRAL,
-                         llava=dict(vision_feature_layer=1, multimodal_projector_bias=False),
+                         keys=dict(vision_feature_layer=1, multimodal_projector_bias=False),
                          prompt=[1, -1, 33, 64, 2, 90, 101]),
-    "clip-qwen2": dict(vision=CLIP, text=QWEN2, llava=dict(vision_feature_layer=-1),
+    "clip-qwen2": dict(vision=CLIP, text=QWEN2, keys=dict(vision_feature_layer=-1),
                        prompt=[1, 20, -1, 33, 64]),
     "siglip-llama": dict(vision=SIGLIP, text=LLAMA,
-                         llava=dict(vision_feature_layer=-1, vision_feature_select_strategy="full"),
+                         keys=dict(vision_feature_layer=-1, vision_feature_select_strategy="full"),
                          prompt=[1, -1, 5, 6]),
     "siglip-qwen2-tied": dict(vision=SIGLIP, text=dict(QWEN2, tie_word_embeddings=True),
-                              llava=dict(vision_feature_layer=-2, vision_feature_select_strategy="full",
+                              keys=dict(vision_feature_layer=-2, vision_feature_select_strategy="full",
                                          tie_word_embeddings=True),
                               prompt=[1, 9, -1, 5, 6, 100]),
     "siglip-llama-default": dict(vision=dict(SIGLIP, vision_use_head=True), text=LLAMA, prompt=[1, -1, 5, 6]),
-    "clip-llama-full": dict(vision=CLIP, text=LLAMA, llava=dict(vision_feature_select_strategy="full"),
+    "clip-llama-full": dict(vision=CLIP, text=LLAMA, keys=dict(vision_feature_select_strategy="full"),
                             prompt=[1, -1, 5, 6]),
     "llama-all-biases": dict(text=dict(LLAMA, attention_bias=True, mlp_bias=True),
                              prompt=[1, 40, 41, 42, 77]),
@@ -79,8 +95,40 @@ CASES = {
     "llama-rope-llama3": dict(text=dict(LLAMA, rope_parameters=dict(
         rope_type="llama3", rope_theta=10000.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
         original_max_position_embeddings=32)), prompt=list(range(20, 60))),
+    "llama-rope-linear": dict(text=dict(LLAMA, **rope("linear", factor=4.0)), prompt=LONG),
+    # The frequencies change with every token: only a run with a cache is what generation does.
+    "llama-rope-dynamic": dict(text=dict(LLAMA, max_position_embeddings=32, **rope("dynamic", factor=4.0)),
+                               prompt=LONG, cache=True),
+    "llama-rope-yarn": dict(text=dict(LLAMA, **rope(
+        "yarn", factor=4.0, original_max_position_embeddings=32, beta_fast=8.0)), prompt=LONG),
+    "phi3": dict(text=PHI3, prompt=[1, 40, 41, 42, 77, 3]),
+    "phi3-longrope": dict(text=dict(PHI3, head_dim=10, original_max_position_embeddings=32, **rope(
+        "longrope", original_max_position_embeddings=32, short_factor=[1.0, 1.1, 1.2, 1.3],
+        long_factor=[1.0, 1.5, 3.0, 4.0], partial_rotary_factor=0.8)), prompt=LONG),
+    "gemma": dict(text=GEMMA, prompt=[1, 40, 41, 42, 77, 3]),
     "mistral": dict(text=MISTRAL, prompt=[1, 40, 41, 42, 77, 3]),
     "qwen2-tied": dict(text=dict(QWEN2, tie_word_embeddings=True), prompt=[1, 40, 41, 42]),
+    "llava-next": dict(family="LlavaNext", vision=CLIP, text=LLAMA, sizes=[[20, 45], [40, 17]],
+                       keys=dict(image_grid_pinpoints=[[16, 32], [32, 16], [32, 32], [48, 16]]),
+                       prompt=[1, 20, -1, 33, -2, 64]),
+    "llava-next-mistral": dict(family="LlavaNext", vision=dict(CLIP, hidden_act="gelu"), text=MISTRAL,
+                               sizes=[[33, 31]], keys=dict(image_grid_pinpoints=[[16, 32], [32, 32]]),
+                               prompt=[1, -1, 64, 90]),
+    "smolvlm": dict(family="SmolVLM", vision=dict(IDEFICS, model_type="smolvlm_vision"),
+                    text=dict(LLAMA, tie_word_embeddings=True, pad_token_id=0),
+                    keys=dict(scale_factor=3, tie_word_embeddings=True),
+                    prompt=[1, 20, -1, 33, -2, 64, 90]),
+    # Tiles of 4 x 4 patches with a table of 6 x 6: positions are spread over it.
+    "idefics3-small-tiles": dict(family="Idefics3", vision=dict(IDEFICS, hidden_size=40, num_attention_heads=5),
+                                 text=dict(LLAMA, pad_token_id=0), side=24, keys=dict(scale_factor=2),
+                                 prompt=[1, -1, 5, -2, 6]),
+    "internvl": dict(family="InternVL", vision=INTERNVIT, text=QWEN2, keys=dict(tie_word_embeddings=False),
+                     prompt=[1, 20, -1, 33, -2, 64]),
+    "internvl-6b": dict(family="InternVL", vision=dict(INTERNVIT, norm_type="rms_norm", use_qk_norm=True,
+                                                       use_mean_pooling=False, attention_bias=True),
+                        text=LLAMA, keys=dict(tie_word_embeddings=False), prompt=[1, -1, 64]),
+    "qwen2-vl": dict(family="Qwen2VL", vision=QWEN2_VISION, text=QWEN2_VL, grids=[[4, 6], [6, 2]],
+                     prompt=[1, 20, -1, 33, 34, -2, 64, 90]),
     "clip-llama-sharded": dict(vision=CLIP, text=LLAMA, prompt=[1, 20, -1, 33, 64, 90],
                                shard="100KB"),
     "clip-llama-f16": dict(vision=CLIP, text=LLAMA, prompt=[1, 20, -1, 33, 64, 90], dtype="float16"),
@@ -98,10 +146,15 @@ def build(case):
     text = sub_config(case["text"])
     if "vision" not in case:
         return transformers.AutoModelForCausalLM.from_config(text, dtype=torch.float32)
-    config = transformers.LlavaConfig(
-        vision_config=sub_config(case["vision"]), text_config=text, image_token_index=IMAGE,
-        **case.get("llava", {}))
-    return transformers.LlavaForConditionalGeneration(config)
+    family = case.get("family", "Llava")
+    token = "image_token_id" if family in ("Idefics3", "SmolVLM", "InternVL", "Qwen2VL") else "image_token_index"
+    parts = dict(vision_config=case["vision"], text_config=text)
+    if family != "Qwen2VL":
+        parts["vision_config"] = sub_config(case["vision"])
+    else:
+        parts["text_config"] = text.to_dict()
+    config = getattr(transformers, family + "Config")(**parts, **{token: IMAGE}, **case.get("keys", {}))
+    return getattr(transformers, family + "ForConditionalGeneration")(config)
 
 
 def randomise(model, seed):
@@ -111,11 +164,11 @@ def randomise(model, seed):
         for name, parameter in sorted(model.named_parameters()):
             noise = torch.randn(parameter.shape, generator=generator)
             is_norm = "norm" in name or "layrnorm" in name
-            if is_norm and name.endswith("weight"):
+            if (is_norm and name.endswith("weight")) or "lambda_" in name or "ln_q.weight" in name:
                 parameter.copy_(1.0 + 0.2 * noise)
             elif name.endswith("bias"):
                 parameter.copy_(0.2 * noise)
-            elif "embed" in name:
+            elif "embed" in name or "newline" in name or "cls_token" in name:
                 parameter.copy_(0.3 * noise)
             else:
                 parameter.copy_(noise * min(0.3, 1.5 / parameter[0].numel() ** 0.5))
@@ -128,41 +181,71 @@ def round_parameters(model, dtype):
             parameter.copy_(parameter.to(dtype).float())
 
 
-def visual_tokens(model):
-    """Visual tokens of one picture, counted by running one."""
-    size = model.config.vision_config.image_size
+def draw(generator, *shape):
+    return torch.randn(*shape, generator=generator)
+
+
+def pictures(model, case, count, generator):
+    """Processor tensors of `count` pictures, and the visual tokens of each."""
+    vision, family = model.config.vision_config, case.get("family", "Llava")
+    if family == "Qwen2VL":
+        grids = torch.tensor([[1, *grid] for grid in case["grids"][:count]])
+        columns = 3 * vision.temporal_patch_size * vision.patch_size ** 2
+        values = draw(generator, int(grids.prod(dim=1).sum()), columns)
+        tensors = dict(pixel_values=values, image_grid_thw=grids)
+        return tensors, [int(grid.prod()) // vision.spatial_merge_size ** 2 for grid in grids]
+    size = vision.image_size if isinstance(vision.image_size, int) else vision.image_size[0]
+    if family == "LlavaNext":
+        from transformers.models.llava_next.modeling_llava_next import image_size_to_num_patches
+        sizes = torch.tensor(case["sizes"][:count])
+        used = [image_size_to_num_patches(s, model.config.image_grid_pinpoints, size) for s in sizes]
+        values = torch.zeros(count, max(used), 3, size, size)
+        for tiles, n in zip(values, used):
+            tiles[:n] = draw(generator, n, 3, size, size)
+        tensors = dict(pixel_values=values, image_sizes=sizes)
+    elif family in ("Idefics3", "SmolVLM"):
+        tensors = dict(pixel_values=draw(generator, 1, count, 3, case.get("side", size), case.get("side", size)))
+    else:
+        tensors = dict(pixel_values=torch.stack([draw(generator, 3, size, size) for _ in range(count)]))
     with torch.no_grad():
-        features = model.model.get_image_features(torch.zeros(1, 3, size, size))
+        features = model.model.get_image_features(**tensors)
     features = getattr(features, "pooler_output", features)
-    return features[0].shape[0]
+    counts = [feature.shape[0] for feature in features]
+    if family in ("Idefics3", "SmolVLM"):  # all tiles of a prompt in one piece
+        counts = [sum(counts) // count] * count
+    return tensors, counts
 
 
-def make_inputs(model, prompt, seed):
+def make_inputs(model, case, seed):
     """Expands pictures into placeholders and draws their pixels."""
-    ids, pictures = [], []
-    generator = torch.Generator().manual_seed(seed + 1)
-    for item in prompt:
-        if item >= 0:
-            ids.append(item)
-            continue
-        size = model.config.vision_config.image_size
-        ids.extend([IMAGE] * visual_tokens(model))
-        pictures.append(torch.randn(3, size, size, generator=generator))
-    inputs = {"input_ids": torch.tensor([ids])}
-    if pictures:
-        inputs["pixel_values"] = torch.stack(pictures)
-    return inputs
+    count = sum(item < 0 for item in case["prompt"])
+    tensors, rows = {}, []
+    if count:
+        tensors, rows = pictures(model, case, count, torch.Generator().manual_seed(seed + 1))
+    ids = []
+    for item in case["prompt"]:
+        ids.extend([item] if item >= 0 else [IMAGE] * rows[-item - 1])
+    return {"input_ids": torch.tensor([ids]), **tensors}
 
 
-def reference(model, inputs, stop=()):
-    """Logits of all rows and the greedy continuation, without a KV cache, so that it is independent.
+def types(model, ids):
+    """Kinds of tokens, for models that ask for them."""
+    if model.config.model_type == "qwen2_vl":
+        return {"mm_token_type_ids": (ids == IMAGE).int()}
+    return {}
+
+
+def reference(model, inputs, stop=(), cache=False):
+    """Logits of all rows and the greedy continuation, without a KV cache, so that it is independent; with
+    one where the model's result depends on it.
 
     The continuation ends after a token of `stop`, and before a near tie."""
-    pixels = {key: value for key, value in inputs.items() if key == "pixel_values"}
+    pixels = {key: value for key, value in inputs.items() if key != "input_ids"}
     placeholder = getattr(model.config, "image_token_id", None)
     ids, greedy = inputs["input_ids"], []
     with torch.no_grad():
-        logits = model(input_ids=ids, use_cache=False, **pixels).logits.float()
+        past = transformers.DynamicCache(config=model.config) if cache else None
+        logits = model(input_ids=ids, use_cache=cache, past_key_values=past, **pixels, **types(model, ids)).logits.float()
         spread = float(logits.max() - logits.min())
         row = logits[0, -1].clone()
         while len(greedy) < GREEDY_TOKENS and not (greedy and greedy[-1] in stop):
@@ -172,16 +255,20 @@ def reference(model, inputs, stop=()):
             if float(top[0] - top[1]) < GAP_MIN * spread:
                 break
             greedy.append(int(row.argmax()))
-            ids = torch.cat([ids, torch.tensor([[greedy[-1]]])], dim=1)
-            row = model(input_ids=ids, use_cache=False, **pixels).logits[0, -1].float()
+            last = torch.tensor([[greedy[-1]]])
+            if cache:
+                row = model(input_ids=last, use_cache=True, past_key_values=past).logits[0, -1].float()
+                continue
+            ids = torch.cat([ids, last], dim=1)
+            row = model(input_ids=ids, use_cache=False, **pixels, **types(model, ids)).logits[0, -1].float()
     return {"logits": logits.contiguous(), "greedy": torch.tensor(greedy, dtype=torch.int64)}
 
 
-def provenance(path, command, **extra):
+def provenance(path, command, cache="no KV cache", **extra):
     fields = dict(
         command=command, transformers=transformers.__version__, torch=torch.__version__,
         safetensors=safetensors.__version__, numpy=numpy.__version__, python=platform.python_version(),
-        reference="float32, CPU, eager attention, no KV cache", **extra)
+        reference=f"float32, CPU, eager attention, {cache}", **extra)
     lines = [f"{key} = {json.dumps(value)}" for key, value in fields.items()]
     path.write_text("\n".join(lines) + "\n")
 
@@ -190,15 +277,15 @@ def export_case(name, case):
     folder = GOLDEN / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    model = build(case).eval()
     first = zlib.crc32(name.encode()) % 100_000
     for seed in range(first, first + 20):
+        model = build(case).eval()  # anew: some rotary modules remember the longest sequence
         randomise(model, seed)
         if "dtype" in case:
             round_parameters(model, getattr(torch, case["dtype"]))
         model.set_attn_implementation("eager")
-        inputs = make_inputs(model, case["prompt"], seed)
-        outputs = reference(model, inputs)
+        inputs = make_inputs(model, case, seed)
+        outputs = reference(model, inputs, cache=case.get("cache", False))
         if len(outputs["greedy"]) == GREEDY_TOKENS:
             break
     else:
@@ -208,7 +295,8 @@ def export_case(name, case):
     (folder / "generation_config.json").unlink(missing_ok=True)
     save_file(inputs, folder / "inputs.safetensors")
     save_file(outputs, folder / "outputs.safetensors")
-    provenance(folder / "provenance.toml", f"scripts/export_goldens.py --only {name}", seed=seed)
+    provenance(folder / "provenance.toml", f"scripts/export_goldens.py --only {name}",
+               "KV cache" if case.get("cache") else "no KV cache", seed=seed)
     spread = float(outputs["logits"].max() - outputs["logits"].min())
     size = sum(f.stat().st_size for f in folder.iterdir())
     print(f"{name:22} T={inputs['input_ids'].shape[1]:3} range={spread:7.2f} "

@@ -9,10 +9,12 @@ and eight of those.
 """
 
 import hashlib
+import itertools
 import json
 import pathlib
 import sys
 import tempfile
+import types
 
 import numpy
 import PIL
@@ -163,9 +165,85 @@ def main():
                 cases.append(key | result)
     golden = {"processors": processors(), "decoded_sha256": decoded, "jpeg": jpeg(), "cases": cases}
     (FOLDER / "cases.json").write_text(json.dumps(golden, indent=1) + "\n")
+    (FOLDER / "tilings.json").write_text(json.dumps(sweep()) + "\n")
     text = json.dumps(conversations(), indent=1, ensure_ascii=False)
     (FOLDER / "text.json").write_text(text + "\n")
     provenance()
+
+
+def tilings():
+    """Name -> settings and model class of processors that cut pictures, with tiles small enough to sweep."""
+    next_ = {"image_processor_type": "LlavaNextImageProcessor", "size": {"shortest_edge": 32},
+             "crop_size": {"height": 32, "width": 32},
+             "image_grid_pinpoints": [[32, 64], [64, 32], [64, 64], [96, 32], [32, 96], [96, 64]]}
+    smol = {"size": {"longest_edge": 128}, "max_image_size": {"longest_edge": 32}}
+    return {
+        "llava-pad": {"image_processor_type": "LlavaImageProcessor", "do_pad": True,
+                      "size": {"shortest_edge": 48}, "crop_size": {"height": 48, "width": 48}},
+        "llava-next": next_,
+        "llava-next-larger": next_ | {"size": {"shortest_edge": 40}, "crop_size": {"height": 32, "width": 32}},
+        "smolvlm": {"image_processor_type": "SmolVLMImageProcessor", **smol},
+        "idefics3-bilinear": {"image_processor_type": "Idefics3ImageProcessor", **smol, "resample": 2},
+        "idefics3-whole": {"image_processor_type": "Idefics3ImageProcessor", **smol, "do_image_splitting": False},
+        "internvl": {"image_processor_type": "GotOcr2ImageProcessor", "crop_to_patches": True,
+                     "size": {"height": 28, "width": 28}, "min_patches": 1, "max_patches": 12},
+        "internvl-six": {"image_processor_type": "GotOcr2ImageProcessor", "crop_to_patches": True,
+                         "size": {"height": 28, "width": 28}, "min_patches": 2, "max_patches": 6},
+        "qwen2-vl": {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 7, "merge_size": 2,
+                     "size": {"shortest_edge": 1568, "longest_edge": 12544}},
+    }
+
+
+# Sides whose ratios meet every branch of the schemes; all pairs of them are swept.
+SIDES = [9, 28, 29, 31, 45, 64, 97, 150, 233]
+
+
+def cut(settings, picture):
+    """Tiles [n, 3, height, width] that a processor makes of one picture, and the grid it reports."""
+    keys = dict(settings)
+    kind = keys.pop("image_processor_type")
+    processor = getattr(transformers, kind)(**keys)
+    rows = {"return_row_col_info": True} if kind in ("SmolVLMImageProcessor", "Idefics3ImageProcessor") else {}
+    result = processor(picture, return_tensors="np", **rows)
+    values = result["pixel_values"]
+    if kind == "Qwen2VLImageProcessor":
+        return values[None].astype(numpy.float32), [int(n) for n in result["image_grid_thw"][0]]
+    grid = [int(result["rows"][0][0]), int(result["cols"][0][0])] if rows else None
+    values = values.astype(numpy.float32)
+    return values.reshape(-1, *values.shape[-3:]), grid
+
+
+def sweep():
+    """Tile counts, sizes and grids for all pairs of sides; pixels for a few pictures."""
+    from transformers.models.llava_next.processing_llava_next import LlavaNextProcessor
+    out = {}
+    for name, settings in tilings().items():
+        sizes = []
+        for width, height in itertools.product(SIDES, SIDES):
+            tiles, grid = cut(settings, Image.new("RGB", (width, height)))
+            entry = {"size": [width, height], "shape": list(tiles.shape), "grid": grid}
+            if name == "llava-next":
+                holder = types.SimpleNamespace(
+                    image_processor=transformers.LlavaNextImageProcessor(
+                        image_grid_pinpoints=settings["image_grid_pinpoints"]),
+                    patch_size=8, num_additional_image_tokens=0)
+                holder._get_unpadded_features = types.MethodType(LlavaNextProcessor._get_unpadded_features, holder)
+                count = LlavaNextProcessor._get_number_of_features
+                entry["tokens"] = int(count(holder, height, width, 32, 32))
+            sizes.append(entry)
+        pixels = []
+        for path in ("rgb-33x7", "rgb-96x96", "rgb-333x517", "rgb-640x48"):
+            tiles, _ = cut(settings, Image.open(FOLDER / f"{path}.png"))
+            pixels.append({"image": f"{path}.png", "values_sha256": digest(tiles.astype("<f4")),
+                           "samples": [[int(i), float(tiles.reshape(-1)[i])]
+                                       for i in numpy.linspace(0, tiles.size - 1, 8).astype(int)]})
+        out[name] = {"settings": settings, "sizes": sizes, "pixels": pixels}
+    texts = []
+    from transformers.models.smolvlm.processing_smolvlm import get_image_prompt_string
+    for rows, columns in ((0, 0), (1, 2), (3, 2)):
+        text = get_image_prompt_string(rows, columns, 3, "<fake_token_around_image>", "<image>", "<global-img>")
+        texts.append({"grid": [columns, rows], "tokens": 3, "text": text})
+    return {"schemes": out, "smolvlm_texts": texts}
 
 
 def jpeg():

@@ -134,24 +134,24 @@ fn contradictions_inside_the_config_are_collected() {
 fn everything_unsupported_is_listed_at_once() {
     let folder = Folder::copy_of("clip-llama");
     folder.edit_config(|c| {
-        c["architectures"] = json!(["LlavaNextForConditionalGeneration"]);
+        c["architectures"] = json!(["MllamaForConditionalGeneration"]);
         c["vision_config"]["model_type"] = json!("vitamin");
-        c["text_config"]["model_type"] = json!("gemma");
+        c["text_config"]["model_type"] = json!("falcon");
         c["text_config"]["hidden_act"] = json!("xielu");
-        c["text_config"]["rope_parameters"] = json!({"rope_type": "yarn", "factor": 2.0});
+        c["text_config"]["rope_parameters"] = json!({"rope_type": "proportional", "factor": 2.0});
         c["vision_feature_layer"] = json!([-2, -5]);
         c["projector_hidden_act"] = json!("maxout");
         c["quantization_config"] = json!({"quant_method": "awq"});
     });
     folder.import_error(&[
-        "LlavaNextForConditionalGeneration",
+        "MllamaForConditionalGeneration",
         "LlavaForConditionalGeneration",
         "vitamin",
         "siglip_vision_model",
-        "gemma",
+        "falcon",
         "qwen2",
         "xielu",
-        "yarn",
+        "proportional",
         "llama3",
         "[-2,-5]",
         "maxout",

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flightvlm_compiler::eval::{patchify, Inputs, Session};
+use flightvlm_compiler::eval::{Inputs, Session};
 use flightvlm_compiler::import::{import, ImportOptions, Model, TensorFile};
 
 const RELATIVE_ERROR_MAX: f32 = 1e-3;
@@ -38,15 +38,8 @@ fn golden(path: &Path) -> (Vec<f32>, Vec<u32>) {
 /// Logits of the whole prompt, and the greedy continuation over the KV cache.
 fn run(model: &Model, inputs: &Inputs, steps: usize) -> (Vec<f32>, Vec<u32>) {
     let mut session = Session::new(model).unwrap_or_else(|e| panic!("{e}"));
-    let images: Vec<Vec<f32>> = inputs
-        .images
-        .iter()
-        .map(|pixels| {
-            let vision = model.spec.vision.as_ref().expect("pictures need a vision tower");
-            let rows = patchify(pixels, vision.image_size, vision.patch);
-            session.encode_image(&rows).unwrap_or_else(|e| panic!("{e}"))
-        })
-        .collect();
+    let images = inputs.images.iter().map(|picture| session.encode_image(picture));
+    let images: Vec<_> = images.collect::<Result<_, _>>().unwrap_or_else(|e| panic!("{e}"));
     let logits = session.prefill(&inputs.input_ids, &images).unwrap_or_else(|e| panic!("{e}"));
     let vocab = model.spec.text.vocab;
     let mut row = logits[logits.len() - vocab..].to_vec();

@@ -15,10 +15,10 @@ fn tiny() -> Graph {
     let norm = g.add_weight("norm.weight", &[8]);
     let pixels = g.push("pixel_values", Op::Input(InputKind::Pixels), &[], patches(12));
     let x = g.push("patch", Op::Linear { w: patch_w, b: None }, &[pixels], patches(8));
-    let image = g.push("select", Op::SkipRows { count: 0 }, &[x], ValueType::new(Rows::Image, 8));
+    let image = g.push("select", Op::SelectRows { skip: 0, join: 1 }, &[x], ValueType::new(Rows::Image, 8));
     let ids = g.push("input_ids", Op::Input(InputKind::TokenIds), &[], prompt(1));
     let x = g.push("embed", Op::Embedding { w: table }, &[ids], prompt(8));
-    let x = g.push("merge", Op::MergeImageRows { placeholder: 7 }, &[x, image], prompt(8));
+    let x = g.push("merge", Op::MergeImageRows { placeholder: 7, learned: None }, &[x, image], prompt(8));
     let x = g.push("norm", Op::RmsNorm { w: norm, eps: 1e-6 }, &[x], prompt(8));
     let x = g.push("act", Op::Act(ActKind::Silu), &[x], prompt(8));
     let logits = g.push("head", Op::Linear { w: table, b: None }, &[x], prompt(16));
@@ -35,7 +35,7 @@ fn a_graph_prints_as_expected() {
   @w2 = weight "norm.weight" [8]
   n0: %v0 = input.pixels -> [patches, 12]  ; pixel_values
   n1: %v1 = linear %v0 @w0 -> [patches, 8]  ; patch
-  n2: %v2 = skip_rows %v1 count=0 -> [image, 8]  ; select
+  n2: %v2 = select_rows %v1 skip=0 join=1 -> [image, 8]  ; select
   n3: %v3 = input.token_ids -> [prompt, 1]  ; input_ids
   n4: %v4 = embedding %v3 @w1 -> [prompt, 8]  ; embed
   n5: %v5 = merge_image_rows %v4, %v2 placeholder=7 -> [prompt, 8]  ; merge

@@ -41,6 +41,17 @@ fn one_program_of_16_kib_serves_llava_7b_at_every_length() {
     }
 }
 
+/// LLaVA-NeXT (tiles, learned row ends) and SmolVLM (joined patches, 12,288 columns into the projector).
+#[test]
+fn models_that_cut_pictures_have_programs() {
+    for shape in ["llava-next-7b", "smolvlm-256m"] {
+        let w4 = (Widths::Uniform(4), Sparsity::Dense);
+        let (code_bytes, weight_bytes, _) = stats(shape, HwConfig::u280(), w4.0, w4.1).unwrap();
+        assert!(code_bytes <= 18 << 10, "{shape}: {code_bytes} bytes of code");
+        assert!(weight_bytes > 100 << 20, "{shape}: {weight_bytes} bytes of weights");
+    }
+}
+
 #[test]
 fn what_does_not_fit_says_by_how_much_and_what_would() {
     let half = HwConfig { channel_mib: 128, ..HwConfig::u280() };
@@ -57,5 +68,5 @@ fn a_sparsity_whose_window_does_not_divide_a_layer_is_refused() {
     let mut o = Options::new(HwConfig::sim(), 64);
     o.storage.sparsity = Sparsity::S2of16;
     let e = compile(&model, &o).err().expect("refused").to_string();
-    assert!(e.contains("whole windows of 128") && e.contains("q_proj"), "{e}");
+    assert!(e.contains("whole windows of 128") && e.contains("k_proj"), "{e}");
 }

@@ -76,6 +76,32 @@ impl From<TextError> for GenerateError {
     }
 }
 
+/// What somebody sees of an answer while it grows.
+pub trait Watch {
+    /// Text, as soon as it is certain.
+    fn text(&mut self, text: &str) -> std::io::Result<()>;
+
+    /// The first `kept` tokens of the prompt are not run again.
+    fn started(&mut self, _kept: usize) {}
+
+    /// A token was chosen; `stats` is what the device has counted so far. `false` ends the answer with
+    /// it, as an interruption does.
+    fn token(&mut self, _stats: &RunStats) -> bool {
+        true
+    }
+
+    /// Whether white space in front of the answer is dropped.
+    fn trims(&self) -> bool {
+        true
+    }
+}
+
+impl<F: FnMut(&str) -> std::io::Result<()>> Watch for F {
+    fn text(&mut self, text: &str) -> std::io::Result<()> {
+        self(text)
+    }
+}
+
 /// Encodes the pictures, runs the prompt, and continues it.
 ///
 /// `show` receives text as soon as it is certain. `interrupted` is looked at between tokens.
@@ -85,20 +111,39 @@ pub fn generate(
     prompt: &Prompt,
     options: &Options,
     interrupted: &AtomicBool,
-    show: &mut dyn FnMut(&str) -> std::io::Result<()>,
+    mut show: &mut dyn FnMut(&str) -> std::io::Result<()>,
+) -> Result<Answer, GenerateError> {
+    continue_from(device, tokenizer, prompt, 0, options, interrupted, &mut show)
+}
+
+/// The same where the device's context already begins with the first `known` tokens of the prompt,
+/// and the last of them is not inside a picture.
+pub fn continue_from(
+    device: &mut dyn Device,
+    tokenizer: &Tokenizer,
+    prompt: &Prompt,
+    known: usize,
+    options: &Options,
+    interrupted: &AtomicBool,
+    watch: &mut dyn Watch,
 ) -> Result<Answer, GenerateError> {
     assert!(options.max_new_tokens > 0, "nothing to generate");
+    assert!(known < prompt.ids.len(), "the last token of a prompt is always run");
     let start = Instant::now();
-    device.begin()?;
+    let kept = match known {
+        0 => device.begin().map(|()| 0)?,
+        _ => device.keep(known)?,
+    };
+    watch.started(kept);
     let want = if options.sampling == Sampling::Greedy { Logits::None } else { Logits::LastToken };
-    let mut output = match read_prompt(device, prompt, want) {
+    let mut output = match read_prompt(device, prompt, kept, want) {
         Ok(output) => output,
         Err(DeviceError::Interrupted) => return Ok(nothing(device, start)),
         Err(error) => return Err(error.into()),
     };
     let max_context = device.model().max_context;
     let mut sampler = Sampler::new(options.sampling);
-    let mut text = Shown::new(tokenizer, options, show);
+    let mut text = Shown::new(tokenizer, options, watch);
     let mut tokens = Vec::new();
     let mut first_token = None;
     let finish = loop {
@@ -107,6 +152,7 @@ pub fn generate(
             .ok_or(GenerateError::NoLogits(tokens.len()))?;
         first_token.get_or_insert_with(|| start.elapsed());
         tokens.push(token);
+        let goes_on = text.watch.token(&device.stats());
         if options.stop_ids.contains(&token) {
             break Finish::Stop;
         }
@@ -114,7 +160,7 @@ pub fn generate(
         if text.stops.stopped() {
             break Finish::Stop;
         }
-        if interrupted.load(Ordering::Relaxed) {
+        if !goes_on || interrupted.load(Ordering::Relaxed) {
             break Finish::Interrupted;
         }
         if tokens.len() >= options.max_new_tokens {
@@ -135,13 +181,30 @@ pub fn generate(
     Ok(Answer { text, tokens, finish, first_token, rest, stats: device.stats() })
 }
 
-/// Encodes the pictures and runs the prompt.
-fn read_prompt(device: &mut dyn Device, prompt: &Prompt, want: Logits) -> Result<StepOutput, DeviceError> {
+/// Encodes the pictures and runs the prompt, both from token `kept` on.
+fn read_prompt(
+    device: &mut dyn Device,
+    prompt: &Prompt,
+    kept: usize,
+    want: Logits,
+) -> Result<StepOutput, DeviceError> {
+    // Pictures whose tokens are all kept are not shown again.
+    let mut placeholders = device
+        .model()
+        .image
+        .as_ref()
+        .map_or(0, |image| prompt.ids[..kept].iter().filter(|&&id| id == image.token_id).count());
+    let shown = prompt.images.iter().skip_while(|picture| {
+        let rows = picture.rows.len();
+        let whole = kept > 0 && rows <= placeholders;
+        placeholders -= if whole { rows } else { 0 };
+        whole
+    });
     let mut handles = Vec::with_capacity(prompt.images.len());
-    for patches in &prompt.images {
-        handles.push(device.encode_image(patches)?);
+    for picture in shown {
+        handles.push(device.encode_image(picture)?);
     }
-    device.prefill(&prompt.ids, &handles, want)
+    device.prefill(&prompt.ids[kept..], &handles, want)
 }
 
 /// The answer of a run that was interrupted before its first token.
@@ -161,17 +224,13 @@ struct Shown<'a> {
     stream: TokenStream<'a>,
     stops: StopStrings,
     text: String,
-    show: &'a mut dyn FnMut(&str) -> std::io::Result<()>,
+    watch: &'a mut dyn Watch,
 }
 
 impl<'a> Shown<'a> {
-    fn new(
-        tokenizer: &'a Tokenizer,
-        options: &Options,
-        show: &'a mut dyn FnMut(&str) -> std::io::Result<()>,
-    ) -> Self {
+    fn new(tokenizer: &'a Tokenizer, options: &Options, watch: &'a mut dyn Watch) -> Self {
         let stops = StopStrings::new(options.stop_strings.iter().cloned());
-        Shown { stream: TokenStream::new(tokenizer), stops, text: String::new(), show }
+        Shown { stream: TokenStream::new(tokenizer), stops, text: String::new(), watch }
     }
 
     fn push(&mut self, token: u32) -> Result<(), GenerateError> {
@@ -180,11 +239,12 @@ impl<'a> Shown<'a> {
         self.emit(&certain)
     }
 
-    /// Shows text; white space in front of the answer is dropped.
+    /// Shows text.
     fn emit(&mut self, certain: &str) -> Result<(), GenerateError> {
-        let certain = if self.text.is_empty() { certain.trim_start() } else { certain };
+        let trims = self.text.is_empty() && self.watch.trims();
+        let certain = if trims { certain.trim_start() } else { certain };
         if !certain.is_empty() {
-            (self.show)(certain)?;
+            self.watch.text(certain)?;
             self.text.push_str(certain);
         }
         Ok(())

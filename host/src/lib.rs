@@ -3,7 +3,9 @@
 //! [`source`] opens a model. A request passes through [`image`] (picture files to `pixel_values`)
 //! and [`text`] (messages to token ids), both driven by the files of the checkpoint ([`bundle`])
 //! and joined in [`prompt`], into a [`device`] that runs the model, under the control of
-//! [`generate`] and [`sampler`]; [`cli`] is the command line on top.
+//! [`generate`] and [`sampler`]. [`profile`] asks the timing model what a model takes, [`energy`] what
+//! that costs in joules, [`compare`] what others take; [`serve`] answers over HTTP; [`cli`] is the
+//! command line on top.
 //!
 //! Invariants:
 //! - every module below `cli` returns errors and never prints;
@@ -16,11 +18,14 @@
 
 pub mod bundle;
 pub mod cli;
+pub mod compare;
 pub mod device;
+pub mod energy;
 pub mod generate;
 pub mod image;
 pub mod profile;
 pub mod prompt;
 pub mod sampler;
+pub mod serve;
 pub mod source;
 pub mod text;

@@ -2,8 +2,9 @@
 
 use crate::bundle::{BundleError, TextAssets};
 use crate::device::{DeviceError, ImageInfo, ModelInfo};
-use crate::image::{PatchRows, RgbPicture};
-use crate::text::{expand_placeholders, Message, Part, TextError};
+use crate::image::{Extent, RgbPicture};
+use crate::text::{expand_placeholders, Message, Part, PictureText, TextError};
+use flightvlm_compiler::graph::{Picture, Tile};
 
 /// A request in the device's terms.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,7 +14,7 @@ pub struct Prompt {
     /// Of these, image tokens.
     pub image_tokens: usize,
     /// The pictures in order of appearance.
-    pub images: Vec<PatchRows>,
+    pub images: Vec<Picture>,
 }
 
 /// Why a request cannot be prepared.
@@ -62,17 +63,20 @@ pub fn prepare(
     let token = assets.image_token()?;
     let mut text = template.render(messages)?;
     let special = template.wants_special_tokens(&text);
-    let rows = match (&model.image, pictures) {
-        (None, []) => 0,
+    let planned = match (&model.image, pictures) {
+        (None, []) => Vec::new(),
         (None, _) => return Err(PromptError::TextOnly(model.architecture.clone())),
-        (Some(image), _) => image.rows,
+        (Some(image), _) => plan(assets, image, pictures)?,
     };
-    if model.image.is_some() {
-        text = expand_placeholders(&text, &token, &vec![rows; pictures.len()])?;
+    if let Some(image) = &model.image {
+        let writing = PictureText::of(&model.architecture);
+        let write =
+            |(grid, picture): &(Extent, Picture)| writing.of_picture(&image.vision, &token, *grid, picture);
+        text = expand_placeholders(&text, &token, &planned.iter().map(write).collect::<Vec<_>>())?;
     }
     let ids = assets.tokenizer()?.encode(&text, special)?;
     let image_tokens = count_image_tokens(model, &ids);
-    if image_tokens != rows * pictures.len() {
+    if image_tokens != planned.iter().map(|(_, picture)| picture.rows.len()).sum::<usize>() {
         let error = TextError::NoImageToken(token);
         return Err(error.into());
     }
@@ -80,10 +84,10 @@ pub fn prepare(
         let (needed, limit) = (ids.len(), model.max_context);
         return Err(DeviceError::PromptTooLong { needed, image: image_tokens, limit }.into());
     }
-    let images = match &model.image {
-        Some(image) => process(assets, image, pictures)?,
-        None => Vec::new(),
-    };
+    let mut images: Vec<Picture> = planned.into_iter().map(|(_, picture)| picture).collect();
+    if let Some(image) = &model.image {
+        fill(assets, image, pictures, &mut images)?;
+    }
     Ok(Prompt { ids, image_tokens, images })
 }
 
@@ -92,39 +96,75 @@ fn count_image_tokens(model: &ModelInfo, ids: &[u32]) -> usize {
     ids.iter().filter(|&&id| id == image.token_id).count()
 }
 
-/// Pictures to patches, with the processor's and the model's idea of a picture compared.
-fn process(
+/// Columns and rows, tiles without their pixels, and placeholders of each picture; the processor's and
+/// the model's ideas of a picture are compared.
+fn plan(
     assets: &TextAssets,
     image: &ImageInfo,
     pictures: &[RgbPicture],
-) -> Result<Vec<PatchRows>, PromptError> {
+) -> Result<Vec<(Extent, Picture)>, PromptError> {
     if pictures.is_empty() {
         return Ok(Vec::new());
     }
-    let processor = assets.image_processor()?;
-    let counting = assets.image_tokens()?;
+    let (processor, vision) = (assets.image_processor()?, &image.vision);
     let mut out = Vec::with_capacity(pictures.len());
     for picture in pictures {
-        let values = processor.process(picture).map_err(BundleError::from)?;
-        if (values.height, values.width) != (image.side, image.side) {
-            return Err(PromptError::Inconsistent(format!(
-                "the image processor makes pictures of {} x {} pixels, the vision tower takes \
-                 {side} x {side}; correct size or crop_size in the processor's configuration",
-                values.height,
-                values.width,
-                side = image.side
-            )));
+        let (cut, sizes) = processor.plan([picture.width, picture.height]).map_err(BundleError::from)?;
+        let mut tiles = Vec::with_capacity(sizes.len());
+        for [width, height] in sizes {
+            let tile = Tile { grid: [height / vision.patch, width / vision.patch], rows: Vec::new() };
+            let whole = height % vision.patch == 0 && width % vision.patch == 0;
+            let side = vision.image_size;
+            if (!vision.any_grid && (height, width) != (side, side))
+                || (vision.any_grid && !whole)
+                || vision.check_grid(tile.grid).is_err()
+            {
+                return Err(PromptError::Inconsistent(format!(
+                    "the image processor makes pictures of {height} x {width} pixels, the vision tower \
+                     takes {side} x {side}; correct size or crop_size in the processor's configuration"
+                )));
+            }
+            tiles.push(tile);
         }
-        let counted = counting.map(|rule| rule.count(values.height, values.width));
-        if let Some(counted) = counted.filter(|&counted| counted != image.rows_unpruned) {
-            return Err(PromptError::Inconsistent(format!(
-                "the processor counts {counted} tokens for an image, the model makes {}; correct \
-                 patch_size, vision_feature_select_strategy or num_additional_image_tokens in \
-                 processor_config.json",
-                image.rows_unpruned
-            )));
-        }
-        out.push(values.patch_rows(image.patch));
+        let arranged = Picture::arranged(vision, tiles, [picture.height, picture.width]);
+        let arranged = arranged.map_err(|error| PromptError::Inconsistent(error.to_string()))?;
+        out.push((cut.grid, arranged));
     }
+    check_count(assets, image)?;
     Ok(out)
+}
+
+/// Does the processor count as many tokens for a tile as the model makes?
+fn check_count(assets: &TextAssets, image: &ImageInfo) -> Result<(), PromptError> {
+    let vision = &image.vision;
+    if vision.any_grid || vision.merge > 1 {
+        return Ok(());
+    }
+    let side = vision.image_size;
+    let counted = assets.image_tokens()?.map(|rule| rule.count(side, side));
+    match counted.filter(|&counted| counted != image.rows_unpruned) {
+        None => Ok(()),
+        Some(counted) => Err(PromptError::Inconsistent(format!(
+            "the processor counts {counted} tokens for an image, the model makes {}; correct \
+             patch_size, vision_feature_select_strategy or num_additional_image_tokens in \
+             processor_config.json",
+            image.rows_unpruned
+        ))),
+    }
+}
+
+/// Computes the pixels of the planned tiles.
+fn fill(
+    assets: &TextAssets,
+    image: &ImageInfo,
+    pictures: &[RgbPicture],
+    planned: &mut [Picture],
+) -> Result<(), PromptError> {
+    for (picture, planned) in pictures.iter().zip(planned) {
+        let values = assets.image_processor()?.process(picture).map_err(BundleError::from)?;
+        for (tile, values) in planned.tiles.iter_mut().zip(values) {
+            *tile = image.vision.tile(&values.data, [values.height, values.width]);
+        }
+    }
+    Ok(())
 }

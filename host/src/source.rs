@@ -192,8 +192,7 @@ impl Source {
 /// The host's view of a model's facts.
 pub fn model_info(spec: &ModelSpec) -> ModelInfo {
     let image = spec.vision.as_ref().zip(spec.image_token_id).map(|(vision, token_id)| ImageInfo {
-        side: vision.image_size,
-        patch: vision.patch,
+        vision: vision.clone(),
         token_id,
         rows: spec.visual_tokens,
         rows_unpruned: spec.visual_tokens,

@@ -5,10 +5,10 @@ use flightvlm::device::{
     StepOutput,
 };
 use flightvlm::generate::{generate, Answer, Finish, GenerateError, Options};
-use flightvlm::image::PatchRows;
 use flightvlm::prompt::Prompt;
 use flightvlm::sampler::Sampling;
 use flightvlm::text::Tokenizer;
+use flightvlm_compiler::graph::Picture;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const WORDS: [&str; 8] = ["<unk>", "</s>", "<image>", "a", "red", "apple", "USER:", "."];
@@ -38,7 +38,7 @@ struct Script {
 
 impl Script {
     fn new(says: &[u32]) -> Self {
-        let image = ImageInfo { side: 2, patch: 1, token_id: 2, rows: 4, rows_unpruned: 4 };
+        let image = ImageInfo { vision: Default::default(), token_id: 2, rows: 4, rows_unpruned: 4 };
         let model = ModelInfo {
             architecture: "script".into(),
             vocabulary: WORDS.len(),
@@ -71,7 +71,7 @@ impl Device for Script {
         Ok(())
     }
 
-    fn encode_image(&mut self, _patches: &PatchRows) -> Result<ImageHandle, DeviceError> {
+    fn encode_image(&mut self, _picture: &Picture) -> Result<ImageHandle, DeviceError> {
         self.images += 1;
         Ok(ImageHandle { index: self.images - 1, rows: 4 })
     }
@@ -169,12 +169,12 @@ fn an_interrupt_keeps_what_was_said() {
 
 #[test]
 fn pictures_are_encoded_in_order_and_counted() {
-    let patches = PatchRows { rows: 4, columns: 3, data: vec![0.0; 12] };
-    let images = vec![patches.clone()];
+    let picture = Picture::default();
+    let images = vec![picture.clone()];
     let prompt = Prompt { ids: vec![2, 2, 2, 2, 3], image_tokens: 4, images };
     let (answer, _) = ask(&[5, 1], &prompt, &options());
     assert_eq!(answer.text, "apple");
-    let wrong = Prompt { images: vec![patches.clone(), patches], ..prompt };
+    let wrong = Prompt { images: vec![picture.clone(), picture], ..prompt };
     let quiet = AtomicBool::new(false);
     let mut device = Script::new(&[5]);
     let mut show = |_: &str| Ok(());

@@ -12,10 +12,14 @@ mem/bank_read_window.sv
 mem/spad.sv
 mem/abuf.sv
 mm/mm_check.sv
+mm/mm_context.sv
 mm/mm_dequant.sv
 mm/mm_dequant_slice.sv
+mm/mm_front.sv
 mm/mm_issue.sv
 mm/mm_lane.sv
+mm/mm_range.sv
+mm/mm_retire.sv
 mm/mm_round.sv
 mm/mm_stock.sv
 mm/mm_unit.sv

@@ -22,7 +22,7 @@ module compute #(
 
     input  logic                  mm_start_i,
     input  fvlm_isa_pkg::mm_cmd_t mm_cmd_i,
-    output logic                  mm_busy_o,
+    output logic                  mm_ready_o,
     output logic                  mm_done_o,
     output logic                  mm_fault_o,
     output logic [3:0]            mm_fault_code_o,
@@ -160,7 +160,7 @@ module compute #(
       .rst_ni       (unit_rst_n),
       .start_i      (mm_start_i),
       .cmd_i        (mm_cmd_i),
-      .busy_o       (mm_busy_o),
+      .ready_o      (mm_ready_o),
       .done_o       (mm_done_o),
       .fault_o      (mm_fault_o),
       .fault_code_o (mm_fault_code_o),

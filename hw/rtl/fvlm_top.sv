@@ -276,6 +276,7 @@ module fvlm_top #(
       .st_cmd_o  (st_cmd),
       .mm_cmd_o  (mm_cmd),
       .vx_cmd_o  (vx_cmd),
+      .mm_ready_i(mm_ready),
       .done_i    (unit_done),
       .pc_o      (unit_pc),
       .active_o  (queue_active),
@@ -386,7 +387,7 @@ module fvlm_top #(
   assign m_axi_arburst_o = 2'b01;
 
   logic         ld_spad_we, ld_spad_gnt, ld_s_we, ld_s_gnt, ld_s_re, stream_push;
-  logic         ld_busy, st_busy, mm_busy, vx_busy;
+  logic         ld_busy, st_busy, mm_ready, vx_busy;
   logic [31:0]  ld_spad_addr, ld_s_addr, ld_s_data, ld_s_raddr, ld_s_rdata;
   logic [511:0] ld_spad_data;
   slice_pkg::stream_cmd_t stream_cmd;
@@ -602,7 +603,7 @@ module fvlm_top #(
       .init_o         (init),
       .mm_start_i     (unit_start[2]),
       .mm_cmd_i       (mm_cmd),
-      .mm_busy_o      (mm_busy),
+      .mm_ready_o     (mm_ready),
       .mm_done_o      (unit_done[2]),
       .mm_fault_o     (unit_fault[2]),
       .mm_fault_code_o(unit_fault_code[11:8]),
@@ -648,7 +649,7 @@ module fvlm_top #(
   );
 
   logic unused;
-  assign unused = ^{m_axi_rid_i, m_axi_bid_i, m_ch_rid_i, m_ch_bid_i, ld_busy, st_busy, mm_busy, vx_busy,
+  assign unused = ^{m_axi_rid_i, m_axi_bid_i, m_ch_rid_i, m_ch_bid_i, ld_busy, st_busy, vx_busy,
                     ld_spad_addr[31:SpadW], ld_s_addr[31:SW], ld_s_raddr[31:SW],
                     st_src_addr[31:AbufW]};
 endmodule

@@ -64,6 +64,8 @@ pub struct HwConfig {
 pub const TILE: usize = 16;
 /// Bytes of a memory unit (one AXI beat).
 pub const UNIT_BYTES: usize = 64;
+/// Commands that MM holds at most, from their start to their end.
+pub const MM_FLIGHTS: u32 = 16;
 /// Units of one 8-bit weight word (16 × 16 int8).
 pub const WORD_UNITS: usize = 4;
 
@@ -98,6 +100,8 @@ impl HwConfig {
             spad_words: 16384,
             abuf_words: 32768,
             s_words: 8192,
+            // The dispatcher runs ahead of loads that wait for the streams.
+            queue_depth: 32,
             channel_mib: 256,
             memory: MemoryTiming::Hbm { memory_mhz: 900, refresh_ns: 260 },
             ..HwConfig::sim()

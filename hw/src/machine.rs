@@ -203,6 +203,10 @@ impl std::fmt::Display for Bank {
 pub trait Machine {
     /// `iss`, `rtl`, …
     fn name(&self) -> &str;
+    /// Counters of cycles are the machine's own; without a clock (C simulation) they stay 0.
+    fn keeps_time(&self) -> bool {
+        true
+    }
     /// Makes main memory at least `main_units` × 64 bytes and every channel `channel_units` × 64,
     /// zero-filled where new.
     fn resize(&mut self, main_units: u32, channel_units: u32) -> Result<(), MachineError>;

@@ -99,6 +99,11 @@ fn rom() -> &'static [Segment] {
     })
 }
 
+/// The committed table, for generators.
+pub fn rom_segments() -> &'static [Segment] {
+    rom()
+}
+
 #[inline(always)]
 fn interpolate(rom: &[Segment], index: usize, frac15: u32, lo: i32, hi: i32) -> u32 {
     let s = rom[index];

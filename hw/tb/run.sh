@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds and runs the unit tests of the compute side; one line a test, nonzero exit on a failure.
-# usage: hw/tb/run.sh [test...]    tests: fp mpe expand vx mm (default: all)
+# usage: hw/tb/run.sh [test...]    tests: fp mpe expand vx mm card (default: all)
 # Tests of units lint them in each configuration; hw/lint/run lints the whole design.
 # Models are kept in target/tb and rebuilt only when sources change.
 set -u
@@ -50,13 +50,15 @@ run() {
 }
 
 mkdir -p target/tb
-for t in ${*:-fp mpe expand vx mm}; do
+for t in ${*:-fp mpe expand vx mm card}; do
   case $t in
     fp) model Vtb_fp tb_fp $pkgs $dirs hw/tb/tb_fp.sv && link tb_fp Vtb_fp && run tb_fp || failed=1 ;;
     mpe) if out=$(hw/tb/tb_mpe.sh 2>&1); then echo "ok   mpe: $out"; else echo "FAIL mpe: $out"; failed=1; fi ;;
     expand) if out=$(hw/tb/tb_expand.sh 2>&1); then echo "ok   expand: $out"; else echo "FAIL expand: $out"; failed=1; fi ;;
     vx) if out=$(hw/tb/tb_vx.sh 2>&1); then echo "ok   vx: $out"; else echo "FAIL vx: $out"; failed=1; fi ;;
     mm) if out=$(hw/tb/tb_mm.sh 2>&1); then echo "ok   mm: $out"; else echo "FAIL mm: $out"; failed=1; fi ;;
+    card) model Vtb_card tb_card $pkgs $rtl/ctrl/csr.sv $rtl/card/card_regs.sv $rtl/card/card_port.sv hw/tb/tb_card.sv \
+      && link tb_card Vtb_card && run tb_card || failed=1 ;;
     *) echo "unknown test $t"; failed=1 ;;
   esac
 done

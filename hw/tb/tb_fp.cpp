@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
       if (rng.chance(20)) b = ref::canon(a ^ (rng.next() & 0x8000000f));  // cancellation
       if (rng.chance(30)) a = ref::canon((a & 0x807fffff) | uint32_t(rng.range(110, 135)) << 23);
       if (rng.chance(3)) a = uint32_t(rng.next()) & (rng.chance(50) ? 0xfffu : ~0u), b = 0;
+      if (rng.chance(2)) a = 0u - (1u << rng.below(32));  // integers: negative powers of two
       for (int k = kDepth - 1; k > 0; k--) ha[k] = ha[k - 1], hb[k] = hb[k - 1];
       ha[0] = a, hb[0] = b;
       dut.a_i = a, dut.b_i = b;

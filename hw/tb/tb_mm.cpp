@@ -1,6 +1,7 @@
-// mm_unit against a scalar reference, for one configuration: random commands over all N:M modes,
-// partial rounds, weights that arrive late in some slices, faults, and every memory access in the
-// cycle that hw/doc/timing.md, section MM, names.
+// mm_unit against a scalar reference, for one configuration: runs of random commands that overlap, over
+// all N:M modes, partial rounds, weights that arrive late in some slices, commands without work,
+// faults behind others in flight, and every memory access in the cycle that hw/doc/timing.md,
+// section MM, names.
 #include "Vmm_unit.h"
 #include "flightvlm_isa.h"
 #include "reference.h"
@@ -18,7 +19,7 @@ namespace {
 
 constexpr int kCommandWords = 8;  // ceil($bits(mm_cmd_t) / 32)
 constexpr uint32_t kSpad = SPAD_WORDS, kAbuf = ABUF_WORDS, kS = S_WORDS, kWfifo = WFIFO_WORDS, kSfifo = SFIFO_WORDS;
-constexpr uint32_t kSlices = SLICES, kW = VX_WORDS;
+constexpr uint32_t kSlices = SLICES, kW = VX_WORDS, kFlights = FLIGHTS;
 constexpr uint32_t kWriteCycles = kSlices > kW ? kSlices / kW : 1;
 constexpr uint32_t kPairCycles = std::max(2u, 2 * kWriteCycles);
 constexpr uint32_t kRowSteps = std::min(8u, kPairCycles) / 2;
@@ -31,6 +32,8 @@ struct Cmd {
   uint32_t group_words() const { return kbg == 0 ? kb : kbg; }
   uint32_t scales() const { return bias + (wscale ? groups() : 0); }
   bool is_nop() const { return rows == 0 || tiles == 0; }
+  int code = 0;                                    // fault
+  uint32_t words_base[kSlices], scales_base[kSlices];  // what the slices got for earlier commands
 };
 
 // One array beat as the walk meets it.
@@ -66,8 +69,9 @@ struct Slice {
   std::deque<Word> wfifo, w_coming;
   std::deque<Scales> sfifo, s_coming;
   std::deque<int> order;  // 0: scale word, 1: weight word
-  uint32_t words_seen = 0, scales_seen = 0;            // of this command, by now
+  uint32_t words_seen = 0, scales_seen = 0;            // by now
   uint32_t words_before = 0, scales_before = 0;        // in the cycle before
+  uint32_t words_made = 0, scales_made = 0;            // for all commands so far
   int supply_percent = 100;
   void clear() { *this = Slice{}; }
   void arrive(ref::Rng& rng) {
@@ -85,7 +89,7 @@ struct Bench {
   std::vector<uint32_t> spad = std::vector<uint32_t>(kSpad * 16), s = std::vector<uint32_t>(kS);
   std::vector<int8_t> abuf = std::vector<int8_t>(kAbuf * 16);
   std::array<Slice, kSlices> slices;
-  long cycles = 0, starved = 0;
+  long cycles = 0, starved = 0, commands = 0;
   uint32_t window = 1;
 
   void drive(const Cmd& c) {
@@ -98,7 +102,6 @@ struct Bench {
     std::vector<uint8_t> bytes(sizeof dut.cmd_i);
     for (auto& x : list) put_field(bytes, total -= x.w, x.w, x.v);
     put(dut.cmd_i, bytes);
-    window = kWindow[c.nm];
   }
 
   void settle() {
@@ -169,19 +172,20 @@ int fault_of(const Cmd& c) {
 }
 
 // Makes the command's weights, queues them, and applies the reference to `spad`.
-void execute(const Cmd& c, Bench& t, std::vector<uint32_t>& spad) {
+void execute(Cmd& c, Bench& t, std::vector<uint32_t>& spad) {
+  for (uint32_t s = 0; s < kSlices; s++) c.words_base[s] = t.slices[s].words_made, c.scales_base[s] = t.slices[s].scales_made;
   for (uint32_t j = 0; j < c.tiles; j++) {
     Slice& slice = t.slices[(c.first + j) % kSlices];
     Scales bias{};
     std::vector<Scales> scales;
     std::vector<Word> words;
     auto random_scales = [&] { Scales x; for (auto& v : x) v = t.rng.raw(); return x; };
-    if (c.bias) bias = random_scales(), slice.s_coming.push_back(bias), slice.order.push_back(0);
+    if (c.bias) bias = random_scales(), slice.s_coming.push_back(bias), slice.order.push_back(0), slice.scales_made++;
     const uint32_t per_group = c.group_words();
     for (uint32_t b = 0; b < c.kb; b++) {
       if (c.wscale && b % per_group == 0) {
         scales.push_back(random_scales());
-        slice.s_coming.push_back(scales.back()), slice.order.push_back(0);
+        slice.s_coming.push_back(scales.back()), slice.order.push_back(0), slice.scales_made++;
       }
       Word w;
       const bool extreme = t.rng.chance(10);
@@ -190,7 +194,7 @@ void execute(const Cmd& c, Bench& t, std::vector<uint32_t>& spad) {
         const uint32_t k = i % 16, z = t.rng.below(16);
         w.sel[i] = uint8_t(c.nm == FVLM_MM_NM_DENSE ? k : c.nm == FVLM_MM_NM_S2OF4 ? 4 * (k / 2 % 4) + z % 4 : z);
       }
-      words.push_back(w), slice.w_coming.push_back(w), slice.order.push_back(1);
+      words.push_back(w), slice.w_coming.push_back(w), slice.order.push_back(1), slice.words_made++;
     }
     for (uint32_t r = 0; r < c.rows; r++)
       for (uint32_t n = 0; n < 16; n++) {
@@ -245,8 +249,8 @@ std::vector<Beat> walk(const Cmd& c) {
 bool covered(const Bench& t, const Cmd& c, const Beat& b) {
   for (uint32_t s = 0; s < kSlices; s++) {
     if (!(b.active >> s & 1)) continue;
-    if (t.slices[s].words_before < b.tiles_before[s] * c.kb + b.words_needed) return false;
-    if (t.slices[s].scales_before < b.tiles_before[s] * c.scales() + b.scales_needed) return false;
+    if (t.slices[s].words_before < c.words_base[s] + b.tiles_before[s] * c.kb + b.words_needed) return false;
+    if (t.slices[s].scales_before < c.scales_base[s] + b.tiles_before[s] * c.scales() + b.scales_needed) return false;
   }
   return true;
 }
@@ -264,9 +268,10 @@ void schedule(const Cmd& c, const Beat& b, long t, std::map<long, Event>& events
   }
 }
 
-Cmd random_command(ref::Rng& rng) {
+// kind 0: short commands, as attention has them.
+Cmd random_command(ref::Rng& rng, int kind) {
   Cmd c{};
-  const int size = rng.below(8);
+  const int size = kind == 0 ? 4 : int(rng.below(8));
   c.nm = rng.below(5);
   const uint32_t v = kWindow[c.nm];
   c.rows = rng.range(1, size == 0 ? 20 : 5);
@@ -279,8 +284,9 @@ Cmd random_command(ref::Rng& rng) {
   c.sa_addr = rng.below(kS - 96), c.sa_stride = rng.below(4);
   c.wscale = rng.chance(60), c.bias = rng.chance(50);
   c.first = rng.chance(70) ? rng.below(3 * kSlices) : rng.below(65536);
-  if (rng.chance(5)) (rng.chance(50) ? c.rows : c.tiles) = 0;
-  if (rng.chance(8)) {
+  if (kind == 0) c.rows = rng.range(1, 2), c.kb = rng.range(1, 4), c.act_stride = c.kb * v;
+  if (rng.chance(8)) (rng.chance(50) ? c.rows : c.tiles) = 0;
+  if (rng.chance(2)) {
     switch (rng.below(8)) {
       case 0: c.act_addr = kAbuf - rng.below(30) * v; break;
       case 1: c.out_addr = kSpad - rng.below(20); break;
@@ -295,67 +301,121 @@ Cmd random_command(ref::Rng& rng) {
   return c;
 }
 
-// Runs a command whose weights are queued; checks each cycle. Returns the number of deviations.
-int run(Bench& t, const Cmd& c, int code, int i) {
-  int errors = 0;
-  auto wrong = [&](long at, const char* what, long got, long want) {
-    if (errors++ < 3) std::printf("command %d, cycle %ld: %s %ld want %ld\n", i, at, what, got, want);
+// A command in flight: at `end`, or as soon as those before it have ended.
+struct Flight { size_t command; long end; };
+
+// Runs commands, whose weights are queued, each as soon as the unit takes it after a pause; checks each
+// cycle. Ends when all have ended, with a fault, or abandoned in cycle `abandon`. Returns the number of
+// deviations.
+int run(Bench& t, const std::vector<Cmd>& cmds, long abandon, int batch) {
+  constexpr long kNever = 1L << 60;
+  int errors = 0, got_fault = 0;
+  long now = 0;
+  auto wrong = [&](const char* what, long got, long want) {
+    if (errors++ < 3) std::printf("batch %d, cycle %ld: %s %ld want %ld\n", batch, now, what, got, want);
   };
-  std::vector<Beat> beats;
-  if (code == 0 && !c.is_nop()) beats = walk(c);
   std::map<long, Event> events;
+  std::deque<Flight> flights;
+  size_t next_command = 0, walking = 0, retired = 0;
+  long pause = 0;
+  long start = -1, loaded = kNever;     // of the command in front of the walk, which is next_command - 1
+  bool in_front = false;
+  std::vector<Beat> beats;              // of the walking command
   size_t next = 0;
-  uint32_t pad = beats.empty() ? 0 : beats[0].pad;
-  long end = beats.empty() ? 3 : -1, starved = 0, issue_cycles = 0;
-  int got_fault = 0;
-  t.drive(c);
-  t.dut.start_i = 1;
-  for (long now = 0;; now++) {
+  uint32_t pad = 0;
+  long walk_from = kNever;
+  for (;; now++) {
     t.settle();
-    bool beat = false, starve = false;
-    if (now >= 4 && next < beats.size()) {
+    // The walk.
+    bool beat = false, starve = false, walk_ends = false;
+    if (now >= walk_from) {
       if (pad > 0) pad--;
-      else if (covered(t, c, beats[next])) beat = true;
+      else if (covered(t, cmds[walking], beats[next])) beat = true;
       else starve = true;
-      starved += starve, issue_cycles += !starve;
     }
     const Beat* b = beat ? &beats[next] : nullptr;
-    if (t.dut.wf_re_o != beat) wrong(now, "word read", t.dut.wf_re_o, beat);
-    if (t.dut.starved_o != starve) wrong(now, "starved", t.dut.starved_o, starve);
+    if (t.dut.wf_re_o != beat) wrong("word read", t.dut.wf_re_o, beat);
+    if (t.dut.starved_o != starve) wrong("starved", t.dut.starved_o, starve);
     const uint32_t macs = b ? uint32_t(__builtin_popcount(b->active)) * (b->odd ? 2 : 1) : 0;
-    if (t.dut.mac_beats_o != macs) wrong(now, "mac beats", t.dut.mac_beats_o, macs);
+    if (t.dut.mac_beats_o != macs) wrong("mac beats", t.dut.mac_beats_o, macs);
     const uint32_t pop = b && b->last_pair ? b->active : 0;
-    if (t.dut.wf_pop_o != pop) wrong(now, "words popped", t.dut.wf_pop_o, pop);
+    if (t.dut.wf_pop_o != pop) wrong("words popped", t.dut.wf_pop_o, pop);
     if (beat) {
-      if (b->group_last) schedule(c, *b, now, events);
-      if (++next < beats.size()) pad = beats[next].pad;
-      else end = now + 40 + kRowSteps + kPairCycles;
+      if (b->group_last) schedule(cmds[walking], *b, now, events);
+      if (++next < beats.size()) {
+        pad = beats[next].pad;
+      } else {
+        walk_ends = true, walk_from = kNever;
+        for (auto& f : flights) if (f.command == walking) f.end = now + 40 + kRowSteps + kPairCycles;
+      }
     }
+    // The command in front of it.
+    const uint32_t window_before = t.window;
+    bool ready = !in_front;
+    int fault = 0;
+    if (in_front) {
+      const Cmd& c = cmds[next_command - 1];
+      const bool only = flights.size() == 1;
+      if (c.is_nop()) {
+        if (now == start + 1) flights.back().end = now + 1, in_front = false;
+      } else if (c.code != 0) {
+        if (now >= start + 4 && only) fault = c.code;
+      } else {
+        if (loaded == kNever && now >= start + 3 && (beats.empty() || walk_ends)) {
+          loaded = now, walking = next_command - 1;
+          beats = walk(c), next = 0, pad = beats[0].pad, walk_from = now + 2;
+          t.window = kWindow[c.nm];
+          walk_ends = false;
+        }
+        if (now >= start + 4 && loaded <= now) in_front = false;
+      }
+    }
+    if (walk_ends) beats.clear();
+    if (t.dut.ready_o != ready) wrong("ready", t.dut.ready_o, ready);
+    if (t.dut.fault_o != (fault != 0)) wrong("fault", t.dut.fault_o, fault);
+    if (t.dut.fault_o && t.dut.fault_code_o != fault) wrong("fault code", t.dut.fault_code_o, fault);
+    if (t.dut.fault_o) got_fault = t.dut.fault_code_o;
+    const bool done = !flights.empty() && flights.front().end <= now;
+    if (t.dut.done_o != done) wrong("done", t.dut.done_o, done);
+    if (done) flights.pop_front(), retired++;
+    // Accesses that follow.
     Event e;
     if (auto found = events.find(now); found != events.end()) e = found->second, events.erase(found);
-    if (t.dut.sf_re_o != (e.scale || e.bias)) wrong(now, "scale read", t.dut.sf_re_o, e.scale || e.bias);
-    if (t.dut.sf_pop_o != e.pop) wrong(now, "scales popped", t.dut.sf_pop_o, e.pop);
-    if (t.dut.s_re_o != e.s) wrong(now, "S read", t.dut.s_re_o, e.s);
-    if (t.dut.spad_wmask_o != e.write) wrong(now, "SPAD mask", t.dut.spad_wmask_o, e.write);
-    if (t.dut.spad_we_o != (e.write != 0)) wrong(now, "SPAD write", t.dut.spad_we_o, e.write != 0);
-    if (t.dut.busy_o != (now > 0)) wrong(now, "busy", t.dut.busy_o, now > 0);
-    if (t.dut.fault_o) got_fault = t.dut.fault_code_o;
-    const bool ended = t.dut.done_o || t.dut.fault_o;
-    if (ended != (now == end)) wrong(now, "end", ended, now == end);
-    if (ended && end != 3 && now != issue_cycles + 43 + kRowSteps + kPairCycles + starved)
-      wrong(now, "duration", now, issue_cycles + 43 + kRowSteps + kPairCycles + starved);
+    if (t.dut.sf_re_o != (e.scale || e.bias)) wrong("scale read", t.dut.sf_re_o, e.scale || e.bias);
+    if (t.dut.sf_pop_o != e.pop) wrong("scales popped", t.dut.sf_pop_o, e.pop);
+    if (t.dut.s_re_o != e.s) wrong("S read", t.dut.s_re_o, e.s);
+    if (t.dut.spad_wmask_o != e.write) wrong("SPAD mask", t.dut.spad_wmask_o, e.write);
+    if (t.dut.spad_we_o != (e.write != 0)) wrong("SPAD write", t.dut.spad_we_o, e.write != 0);
+    // The next command: as the queue does it, which keeps to the flights.
+    for (int k = 0; k < kCommandWords; k++) t.dut.cmd_i[k] = uint32_t(t.rng.next());
+    t.dut.start_i = ready && next_command < cmds.size() && flights.size() < kFlights && pause-- <= 0;
+    if (t.dut.start_i) {
+      t.drive(cmds[next_command]);
+      flights.push_back({next_command++, kNever});
+      start = now, loaded = kNever, in_front = true;
+      pause = t.rng.chance(70) ? 0 : t.rng.below(100);
+    }
+    t.dut.eval();
+    const uint32_t window_next = t.window;
+    t.window = window_before;  // of the beat that is read in this cycle
     t.edge();
-    t.dut.start_i = 0;
-    for (int k = 0; k < kCommandWords; k++) t.dut.cmd_i[k] = uint32_t(t.rng.next());  // it latched it
-    if (ended || errors > 20) break;
+    t.window = window_next;
+    if (got_fault || errors > 20 || now == abandon) break;
+    if (flights.empty() && next_command == cmds.size()) break;
+    if (now > 2000000) { wrong("hangs", now, 0); break; }
   }
-  if (got_fault != code) wrong(-1, "fault", got_fault, code);
-  if (!events.empty()) wrong(-1, "accesses missing", long(events.size()), 0);
-  for (auto& s : t.slices) {
-    if (!s.wfifo.empty() || !s.sfifo.empty() || !s.order.empty())
-      wrong(-1, "words and scales left", long(s.wfifo.size() + s.sfifo.size() + s.order.size()), 0);
-    s.clear();
+  t.dut.start_i = 0;
+  if (got_fault || now == abandon) {  // with the FIFOs: nothing of it comes later
+    t.dut.rst_ni = 0, t.cycle(), t.dut.rst_ni = 1;
+  } else {
+    if (!events.empty()) wrong("accesses missing", long(events.size()), 0);
+    for (auto& s : t.slices)
+      if (!s.wfifo.empty() || !s.sfifo.empty() || !s.order.empty())
+        wrong("words and scales left", long(s.wfifo.size() + s.sfifo.size() + s.order.size()), 0);
   }
+  if (now != abandon && got_fault != cmds.back().code) wrong("fault", got_fault, cmds.back().code);
+  t.commands += long(retired);
+  for (auto& s : t.slices) s.clear();
   return errors;
 }
 
@@ -370,37 +430,38 @@ int main(int argc, char** argv) {
   auto want = t.spad;
   t.dut.rst_ni = 0, t.cycle(), t.cycle(), t.dut.rst_ni = 1, t.cycle();
   int errors = 0, faults = 0;
-  for (int i = 0; i < commands && errors < 5; i++) {
-    Cmd c = random_command(t.rng);
-    const int code = fault_of(c);
-    if (code == 0 && !c.is_nop()) execute(c, t, want);
-    if (i % 50 == 49) {  // abandoned by reset at any point, with the FIFOs: nothing of it comes later
-      t.drive(c);
-      t.dut.start_i = 1, t.cycle(), t.dut.start_i = 0;
-      for (int k = t.rng.below(120); k > 0; k--) t.cycle();
-      t.dut.rst_ni = 0, t.cycle(), t.dut.rst_ni = 1;
-      for (auto& s : t.slices) s.clear();
-      want = t.spad;
-      continue;
+  for (int i = 0, made = 0; made < commands && errors < 5; i++) {
+    // A run of commands; a bad one is its last.
+    std::vector<Cmd> cmds;
+    const int length = t.rng.chance(20) ? 1 : t.rng.range(2, 24), kind = t.rng.below(4);
+    for (int k = 0; k < length && (cmds.empty() || cmds.back().code == 0); k++, made++) {
+      Cmd c = random_command(t.rng, kind);
+      c.code = fault_of(c);
+      if (c.code == 0 && !c.is_nop()) execute(c, t, want);
+      cmds.push_back(c);
     }
     const int slow = t.rng.below(kSlices);  // all there in time, all late, or one slice
     for (uint32_t s = 0; s < kSlices; s++)
       t.slices[s].supply_percent = i % 3 == 0 || (i % 3 == 2 && int(s) != slow) ? 100 : t.rng.range(20, 100);
-    if (t.rng.chance(50))  // as far as the FIFOs take it
+    if (t.rng.chance(70))  // as far as the FIFOs take it
       for (int k = 0; k < 2000; k++) for (auto& s : t.slices) s.arrive(t.rng);
     for (auto& s : t.slices) s.words_before = s.words_seen, s.scales_before = s.scales_seen;
-    errors += run(t, c, code, i);
+    const long abandon = i % 20 == 19 ? t.rng.below(400) : -1;
+    errors += run(t, cmds, abandon, i);
+    faults += cmds.back().code != 0;
+    if (abandon >= 0) want = t.spad;
     if (t.spad != want) {
       errors++;
       int shown = 0;
       for (size_t k = 0; k < want.size() && shown < 6; k++)
         if (t.spad[k] != want[k]) shown++, std::printf("  spad %zu.%zu %08x want %08x\n", k / 16, k % 16, t.spad[k], want[k]);
-      std::printf("command %d: differs (rows %u tiles %u first %u nm %u kb %u kbg %u out %u+%u wscale %u bias %u)\n", i, c.rows, c.tiles, c.first, c.nm, c.kb, c.kbg, c.out_addr, c.out_stride, c.wscale, c.bias);
+      std::printf("batch %d of %zu commands: differs\n", i, cmds.size());
+      for (auto& c : cmds)
+        std::printf("  rows %u tiles %u first %u nm %u kb %u kbg %u out %u+%u wscale %u bias %u\n", c.rows, c.tiles, c.first, c.nm, c.kb, c.kbg, c.out_addr, c.out_stride, c.wscale, c.bias);
       want = t.spad;
     }
-    faults += code != 0;
     t.cycle();
   }
-  std::printf("%d commands, %d faults, %ld cycles (%ld starved), %d errors\n", commands, faults, t.cycles, t.starved, errors);
+  std::printf("%ld commands retired, %d faults, %ld cycles (%ld starved), %d errors\n", t.commands, faults, t.cycles, t.starved, errors);
   return errors != 0;
 }

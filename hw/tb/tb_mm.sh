@@ -10,19 +10,19 @@ grep -qw avx2 /proc/cpuinfo 2>/dev/null && arch=-mavx2
 
 for config in sim mini u280; do
   verilator --lint-only -Wall --top-module mm_unit hw/lint/waivers.vlt $rtl/gen/$config/fvlm_isa_pkg.sv \
-    $rtl/fp/fp_pkg.sv -y $rtl/fp -y $rtl/vx -y $rtl/mm -y $rtl/mpe/fast $rtl/mm/mm_unit.sv
+    $rtl/fp/fp_pkg.sv -y $rtl/fp -y $rtl/mem -y $rtl/mm -y $rtl/mpe/fast $rtl/mm/mm_unit.sv
 done
 for config in ${*:-sim mini}; do
   pkg=$rtl/gen/$config/fvlm_isa_pkg.sv
   dir=target/tb/mm/$config
   mkdir -p "$dir"
   of() { sed -n "s/.* $1 = \([0-9]*\);.*/\1/p" "$pkg"; }
-  commands=1500
-  [ "$(of Slices)" -gt 8 ] && commands=100
+  commands=3000
+  [ "$(of Slices)" -gt 8 ] && commands=300
   verilator --cc --build -j 1 -O3 --assert --x-assign fast --x-initial fast -Wno-fatal -Wno-lint --prefix Vmm_unit \
-    --top-module mm_unit --Mdir "$dir" -CFLAGS -O1 $pkg $rtl/fp/fp_pkg.sv -y $rtl/fp -y $rtl/vx -y $rtl/mm \
+    --top-module mm_unit --Mdir "$dir" -CFLAGS -O1 $pkg $rtl/fp/fp_pkg.sv -y $rtl/fp -y $rtl/mem -y $rtl/mm \
     $rtl/mpe/fast/mpe_array.sv $rtl/mm/mm_unit.sv >"$dir/build.log" 2>&1 || { cat "$dir/build.log"; exit 1; }
-  g++ -std=c++17 -O2 -ffp-contract=off $arch -DSLICES="$(of Slices)" -DVX_WORDS="$(of VxWords)" \
+  g++ -std=c++17 -O2 -ffp-contract=off $arch -DSLICES="$(of Slices)" -DVX_WORDS="$(of VxWords)" -DFLIGHTS="$(of MmFlights)" \
     -DSPAD_WORDS="$(of SpadWords)" -DABUF_WORDS="$(of AbufWords)" -DS_WORDS="$(of SWords)" \
     -DWFIFO_WORDS="$(of WfifoWords)" -DSFIFO_WORDS="$(of SfifoWords)" -Ihw/tb -Ihw/include -I"$include" \
     -I"$include/vltstd" -I"$dir" -o "$dir/tb_mm" hw/tb/tb_mm.cpp $rtl/mpe/fast/mpe_model.cpp \

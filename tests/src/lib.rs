@@ -3,3 +3,4 @@
 pub mod compare;
 pub mod pair;
 pub mod progen;
+pub mod replay;

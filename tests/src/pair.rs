@@ -62,6 +62,9 @@ impl Machine for Pair {
     fn name(&self) -> &str {
         "pair"
     }
+    fn keeps_time(&self) -> bool {
+        self.b.keeps_time()
+    }
     fn resize(&mut self, main_units: u32, channel_units: u32) -> Result<(), MachineError> {
         self.a.resize(main_units, channel_units)?;
         self.b.resize(main_units, channel_units)

@@ -3,6 +3,7 @@
 use flightvlm::device::{Device, ProgramDevice};
 use flightvlm::source::{LoadOptions, Source};
 use flightvlm_compiler::program::Program;
+use flightvlm_hls::HlsMachine;
 use flightvlm_hw::machine::Machine;
 use flightvlm_iss::Iss;
 use flightvlm_rtlsim::{RtlConfig, RtlMachine};
@@ -52,6 +53,11 @@ pub fn iss(p: &Program) -> Box<dyn Machine> {
 pub fn rtl(p: &Program) -> Box<dyn Machine> {
     let config = RtlConfig::new(p.meta.config.clone());
     Box::new(RtlMachine::new(config).expect("the RTL starts"))
+}
+
+/// The C simulation of the HLS kernel.
+pub fn hls(p: &Program) -> Box<dyn Machine> {
+    Box::new(HlsMachine::new(p.meta.config.clone()).expect("the kernel starts"))
 }
 
 /// A device over a machine.

@@ -3,13 +3,28 @@
 
 use crate::assets::{device, iss, path, rtl};
 use flightvlm::device::{Device, Logits};
-use flightvlm::image::PixelValues;
 use flightvlm::source::{LoadOptions, Source};
 use flightvlm_compiler::eval::{Inputs, Session};
 use std::path::PathBuf;
 
-/// Families that also run on the RTL: class row, none, biases, odd sizes, several pictures.
-const ON_RTL: [&str; 5] = ["clip-qwen2", "siglip-llama", "llama-all-biases", "odd-sizes", "two-images"];
+/// Families that also run on the RTL, and what each adds.
+const ON_RTL: [&str; 12] = [
+    "clip-qwen2",           // class row
+    "siglip-llama",         // none
+    "llama-all-biases",     // biases
+    "odd-sizes",            // padding everywhere
+    "two-images",           // several pictures
+    "phi3-longrope",        // fused projections, heads that turn in part
+    "gemma",                // GeGLU, norms stored minus one
+    "llava-next",           // tiles and learned rows
+    "idefics3-small-tiles", // free grid, joined patches
+    "internvl",             // layer scales, norm in the projector
+    "internvl-6b",          // norms of queries and keys, norm behind the tower
+    "qwen2-vl",             // rotary tower, positions of three axes
+];
+
+/// Least cosine of the logits: random weights with rows of 30 to 600 columns, INT8 throughout.
+const COSINE_MIN: f64 = 0.99;
 
 fn cases() -> Vec<PathBuf> {
     let all = std::fs::read_dir(path("golden")).expect("goldens are there");
@@ -23,13 +38,10 @@ fn cases() -> Vec<PathBuf> {
 
 /// Logits of all rows.
 fn run(d: &mut dyn Device, inputs: &Inputs) -> Vec<f32> {
-    let info = d.model().clone();
     d.begin().expect("an empty context");
     let mut handles = Vec::new();
-    for pixels in &inputs.images {
-        let image = info.image.as_ref().expect("a model with pictures");
-        let pixels = PixelValues::new(3, image.side, image.side, pixels.clone());
-        handles.push(d.encode_image(&pixels.patch_rows(image.patch)).expect("encodes"));
+    for picture in &inputs.images {
+        handles.push(d.encode_image(picture).expect("encodes"));
     }
     d.prefill(&inputs.input_ids, &handles, Logits::AllRows).expect("prefill").logits
 }
@@ -44,7 +56,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 fn every_family_runs_whole_on_the_machine() {
     let cases = cases();
     assert!(cases.len() >= 15, "{} golden cases", cases.len());
-    let mut on_rtl = 0;
+    let (mut on_rtl, mut failures) = (0, Vec::new());
     for dir in cases {
         let name = dir.file_name().expect("a name").to_string_lossy().into_owned();
         let source = Source::open(&dir, LoadOptions::default()).expect("opens");
@@ -55,13 +67,18 @@ fn every_family_runs_whole_on_the_machine() {
         let int8 = run(&mut device(&source, "iss", iss(program)), &inputs);
         let c = cosine(&float, &int8);
         println!("{name}: cosine of logits, eval against iss {c:.5}");
-        assert!(c > 0.995, "{name}: cosine {c}");
+        if c < COSINE_MIN {
+            failures.push(format!("{name}: cosine {c}"));
+        }
         if ON_RTL.contains(&name.as_str()) {
             on_rtl += 1;
             let bits = run(&mut device(&source, "rtl", rtl(program)), &inputs);
             let first = int8.iter().zip(&bits).position(|(a, b)| a.to_bits() != b.to_bits());
-            assert_eq!(first, None, "{name}: logits of iss and rtl");
+            if first.is_some() {
+                failures.push(format!("{name}: logits of iss and rtl differ from {first:?} on"));
+            }
         }
     }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert_eq!(on_rtl, ON_RTL.len(), "every family in the list exists");
 }

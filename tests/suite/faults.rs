@@ -1,7 +1,7 @@
 //! What goes wrong on a machine reaches the user as one error that names the unit, the instruction
 //! and the part of the model; an interrupt ends a launch without one.
 
-use crate::assets::{demo, iss, rtl};
+use crate::assets::{demo, hls, iss, rtl};
 use flightvlm::device::{Device, DeviceError, Logits, ProgramDevice};
 use flightvlm_compiler::program::Program;
 use flightvlm_hw::isa::{load_code, store_code, Insn, Op};
@@ -59,13 +59,23 @@ fn a_fault_names_the_instruction_and_the_layer() {
         }
         _ => false,
     };
+    let no_instruction = |insn: &mut Insn| match &mut insn.op {
+        Op::Vx(vx) if vx.rows != 0 => {
+            vx.func = 15;
+            true
+        }
+        _ => false,
+    };
+    let on_all = |change: &dyn Fn(&mut Insn) -> bool| [iss, rtl, hls].map(|machine| fault(change, machine));
     for (what, messages) in [
-        ("SPAD", [fault(far_scratchpad, iss), fault(far_scratchpad, rtl)]),
-        ("DRAM", [fault(far_dram, iss), fault(far_dram, rtl)]),
-        ("DEADLOCK", [fault(lost_token, iss), fault(lost_token, rtl)]),
+        ("SPAD", on_all(&far_scratchpad)),
+        ("DRAM", on_all(&far_dram)),
+        ("DEADLOCK", on_all(&lost_token)),
+        ("ILLEGAL", on_all(&no_instruction)),
     ] {
         println!("{}", messages[0]);
         assert_eq!(messages[0], messages[1], "iss and rtl say the same");
+        assert_eq!(messages[0], messages[2], "iss and hls say the same");
         assert!(messages[0].contains(what), "{}", messages[0]);
         assert!(messages[0].contains("at instruction") && messages[0].contains("` computes "));
     }
@@ -73,12 +83,27 @@ fn a_fault_names_the_instruction_and_the_layer() {
     assert!(layer.contains("language_model.model.layers.0.self_attn.q_proj"), "{layer}");
 }
 
+/// Built for other tables: refused before anything runs, by the same message but for the machine's name.
+#[test]
+fn another_isa_hash_is_refused() {
+    use flightvlm_hw::config::HwConfig;
+    let config = HwConfig { queue_depth: 4, ..HwConfig::sim() };
+    let of_rtl = flightvlm_rtlsim::RtlMachine::new(flightvlm_rtlsim::RtlConfig::new(config.clone()));
+    let of_hls = flightvlm_hls::HlsMachine::new(config);
+    let rtl = of_rtl.err().expect("refused").to_string();
+    let hls = of_hls.err().expect("refused").to_string();
+    assert!(rtl.contains("was generated for ISA 0x"), "{rtl}");
+    assert_eq!(rtl.replace("RTL", "HLS kernel"), hls);
+}
+
 #[test]
 fn an_interrupt_ends_a_launch() {
     let source = demo();
     let program = source.program().expect("compiles");
-    let mut d = crate::assets::device(&source, "rtl", rtl(program));
-    d.interrupt(Arc::new(AtomicBool::new(true)));
-    let result = d.prefill(&[5, 6, 7], &[], Logits::LastToken);
-    assert!(matches!(result, Err(DeviceError::Interrupted)));
+    for machine in [rtl(program), hls(program)] {
+        let mut d = crate::assets::device(&source, "machine", machine);
+        d.interrupt(Arc::new(AtomicBool::new(true)));
+        let result = d.prefill(&[5, 6, 7], &[], Logits::LastToken);
+        assert!(matches!(result, Err(DeviceError::Interrupted)));
+    }
 }

@@ -1,7 +1,7 @@
 //! The demo model in every weight format, sparsity, cache width and on every verilated target: the
-//! hardware gives the simulator's bits, and what is lost against the float reference is bounded.
+//! hardware and the HLS kernel give the simulator's bits, and what is lost against the float reference is bounded.
 
-use crate::assets::{demo_with, device, iss, questions, rtl};
+use crate::assets::{demo_with, device, hls, iss, questions, rtl};
 use flightvlm::device::{Device, Logits};
 use flightvlm::image::decode_file;
 use flightvlm::prompt::{prepare, user_turn};
@@ -62,9 +62,11 @@ fn every_format_gives_equal_bits_on_every_target() {
         let source = demo_with(options);
         let program = source.program().unwrap_or_else(|e| panic!("{name}: {e}"));
         let a = logits(&mut device(&source, "iss", iss(program)), &source);
-        let b = logits(&mut device(&source, "rtl", rtl(program)), &source);
-        let first = a.iter().zip(&b).position(|(x, y)| x.to_bits() != y.to_bits());
-        assert_eq!((first, a.len()), (None, b.len()), "{name}: first different logit");
+        for (other, machine) in [("rtl", rtl(program)), ("hls", hls(program))] {
+            let b = logits(&mut device(&source, other, machine), &source);
+            let first = a.iter().zip(&b).position(|(x, y)| x.to_bits() != y.to_bits());
+            assert_eq!((first, a.len()), (None, b.len()), "{name} on {other}: first different logit");
+        }
         let c = cosine(&float, &a);
         println!("{name}: {} logits equal, cosine to eval {c:.4}", a.len());
         assert!(c >= least, "{name}: cosine {c}");

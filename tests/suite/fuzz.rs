@@ -1,8 +1,10 @@
-//! Random programs on the simulator and on the RTL: memory, registers, faults, retired commands.
+//! Random programs on the simulator, the RTL and the HLS kernel: memory, registers, faults, retired
+//! commands.
 //!
 //! `FLIGHTVLM_FUZZ_PROGRAMS` and `FLIGHTVLM_FUZZ_SEED` set another number of programs and another
 //! first seed (`scripts/fuzz` is the long run).
 
+use flightvlm_hls::HlsMachine;
 use flightvlm_hw::config::HwConfig;
 use flightvlm_hw::machine::FaultCode;
 use flightvlm_iss::Iss;
@@ -28,6 +30,24 @@ fn random_programs_give_equal_bits() {
     }
 }
 
+/// The configuration that takes too long to verilate, on the executors that have it.
+#[test]
+fn random_programs_of_the_card_give_equal_bits_on_iss_and_hls() {
+    let config = HwConfig::u280();
+    let count = setting("FLIGHTVLM_FUZZ_PROGRAMS", 2000).div_ceil(40);
+    let first = setting("FLIGHTVLM_FUZZ_SEED", 1);
+    let (mut iss, mut hls) = (Iss::new(config.clone()), HlsMachine::new(config.clone()).expect("it starts"));
+    for seed in first..first + count {
+        let case = case(seed, &config);
+        let (a, b) = (run(&mut iss, &case), run(&mut hls, &case));
+        if let Some(d) = difference(&case, &a, &b) {
+            panic!("u280, seed {seed}: iss against hls: {d}\n{}", listing(&case));
+        }
+        assert_eq!(a.report.fault.is_some(), case.fault.is_some(), "seed {seed}: {:?}", case.fault);
+    }
+    println!("u280: programs {count} on iss and hls, seeds {first}..{}", first + count);
+}
+
 fn compare_programs(config: &HwConfig, first: u64, count: u64) {
     let name = &config.name;
     let new_rtl = |seed: u64| {
@@ -41,15 +61,19 @@ fn compare_programs(config: &HwConfig, first: u64, count: u64) {
     // A few machines: the programs of one follow each other, on fast and on erratic memory.
     let mut rtls: Vec<RtlMachine> = (0..4).map(new_rtl).collect();
     let mut isses: Vec<Iss> = (0..4).map(|_| Iss::new(config.clone())).collect();
+    let mut hlses: Vec<HlsMachine> =
+        (0..4).map(|_| HlsMachine::new(config.clone()).expect("the kernel starts")).collect();
     let mut faults: BTreeMap<String, u32> = BTreeMap::new();
     for seed in first..first + count {
         let case = case(seed, config);
         let lane = (seed % 4) as usize;
         let a = run(&mut isses[lane], &case);
-        let b = run(&mut rtls[lane], &case);
-        if let Some(d) = difference(&case, &a, &b) {
-            let made = format!("{name}, seed {seed} (made to fail: {:?})", case.fault);
-            panic!("{made}: iss against rtl: {d}\n{}", listing(&case));
+        let others = [("rtl", run(&mut rtls[lane], &case)), ("hls", run(&mut hlses[lane], &case))];
+        for (other, b) in &others {
+            if let Some(d) = difference(&case, &a, b) {
+                let made = format!("{name}, seed {seed} (made to fail: {:?})", case.fault);
+                panic!("{made}: iss against {other}: {d}\n{}", listing(&case));
+            }
         }
         let code = a.report.fault.map(|f| f.code);
         assert_eq!(
@@ -63,7 +87,10 @@ fn compare_programs(config: &HwConfig, first: u64, count: u64) {
             *faults.entry(code.name().into()).or_default() += 1;
         }
     }
-    println!("{name}: programs {count}, seeds {first}..{}, faults {faults:?}", first + count);
+    println!(
+        "{name}: programs {count} on iss, rtl and hls, seeds {first}..{}, faults {faults:?}",
+        first + count
+    );
     if count >= 2000 {
         for code in FaultCode::ALL.iter().filter(|c| **c != FaultCode::Axi) {
             assert!(faults.contains_key(code.name()), "{name}: no program raised {}", code.name());

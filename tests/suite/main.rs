@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod assets;
+mod baselines;
 mod cycles;
 mod families;
 mod faults;

@@ -23,24 +23,27 @@ const SCALES: u32 = A_TEMP + 4;
 
 impl Tower<'_> {
     /// Attention of all halves; the result is token-major in `attended`. VX has quantised the queries
-    /// before and released MM once a half. `own`: the tile's own keys and values are on their way to
-    /// the cache (one token of ST a half); tiles that hold earlier rows only are multiplied before they
-    /// have arrived. MM releases VX once a half at the end.
+    /// before and released MM once a half. `own`: the tile's own keys and values are on their way to the
+    /// cache (one token of ST a half), value scales of older ones are loaded. MM releases VX once a half
+    /// at the end.
     pub fn attend(&self, asm: &mut Asm, scale: f32, causal: bool, own: bool) {
         use regs::*;
         let d = self.d;
         // One row: all heads in one item. More: items of some query heads of a half.
         choose(asm, BLOCK, d.kv_heads, d.block_heads);
-        choose(asm, S_STRIDE, 1, d.qk_heads());
+        choose(asm, S_STRIDE, 1, d.heads);
+        choose(asm, Q_STRIDE, d.hw, d.heads * d.hw);
         choose(asm, ITEMS, 1, d.heads / d.block_heads);
         asm.alu(ALU_SHL, ITEMS, ITEMS, HALVES_LOG2);
         if own {
-            asm.copy(UNSTORED, HALVES);
-            asm.alu_imm(ALU_SHR, OLD_TILES, T_POS, 4);
+            asm.repeat(HALVES, |asm| asm.ld_sync(ST, 0));
+            self.load_new_scales(asm);
         } else {
             asm.alu_imm(ALU_ADD, OLD_TILES, KV_LEN, 15);
             asm.alu_imm(ALU_SHR, OLD_TILES, OLD_TILES, 4);
+            self.load_scales(asm, OLD_TILES, self.spad("v_scales"), VX);
         }
+        asm.vx_sync(LD, 0);
         asm.repeat(HALVES, |asm| asm.mm_sync(VX, 0));
         // Step i: scores of item i, then the rest of item i − 1. What the first step lacks it does with
         // zero rows; the token that it waits for comes from here.
@@ -48,19 +51,15 @@ impl Tower<'_> {
         asm.set(ITEM, 0);
         asm.alu_imm(ALU_ADD, COUNT, ITEMS, 1);
         asm.repeat(COUNT, |asm| {
-            // The scales of the item before are through: at the first step a credit says so.
-            asm.alu_imm(ALU_MIN, COUNT, ITEM, 1);
-            asm.repeat(COUNT, |asm| asm.vx_sync(0, LD));
             self.scores(asm, own);
             asm.alu_imm(ALU_MAX, COUNT, ITEM, 1);
             asm.alu_imm(ALU_SUB, COUNT, COUNT, 1);
             self.enter(asm, own);
-            self.parity(asm, NEW_TILES);
+            self.parity(asm, PARITY);
             asm.alu_imm(ALU_MIN, COUNT, ITEM, 1);
             asm.alu(ALU_MUL, BLOCK_ROWS, BLOCK_ROWS, COUNT);
             asm.alu(ALU_MUL, COUNT, BLOCK, COUNT);
-            self.load_scales(asm, COUNT);
-            self.softmax(asm, scale, causal, NEW_TILES);
+            self.softmax(asm, scale, causal, PARITY);
             self.values(asm, COUNT);
             asm.alu_imm(ALU_ADD, ITEM, ITEM, 1);
         });
@@ -84,7 +83,6 @@ impl Tower<'_> {
         }
         asm.alu_imm(ALU_ADD, KV_TILES, KV_LEN, 15);
         asm.alu_imm(ALU_SHR, KV_TILES, KV_TILES, 4);
-        asm.alu(ALU_SUB, NEW_TILES, KV_TILES, OLD_TILES);
         asm.alu_imm(ALU_ADD, VBASE, POS, 1);
         // Rows of a matrix command: the half's, or in decode a kv head's query heads.
         asm.alu_imm(ALU_EQ, TMP, ONE, 0);
@@ -141,12 +139,11 @@ impl Tower<'_> {
         asm.alu_imm(ALU_SUB, COUNT, ITEMS, 1);
         asm.alu(ALU_MIN, COUNT, COUNT, ITEM);
         self.enter(asm, own);
-        // Behind the last item: no tiles, no token.
+        // Behind the last item: no commands, no token.
         let there = BLOCK_ROWS;
         asm.alu(ALU_LT, there, ITEM, ITEMS);
-        asm.alu(ALU_MUL, NEW_TILES, NEW_TILES, there);
-        self.at_half(asm, ACT, &chip.abuf, HALF, "qkv8");
-        self.at_half(asm, SCALE, &chip.s, HALF, "qkv_scale");
+        self.at_half(asm, ACT, &chip.abuf, HALF, "q8");
+        self.at_half(asm, SCALE, &chip.s, HALF, "q_scale");
         // The item's first head inside a row.
         asm.alu_imm(ALU_MUL, TMP, HEAD, d.hw);
         asm.emit(isa::Seta { agu: ACT, what: SETA_ADVANCE, rs: TMP.0, imm: 0 });
@@ -156,30 +153,12 @@ impl Tower<'_> {
         self.step(asm, ACT, d.group() * d.hw, d.hw);
         self.step(asm, SCALE, d.group(), 1);
         self.step_rows(asm, OUT, d.scw);
-        choose(asm, Q_STRIDE, d.hw, d.qk_heads() * d.hw);
-        asm.alu(ALU_MUL, COUNT, OLD_TILES, there);
-        self.score_tiles(asm, None, COUNT);
-        if own {
-            asm.repeat(UNSTORED, |asm| asm.ld_sync(ST, 0));
-            asm.set(UNSTORED, 0);
-            asm.emit(isa::Seta { agu: OUT, what: SETA_ADVANCE, rs: OLD_TILES.0, imm: 0 });
-            self.score_tiles(asm, Some(OLD_TILES), NEW_TILES);
-        }
-        asm.repeat(there, |asm| asm.mm_sync(0, VX));
-    }
-
-    /// `tiles` key tiles from tile `from` on, for each command of the item.
-    fn score_tiles(&self, asm: &mut Asm, from: Option<Reg>, tiles: Reg) {
-        use regs::*;
-        let d = self.d;
         self.kv_head(asm, d.k_slots());
-        if let Some(from) = from {
-            asm.alu(ALU_ADD, FIRST, FIRST, from);
-        }
-        asm.repeat(BLOCK, |asm| {
+        asm.alu(ALU_MUL, COUNT, BLOCK, there);
+        asm.repeat(COUNT, |asm| {
             asm.emit(isa::Ld {
                 mode: LD_WEIGHT,
-                rows: Count::from(tiles).field(),
+                rows: Count::from(KV_TILES).field(),
                 len: Count::from(d.hw).field(),
                 src_agu: A_K,
                 src_stride: d.k_tile_units(),
@@ -190,7 +169,7 @@ impl Tower<'_> {
             });
             asm.emit(isa::Mm {
                 rows: Count::from(Q_ROWS).field(),
-                tiles: Count::from(tiles).field(),
+                tiles: Count::from(KV_TILES).field(),
                 kb: Count::from(d.hw).field(),
                 act_agu: ACT,
                 act_stride: Count::from(Q_STRIDE).field(),
@@ -204,31 +183,37 @@ impl Tower<'_> {
             });
             asm.alu(ALU_ADD, FIRST, FIRST, TMP);
         });
+        asm.repeat(there, |asm| asm.mm_sync(0, VX));
     }
 
-    /// Value scales of the item's heads, one row a command; VX has said that the last item's are free.
-    fn load_scales(&self, asm: &mut Asm, commands: Reg) {
-        use regs::*;
+    /// Value scales of all kv heads, `tiles` units of each.
+    pub fn load_scales(&self, asm: &mut Asm, tiles: Reg, to: At, release: u8) {
         let d = self.d;
-        asm.base(SCALES, Reg(0), self.spad("v_scales").off);
-        asm.stride(SCALES, INSIDE, Reg(0), d.scw);
-        asm.ld_sync(VX, 0);
-        self.kv_head(asm, d.scw);
-        asm.stride(A_V_SCALES, INSIDE, TMP, 0);
-        asm.emit(isa::Seta { agu: A_V_SCALES, what: SETA_ADVANCE, rs: FIRST.0, imm: 0 });
-        asm.repeat(commands, |asm| {
-            asm.emit(isa::Ld {
-                mode: LD_ROWS,
-                rows: Count::from(1).field(),
-                len: Count::from(KV_TILES).field(),
-                dst_agu: SCALES,
-                src_agu: A_V_SCALES,
-                ..isa::Ld::default()
-            });
-        });
-        asm.alu(ALU_SUB, FIRST, Reg(0), FIRST);
-        asm.emit(isa::Seta { agu: A_V_SCALES, what: SETA_ADVANCE, rs: FIRST.0, imm: 0 });
-        asm.ld_sync(0, VX);
+        let op = isa::Ld {
+            mode: LD_ROWS,
+            rows: Count::from(d.kv_heads).field(),
+            len: Count::from(tiles).field(),
+            dst_agu: to.agu,
+            dst_off: to.off,
+            dst_stride: d.scw,
+            src_agu: A_V_SCALES,
+            src_stride: d.scw,
+            ..isa::Ld::default()
+        };
+        asm.sync(op, 0, release);
+    }
+
+    /// Those of tiles with rows of this tile; VX may use all of them then.
+    fn load_new_scales(&self, asm: &mut Asm) {
+        use regs::*;
+        asm.base(SCALES, OLD_TILES, self.spad("v_scales").off);
+        asm.alu(ALU_SUB, TMP, Reg(0), OLD_TILES);
+        let advance = |asm: &mut Asm, by: Reg| {
+            asm.emit(isa::Seta { agu: A_V_SCALES, what: SETA_ADVANCE, rs: by.0, imm: 0 });
+        };
+        advance(asm, OLD_TILES);
+        self.load_scales(asm, NEW_TILES, At { agu: SCALES, off: 0 }, VX);
+        advance(asm, TMP);
     }
 
     /// Scores of the item to int8 probabilities that carry the value scales. The row scale that MM applies
@@ -252,11 +237,17 @@ impl Tower<'_> {
         scores().causal(causal).red(R_MAX, max).sync(asm, MM, 0);
         let e = scores().causal(causal).s(OP_SUB, max).imm(OP_MUL, scale * step * std::f32::consts::LOG2_E);
         e.func(F_EXP2).to_spad(sc, d.scw).red(R_SUM, sum).emit(asm);
-        // Score rows of a command share their value scales.
-        asm.copy(RMOD, Q_ROWS);
-        let p = scores().spad(OP_MUL, self.spad("v_scales"), d.scw, ROW_DIV);
+        // Score rows of a command share their value scales, those of an item where heads share a kv head:
+        // a period of 0 means the first row.
+        self.kv_head(asm, d.scw);
+        asm.base(SCALES, FIRST, self.spad("v_scales").off);
+        match d.group() {
+            1 => asm.copy(RMOD, Q_ROWS),
+            _ => asm.alu(ALU_MUL, RMOD, Q_ROWS, ONE),
+        }
+        let p = scores().spad(OP_MUL, At { agu: SCALES, off: 0 }, d.scw, ROW_DIV);
         let p = if d.kv_bits == 4 { p.imm(OP_MUL, step) } else { p };
-        p.to_spad(sc, d.scw).red(R_ABSMAX, peak).sync(asm, LD, 0);
+        p.to_spad(sc, d.scw).red(R_ABSMAX, peak).emit(asm);
         let scalar = |from: At| vx(BLOCK_ROWS, 1).a_s(from);
         scalar(peak).imm(OP_MAX, 1e-20).imm(OP_MUL, 1.0 / 127.0).to_s(peak).emit(asm);
         scalar(peak).func(F_RECIP).to_s(inv).emit(asm);
@@ -275,7 +266,6 @@ impl Tower<'_> {
         self.step(asm, ATTENDED, d.group() * d.hw, d.hw);
         self.step_rows(asm, ACT, d.scw);
         self.step_rows(asm, SCALE, 1);
-        choose(asm, Q_STRIDE, d.hw, d.heads * d.hw);
         let find = |m: &Halves, name| m.half.find(name).expect("invariant: a region of the halves");
         let (p8, sum) = (find(&chip.abuf, "p8"), find(&chip.s, "row_sum"));
         asm.mm_sync(VX, 0);

@@ -5,10 +5,10 @@
 //! uses the probabilities of this one.
 //!
 //! Tokens. A phase of VX releases MM when a half's operand is quantised, and a phase of MM releases VX
-//! when its results are there. ST tells LD when keys and values are in the cache. Two credits VX → LD,
-//! given at the start of an entry point and by the second norm of each layer, say that the norm vectors
-//! and the value scales may be overwritten. Weight loads are posted and need no tokens: their FIFOs
-//! order them.
+//! when its results are there. Keys and values come before queries, so that they are on their way to
+//! the cache while queries are multiplied; ST tells LD when they are there. A credit VX → LD, given at
+//! the start of an entry point and by the second norm of each layer, says that the norm vectors and the
+//! value scales may be overwritten. Weight loads are posted and need no tokens: their FIFOs order them.
 
 use super::asm::{abs, agu, vx, Asm, At, Count, Reg, LD, MM, ST, VX};
 use super::tower::{norm_words, regs, Chip, Dims};
@@ -48,13 +48,24 @@ pub struct Tower<'a> {
     pub chip: &'a Chip,
 }
 
+/// What norms of heads and rotary turns apply to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadPart {
+    /// Queries.
+    Queries,
+    /// Keys.
+    Keys,
+}
+
 /// Offsets (units within a channel) of a layer's pieces in its record.
 #[derive(Debug, Clone)]
 pub struct LayerOffsets {
-    /// Query and key projections.
-    pub qk: Vec<(u32, Packed)>,
+    /// Key projection.
+    pub k: (u32, Packed),
     /// Value projection.
     pub v: (u32, Packed),
+    /// Query projection.
+    pub q: (u32, Packed),
     /// Output projection.
     pub o: (u32, Packed),
     /// Gate and up, or the first linear.
@@ -68,7 +79,7 @@ pub struct LayerOffsets {
 impl LayerOffsets {
     /// All pieces in stream order.
     pub fn pieces(&self) -> impl Iterator<Item = &(u32, Packed)> {
-        self.qk.iter().chain([&self.v, &self.o, &self.up]).chain(&self.down)
+        [&self.k, &self.v, &self.q, &self.o, &self.up].into_iter().chain(&self.down)
     }
 }
 
@@ -78,15 +89,14 @@ pub fn down_parts(l: &Layer, storage: Storage, build: &Build) -> u32 {
     Packed::plain(down, storage).split(build.config.wfifo_words).len() as u32
 }
 
-/// Lays a layer out; `split` separates queries from keys (towers that run in two passes).
-pub fn layer_offsets(d: &Dims, l: &Layer, split: bool, storage: Storage, build: &Build) -> LayerOffsets {
+/// Lays a layer out.
+pub fn layer_offsets(d: &Dims, l: &Layer, storage: Storage, build: &Build) -> LayerOffsets {
     let a = &l.attention;
     let cols = crate::layout::pack::padded(a.q.cols_in);
     let q = d.head_part(&a.q, d.heads, false);
     let k = d.head_part(&a.k, d.kv_heads, false);
     let v = d.head_part(&a.v, d.kv_heads, true);
-    let packed = |parts| Packed::new(parts, cols.clone(), storage);
-    let qk = if split { vec![packed(vec![q]), packed(vec![k])] } else { vec![packed(vec![q, k])] };
+    let packed = |part| Packed::new(vec![part], cols.clone(), storage);
     let up = match &l.mlp {
         Mlp::Gated { gate, up, .. } => {
             let (g, u) = (Packed::plain(gate, storage), Packed::plain(up, storage));
@@ -102,10 +112,10 @@ pub fn layer_offsets(d: &Dims, l: &Layer, split: bool, storage: Storage, build: 
         units += p.units();
         (here, p)
     };
-    let qk = qk.into_iter().map(&mut place).collect();
-    let (v, o, up) = (place(packed(vec![v])), place(d.output_projection(a, storage)), place(up));
+    let (k, v, q) = (place(packed(k)), place(packed(v)), place(packed(q)));
+    let (o, up) = (place(d.output_projection(a, storage)), place(up));
     let down = down.into_iter().map(&mut place).collect();
-    LayerOffsets { qk, v, o, up, down, units }
+    LayerOffsets { k, v, q, o, up, down, units }
 }
 
 impl Tower<'_> {
@@ -243,8 +253,11 @@ impl Tower<'_> {
     /// What all halves of the tile share; T_ROWS is set.
     pub fn set_tile(&self, asm: &mut Asm) {
         use regs::*;
-        // Two halves from 16 rows on: below, loading the weights twice costs more than it hides.
-        asm.alu_imm(ALU_SHR, HALVES_LOG2, T_ROWS, 4);
+        // Two halves from 16 rows on: below, loading the weights twice costs more than it hides. From
+        // fewer on where a half has no room for 15 rows.
+        let one_half_most = self.d.half_rows().min(15);
+        asm.alu_imm(ALU_ADD, HALVES_LOG2, T_ROWS, 15 - one_half_most);
+        asm.alu_imm(ALU_SHR, HALVES_LOG2, HALVES_LOG2, 4);
         asm.alu_imm(ALU_MIN, HALVES_LOG2, HALVES_LOG2, 1);
         asm.alu_imm(ALU_ADD, HALVES, HALVES_LOG2, 1);
         asm.alu_imm(ALU_ADD, HALF_ROWS, T_ROWS, 1);
@@ -253,26 +266,28 @@ impl Tower<'_> {
         asm.alu_imm(ALU_EQ, ONE, T_ROWS, 1);
     }
 
-    /// Projects `x8` to the heads of one packed projection that starts with head `first` of a row's
-    /// queries and keys.
-    pub fn project_qk(&self, asm: &mut Asm, at: &(u32, Packed), first: u32, wait: u8, release: u8) {
+    /// Projects `x8` to queries; waits for VX if `wait` says so, releases it.
+    pub fn project_queries(&self, asm: &mut Asm, at: &(u32, Packed), wait: u8) {
         let d = self.d;
         self.load_weights(asm, At { agu: A_WEIGHTS, off: at.0 }, &at.1);
-        let out = (self.spad("qkv").plus(first * d.hw), d.qk_heads() * d.hw);
-        self.multiply(asm, &at.1, (self.abuf("x8"), d.dw), out, wait, release);
+        let out = (self.spad("q"), d.heads * d.hw);
+        self.multiply(asm, &at.1, (self.abuf("x8"), d.dw), out, wait, VX);
     }
 
-    /// Projects `x8` to the value heads, which lie behind all rows' queries and keys.
-    pub fn project_v(&self, asm: &mut Asm, at: &(u32, Packed), wait: u8, release: u8) {
-        let d = self.d;
-        self.load_weights(asm, At { agu: A_WEIGHTS, off: at.0 }, &at.1);
-        let out = self.behind_qk(asm, &self.chip.spad, "qkv", d.hw, A_TEMP);
-        self.multiply(asm, &at.1, (self.abuf("x8"), d.dw), (out, d.kv_heads * d.hw), wait, release);
+    /// Projects `x8` to keys, and to values, which lie behind all rows' keys, once VX has it; releases VX.
+    pub fn project_keys_values(&self, asm: &mut Asm, o: &LayerOffsets) {
+        let (d, x8) = (self.d, (self.abuf("x8"), self.d.dw));
+        let stride = d.kv_heads * d.hw;
+        self.load_weights(asm, At { agu: A_WEIGHTS, off: o.k.0 }, &o.k.1);
+        self.multiply(asm, &o.k.1, x8, (self.spad("kv"), stride), VX, 0);
+        self.load_weights(asm, At { agu: A_WEIGHTS, off: o.v.0 }, &o.v.1);
+        let values = self.behind_keys(asm, &self.chip.spad, "kv", d.hw, A_TEMP);
+        self.multiply(asm, &o.v.1, x8, (values, stride), 0, VX);
     }
 
-    /// Generator `a` behind the rows' queries and keys, of `words` a head, in the half's region.
-    fn behind_qk(&self, asm: &mut Asm, m: &super::Halves, name: &str, words: u32, a: u32) -> At {
-        self.row_of_half(asm, a, m, name, regs::ROWS, self.d.qk_heads() * words);
+    /// Generator `a` behind the rows' keys, of `words` a head, in the half's region.
+    fn behind_keys(&self, asm: &mut Asm, m: &super::Halves, name: &str, words: u32, a: u32) -> At {
+        self.row_of_half(asm, a, m, name, regs::ROWS, self.d.kv_heads * words);
         agu(a)
     }
 
@@ -286,16 +301,15 @@ impl Tower<'_> {
         asm.base(a, TMP, m.base + at);
     }
 
-    /// Turns the half's queries and keys by the rotary table, all heads at once; waits for MM.
-    pub fn rotate(&self, asm: &mut Asm) {
+    /// Turns `heads` heads of each of the half's rows in a region by the rotary table.
+    fn rotate(&self, asm: &mut Asm, region: &str, heads: u32) {
         let (d, rows) = (self.d, regs::COUNT);
         let (half, hh) = (d.head_dim / 2, d.half_words);
-        let (lo, cos) = (self.spad("qkv"), self.spad("rope"));
+        let (lo, cos) = (self.spad(region), self.spad("rope"));
         let (hi, sin) = (lo.plus(hh), cos.plus(hh));
         let (t1, t2) = (self.spad("turn1"), self.spad("turn2"));
-        asm.set(regs::RMOD, d.qk_heads());
-        asm.alu_imm(ALU_MUL, rows, regs::ROWS, d.qk_heads());
-        asm.vx_sync(MM, 0);
+        asm.set(regs::RMOD, heads);
+        asm.alu_imm(ALU_MUL, rows, regs::ROWS, heads);
         for (x, to) in [(hi, t1), (lo, t2)] {
             let y = vx(rows, half).a(x, d.hw).spad(OP_MUL, sin, 2 * hh, ROW_DIV);
             y.to_spad(to, hh).emit(asm);
@@ -306,25 +320,50 @@ impl Tower<'_> {
         }
     }
 
-    /// Quantises the first `heads` heads of each of the half's rows of queries, keys and values.
-    pub fn quantise_heads(&self, asm: &mut Asm, heads: u32, release: u8) {
-        let (d, scale, rows) = (self.d, self.s("qkv_scale"), regs::COUNT);
-        let (src, dst) = ((self.spad("qkv"), d.hw), (self.abuf("qkv8"), d.hw));
+    /// Norms and turns the half's queries or keys, as MM has left them; waits for MM.
+    fn turn(&self, asm: &mut Asm, l: &Layer, part: HeadPart) {
+        let (region, heads) = self.heads_of(part);
+        if !self.norm_heads(asm, l, part) {
+            asm.vx_sync(MM, 0);
+        }
+        if self.d.rope {
+            self.rotate(asm, region, heads);
+        }
+    }
+
+    /// SPAD region of queries or keys, and their heads.
+    pub fn heads_of(&self, part: HeadPart) -> (&'static str, u32) {
+        match part {
+            HeadPart::Queries => ("q", self.d.heads),
+            HeadPart::Keys => ("kv", self.d.kv_heads),
+        }
+    }
+
+    /// Quantises `heads` heads of each of the half's rows: SPAD region `from` to ABUF region `to` with
+    /// scales in S region `scales`.
+    fn quantise_heads(&self, asm: &mut Asm, heads: u32, from: &str, to: &str, scales: &str, release: u8) {
+        let (d, scale, rows) = (self.d, self.s(scales), regs::COUNT);
+        let (src, dst) = ((self.spad(from), d.hw), (self.abuf(to), d.hw));
         asm.alu_imm(ALU_MUL, rows, regs::ROWS, heads);
         vx(rows, d.hw * 16).a(src.0, d.hw).red(R_ABSMAX, scale).emit(asm);
         self.quantise(asm, rows, d.hw * 16, src, dst, scale, release);
     }
 
-    /// Quantises the half's queries, keys and values (in a pass without queries these are stale and
-    /// unused) and appends keys and values to the cache; `release` is what the quantisation releases
-    /// besides ST.
-    pub fn store_keys_values(&self, asm: &mut Asm, release: u8) {
+    /// Queries of the half, as MM has left them, for attention; releases MM.
+    pub fn take_queries(&self, asm: &mut Asm, l: &Layer) {
+        self.turn(asm, l, HeadPart::Queries);
+        self.quantise_heads(asm, self.d.heads, "q", "q8", "q_scale", MM);
+    }
+
+    /// Keys and values of the half, as MM has left them, to the cache.
+    pub fn store_keys_values(&self, asm: &mut Asm, l: &Layer) {
         use regs::*;
         let d = self.d;
-        self.quantise_heads(asm, d.qk_heads() + d.kv_heads, ST | release);
-        let v = self.behind_qk(asm, &self.chip.abuf, "qkv8", d.hw, A_TEMP);
-        let v_scale = self.behind_qk(asm, &self.chip.s, "qkv_scale", 1, A_TEMP + 1);
-        let (k, k_scale) = (self.abuf("qkv8").plus(d.heads * d.hw), self.s("qkv_scale").plus(d.heads));
+        self.turn(asm, l, HeadPart::Keys);
+        self.quantise_heads(asm, 2 * d.kv_heads, "kv", "kv8", "kv_scale", ST);
+        let v = self.behind_keys(asm, &self.chip.abuf, "kv8", d.hw, A_TEMP);
+        let v_scale = self.behind_keys(asm, &self.chip.s, "kv_scale", 1, A_TEMP + 1);
+        let (k, k_scale) = (self.abuf("kv8"), self.s("kv_scale"));
         let (mode_k, mode_v) = if d.kv_bits == 4 { (ST_KV_K4, ST_KV_V4) } else { (ST_KV_K, ST_KV_V) };
         let common = |from: At| isa::St {
             rows: Count::from(ROWS).field(),
@@ -345,13 +384,13 @@ impl Tower<'_> {
         };
         asm.emit(isa::St {
             mode: mode_k,
-            src_stride: d.qk_heads() * d.hw,
+            src_stride: d.kv_heads * d.hw,
             head_stride: d.hw,
             dst_off: 1,
             chunk_stride: word,
             ..key(k)
         });
-        asm.emit(isa::St { mode: ST_KV_SCALE, src_stride: d.qk_heads(), head_stride: 1, ..key(k_scale) });
+        asm.emit(isa::St { mode: ST_KV_SCALE, src_stride: d.kv_heads, head_stride: 1, ..key(k_scale) });
         asm.emit(isa::St {
             mode: mode_v,
             src_stride: d.kv_heads * d.hw,
@@ -416,8 +455,8 @@ impl Tower<'_> {
     }
 
     /// Residual, norm and feed-forward block of both halves; its results wait in `down` for the next
-    /// residual. `credits`: how often VX tells LD that norm vectors and value scales are free.
-    pub fn feed_forward(&self, asm: &mut Asm, l: &Layer, o: &LayerOffsets, credits: u32) {
+    /// residual. `credit`: VX tells LD that norm vectors and value scales are free.
+    pub fn feed_forward(&self, asm: &mut Asm, l: &Layer, o: &LayerOffsets, credit: bool) {
         let d = self.d;
         let (tmp, ff) = (self.spad("tmp"), self.spad("ff"));
         let weights = |off| At { agu: A_WEIGHTS, off };
@@ -433,10 +472,12 @@ impl Tower<'_> {
             self.norm_quantised(asm, &l.norm2, vectors, true, false);
             self.linear(asm, weights(o.up.0), &o.up.1, (self.abuf("x8"), d.dw), (ff, stride));
         });
-        (0..credits).for_each(|_| asm.vx_sync(0, LD));
+        if credit {
+            asm.vx_sync(0, LD);
+        }
         asm.mark(format!("{} (layer loop)", down.path));
         self.each_half(asm, |asm| {
-            self.activate(asm, act, cols, (ff, stride), d.gated.then(|| ff.plus(ffw)));
+            self.activate(asm, act, cols, (ff, stride), d.gated.then(|| ff.plus(ffw)), MM);
             let mut from = self.abuf("ff8");
             self.quantise(asm, regs::ROWS, cols, (ff, stride), (from, ffw), self.s("x_scale"), MM);
             for (i, ((at, p), out)) in o.down.iter().zip(self.down_parts()).enumerate() {
@@ -449,8 +490,8 @@ impl Tower<'_> {
         });
     }
 
-    /// Activation in place, times `up` when gated, row maxima to `x_scale`. Waits for MM.
-    pub fn activate(&self, asm: &mut Asm, act: ActKind, cols: u32, at: (At, u32), up: Option<At>) {
+    /// Activation in place, times `up` when gated, row maxima to `x_scale`.
+    pub fn activate(&self, asm: &mut Asm, act: ActKind, cols: u32, at: (At, u32), up: Option<At>, wait: u8) {
         let (base, stride) = at;
         let row = || vx(regs::ROWS, cols).a(base, stride).to_spad(base, stride);
         let (first, rest) = match act {
@@ -463,9 +504,9 @@ impl Tower<'_> {
         };
         let peak = self.s("x_scale");
         if up.is_none() && rest.is_none() {
-            return first.red(R_ABSMAX, peak).sync(asm, MM, 0);
+            return first.red(R_ABSMAX, peak).sync(asm, wait, 0);
         }
-        first.sync(asm, MM, 0);
+        first.sync(asm, wait, 0);
         let mut second = row();
         if let Some(factor) = rest {
             second = second.imm(OP_MUL, factor);

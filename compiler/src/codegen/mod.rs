@@ -4,12 +4,16 @@
 
 pub mod asm;
 mod attention;
+mod head_norm;
 mod layer;
+mod projector;
 mod text;
 mod tower;
 mod vision;
 
+pub use head_norm::head_norms;
 pub use layer::LayerOffsets;
+pub use projector::{projector_region, ProjectorLayout};
 pub use text::{text_layout, TextLayout};
 pub use tower::{Chip, Dims, Halves};
 pub use vision::{vision_layout, VisionLayout};
@@ -43,8 +47,12 @@ pub mod logits {
 
 /// Argument registers of the vision entry point.
 pub mod vision_args {
-    /// Which image slot the visual tokens go to.
-    pub const SLOT: usize = 1;
+    /// First row behind the embedding table's own that the visual tokens go to.
+    pub const FIRST_TOKEN: usize = 1;
+    /// Rows in the tower.
+    pub const ROWS: usize = 3;
+    /// Visual tokens.
+    pub const TOKENS: usize = 8;
 }
 
 /// Code of a whole model.
@@ -100,7 +108,7 @@ fn choose_tile<T>(
     for rows in TILE_ROWS {
         let dims = Dims::new(layer, positions, rows, down_parts, build);
         // Strides are fields of 12 bits in VX and ST, of 15 in MM.
-        let strides = [dims.scw, 2 * dims.ffw, dims.heads * dims.hw, dims.qk_heads() * dims.hw, dims.dw];
+        let strides = [dims.scw, 2 * dims.ffw, dims.heads * dims.hw, dims.dw];
         let slots = u64::from(dims.kv_heads) * u64::from(dims.k_slots().max(dims.hw));
         if strides.iter().all(|s| *s < 4096) && slots < 1 << 16 {
             if let Some(chip) = fit(&dims) {

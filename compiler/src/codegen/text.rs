@@ -54,14 +54,14 @@ pub struct TextLayout {
 impl TextLayout {
     /// The record of one layer (all have the same offsets, each its own weights).
     pub fn record(&self, layer: &Layer, build: &Build) -> LayerOffsets {
-        layer_offsets(&self.dims, layer, false, build.layers, build)
+        layer_offsets(&self.dims, layer, build.layers, build)
     }
 }
 
 /// Lays the language model out and adds its regions to the memory map.
 pub fn text_layout(
     text: &Text,
-    visual_rows: usize,
+    rows_behind: usize,
     max_context: usize,
     build: &Build,
     dram: &mut DramMap,
@@ -79,7 +79,7 @@ pub fn text_layout(
         r.spad.0.push(Request { name: "final_norm", words, from: 0, to: 9 });
         Chip::fit(&r, &build.config)
     })?;
-    let layer = layer_offsets(&dims, first, false, build.layers, build);
+    let layer = layer_offsets(&dims, first, build.layers, build);
     let head = Packed::plain(&text.head, build.head);
     for p in layer.pieces().map(|x| &x.1).chain([&head]) {
         p.check(&build.config)?;
@@ -96,8 +96,8 @@ pub fn text_layout(
         v_base: add(channels, "text.v_cache", Kind::State, layers, dims.v_units())?,
         norms_base: add(main, "text.norms", Kind::Content, layers, dims.norm_words.into())?,
         norm_base: add(main, "text.final_norm", Kind::Content, 1, norm_words(&text.final_norm).into())?,
-        // Visual tokens follow the table, so that one gather fetches both.
-        embed_base: add(main, "text.embed", Kind::Content, text.vocab + visual_rows, row)?,
+        // Learned rows and visual tokens follow the table, so that one gather fetches all.
+        embed_base: add(main, "text.embed", Kind::Content, text.vocab + rows_behind, row)?,
         rope_base: add(main, "text.rope", Kind::Input, positions as usize, rope_words.into())?,
         v_scales_base: add(main, "text.v_scales", Kind::State, layers, u64::from(dims.kv_heads * dims.scw))?,
         ids_base: add(main, "text.ids", Kind::Input, 1, u64::from(positions / TILE as u32))?,
@@ -116,7 +116,6 @@ pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) {
     let (d, z) = (&l.dims, Reg(0));
     let t = Tower { d, chip: &l.chip };
     asm.mark("text: start");
-    asm.vx_sync(0, LD);
     asm.vx_sync(0, LD);
     asm.copy(T_POS, Reg(text_args::POSITION as u32));
     asm.copy(LEFT, Reg(text_args::ROWS as u32));
@@ -138,6 +137,11 @@ pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) {
     asm.repeat(COUNT, |asm| {
         take_tile(asm, d);
         t.set_tile(asm);
+        asm.alu_imm(ALU_SHR, OLD_TILES, T_POS, 4);
+        asm.alu(ALU_ADD, NEW_TILES, T_POS, T_ROWS);
+        asm.alu_imm(ALU_ADD, NEW_TILES, NEW_TILES, 15);
+        asm.alu_imm(ALU_SHR, NEW_TILES, NEW_TILES, 4);
+        asm.alu(ALU_SUB, NEW_TILES, NEW_TILES, OLD_TILES);
         // Loops over halves are of one level everywhere.
         asm.repeat(1, |asm| load_rows(asm, &t, l));
         asm.repeat(layers, |asm| layer(asm, &t, &text.layers[0], l));
@@ -217,27 +221,25 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
     let norms = t.spad("norms");
     asm.mark(format!("{} (layer loop)", layer.norm1.path));
     t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, VX);
+    // While earlier weights stream: it takes long.
+    t.load_scales(asm, regs::OLD_TILES, t.spad("v_scales"), 0);
     t.each_half_numbered(asm, |asm| {
         t.residual(asm, &t.down_parts(), Some(&layer.norm1));
         t.norm_quantised(asm, &layer.norm1, norms, true, false);
         asm.mark(format!("{} (layer loop)", a.q.path));
-        t.project_qk(asm, &o.qk[0], 0, VX, 0);
-        t.project_v(asm, &o.v, 0, VX);
+        t.project_keys_values(asm, o);
+        t.project_queries(asm, &o.q, 0);
     });
+    asm.mark(format!("{} (layer loop)", a.path));
     t.each_half_numbered(asm, |asm| {
-        if d.rope {
-            t.rotate(asm);
-        } else {
-            asm.vx_sync(MM, 0);
-        }
-        asm.mark(format!("{} (layer loop)", a.path));
-        t.store_keys_values(asm, MM);
+        t.store_keys_values(asm, layer);
         asm.st_sync(0, LD);
+        t.take_queries(asm, layer);
     });
     t.attend(asm, a.scale, a.causal, true);
     asm.mark(format!("{} (layer loop)", a.o.path));
     t.project_output(asm, &o.o);
-    t.feed_forward(asm, layer, o, 2);
+    t.feed_forward(asm, layer, o, true);
 }
 
 /// Final norm, logits of the wanted rows, greedy token of each.

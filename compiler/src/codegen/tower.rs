@@ -35,13 +35,13 @@ pub mod regs {
     pub const KV_TILES: Reg = Reg(12);
     /// First position of the half.
     pub const POS: Reg = Reg(13);
-    /// Key tiles that hold rows in front of the tile only.
+    /// Tiles of 16 positions that hold rows in front of the tile only.
     pub const OLD_TILES: Reg = Reg(14);
-    /// Key tiles of the item behind those.
+    /// Those behind them that hold rows of the tile.
     pub const NEW_TILES: Reg = Reg(15);
     /// Rows of a matrix command of attention.
     pub const Q_ROWS: Reg = Reg(16);
-    /// Words between them: of queries in ABUF, or of results in SPAD.
+    /// Words between them: of queries in ABUF and of results in SPAD.
     pub const Q_STRIDE: Reg = Reg(17);
     /// Scalars between the queries' scales.
     pub const S_STRIDE: Reg = Reg(18);
@@ -51,14 +51,14 @@ pub mod regs {
     pub const ITEMS: Reg = Reg(20);
     /// Matrix commands of an item: query heads, or in decode kv heads.
     pub const BLOCK: Reg = Reg(21);
-    /// Score rows of an item; while scores are multiplied, old key tiles of the item.
+    /// Score rows of an item; while scores are multiplied, whether there is such an item.
     pub const BLOCK_ROWS: Reg = Reg(22);
     /// Slot of the first key tile / value tile of a kv head.
     pub const FIRST: Reg = Reg(23);
     /// Item.
     pub const ITEM: Reg = Reg(24);
-    /// Halves whose keys and values may still be on their way to the cache.
-    pub const UNSTORED: Reg = Reg(25);
+    /// Parity of the item.
+    pub const PARITY: Reg = Reg(25);
     /// log2(HALVES).
     pub const HALVES_LOG2: Reg = Reg(26);
     /// 1 when the tile has one row.
@@ -114,6 +114,8 @@ pub struct Dims {
     pub norm_words: u32,
     /// Rotary embedding.
     pub rope: bool,
+    /// Columns of a head that turn in pairs; the others stay.
+    pub turning: u32,
 }
 
 /// Words of a norm's vectors.
@@ -140,6 +142,7 @@ impl Dims {
             Mlp::Gated { up, .. } => (up.cols_out, true),
             Mlp::Plain { up, .. } => (up.cols_out, false),
         };
+        let hw = half_words * if rope { 2 } else { 1 };
         let (heads, kv_heads) = (a.heads as u32, a.kv_heads as u32);
         let half = tile_rows / 2;
         // The heads of an item have kv heads of their own, or share one.
@@ -155,7 +158,7 @@ impl Dims {
             kv_heads,
             head_dim: a.head_dim as u32,
             half_words,
-            hw: half_words * if rope { 2 } else { 1 },
+            hw,
             scw: positions / TILE as u32,
             ffw: words(ff),
             gated,
@@ -164,8 +167,11 @@ impl Dims {
             down_parts,
             slices: o.config.slices,
             kv_bits: o.kv_bits,
-            norm_words: norm_words(&layer.norm1) + norm_words(&layer.norm2),
+            norm_words: norm_words(&layer.norm1)
+                + norm_words(&layer.norm2)
+                + if a.qk_norm.is_some() { (heads + kv_heads) * hw } else { 0 },
             rope,
+            turning: a.rope.as_ref().map_or(0, |r| 2 * r.pairs() as u32),
         }
     }
 
@@ -173,11 +179,6 @@ impl Dims {
     pub fn group(&self) -> u32 {
         self.heads / self.kv_heads
     }
-    /// Query and key heads of a row.
-    pub fn qk_heads(&self) -> u32 {
-        self.heads + self.kv_heads
-    }
-
     /// Units of a word of keys or values.
     pub fn kv_word_units(&self) -> u32 {
         self.kv_bits / 2
@@ -216,7 +217,8 @@ impl Dims {
         let mut out = vec![
             r("x", t * self.dw, 0, 9),
             r("tmp", t * self.dw, 0, 6),
-            r("qkv", (self.qk_heads() + self.kv_heads) * t * self.hw, 2, 3),
+            r("q", self.heads * t * self.hw, 2, 3),
+            r("kv", 2 * self.kv_heads * t * self.hw, 2, 3),
             r("scores", self.score_rows * self.scw, 4, 4),
             r("attended", self.heads * t * self.hw, 4, 5),
             r("ff", t * self.ffw * if self.gated { 2 } else { 1 }, 7, 7),
@@ -224,7 +226,7 @@ impl Dims {
             r("final", t * self.dw, 9, 9),
         ];
         if self.rope {
-            let turned = self.qk_heads() * t * self.half_words;
+            let turned = self.heads * t * self.half_words;
             out.push(r("rope", t * 2 * self.half_words, 0, 9));
             out.push(r("turn1", turned, 3, 3));
             out.push(r("turn2", turned, 3, 3));
@@ -235,8 +237,7 @@ impl Dims {
     /// SPAD regions that both halves use. LD writes them and runs ahead: they live through all steps.
     pub fn spad_shared(&self) -> Vec<Request> {
         let r = |name, words| Request { name, words, from: 0, to: 9 };
-        let heads = self.kv_heads.max(self.block_heads);
-        vec![r("norms", self.norm_words), r("v_scales", heads * self.scw)]
+        vec![r("norms", self.norm_words), r("v_scales", self.kv_heads * self.scw)]
     }
 
     /// ABUF regions of a half.
@@ -246,7 +247,8 @@ impl Dims {
         let r = |name, words: u32, from, to| Request { name, words: words.next_multiple_of(8), from, to };
         vec![
             r("x8", t * self.dw, 0, 9),
-            r("qkv8", (self.qk_heads() + self.kv_heads) * t * self.hw, 3, 4),
+            r("q8", self.heads * t * self.hw, 3, 4),
+            r("kv8", 2 * self.kv_heads * t * self.hw, 3, 3),
             r("p8", self.score_rows * self.scw, 4, 4),
             r("att8", t * self.heads * self.hw, 5, 5),
             r("ff8", t * self.ffw, 7, 8),
@@ -257,13 +259,13 @@ impl Dims {
     pub fn s(&self) -> Vec<Request> {
         let t = self.half_rows();
         let r = |name, words| Request { name, words, from: 0, to: 9 };
-        let qkv = (self.qk_heads() + self.kv_heads) * t;
         vec![
             r("stat0", t),
             r("stat1", t),
             r("x_scale", t),
-            r("inv", qkv),
-            r("qkv_scale", qkv),
+            r("inv", self.heads.max(2 * self.kv_heads) * t),
+            r("q_scale", self.heads * t),
+            r("kv_scale", 2 * self.kv_heads * t),
             r("row_max", self.score_rows),
             r("row_sum", self.score_rows),
             r("p_scale", self.score_rows),
@@ -278,14 +280,19 @@ impl Dims {
     }
 
     /// Output rows of a projection to heads, in hardware order; every head fills `hw` words.
-    fn head_rows(&self, heads: u32, values: bool) -> Vec<Option<u32>> {
-        let (hd, half) = (self.head_dim, self.head_dim / 2);
+    pub(super) fn head_rows(&self, heads: u32, values: bool) -> Vec<Option<u32>> {
+        let (hd, turning) = (self.head_dim, self.turning);
         let split = self.rope && !values;
+        // Columns that stay are shared out to the halves, as pairs that turn by nothing.
+        let middle = turning + (hd - turning) / 2;
         let mut out = Vec::new();
         for h in 0..heads {
-            let pieces = if split { vec![(0, half), (half, hd)] } else { vec![(0, hd)] };
-            for (from, to) in pieces {
-                out.extend((from..to).map(|i| Some(h * hd + i)));
+            let pieces = match split {
+                true => vec![[0..turning / 2, turning..middle], [turning / 2..turning, middle..hd]],
+                false => vec![[0..hd, hd..hd]],
+            };
+            for piece in pieces {
+                out.extend(piece.into_iter().flatten().map(|i| Some(h * hd + i)));
                 out.resize(out.len().next_multiple_of(TILE), None);
             }
             out.resize(((h + 1) * self.hw) as usize * TILE, None);

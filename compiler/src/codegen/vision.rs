@@ -5,6 +5,7 @@ use super::asm::{abs, agu, vx, Asm, At, Count, Reg, LD, MM, ST, VX};
 use super::layer::{
     down_parts, layer_offsets, LayerOffsets, Tower, A_K, A_NORMS, A_V, A_V_SCALES, A_WEIGHTS,
 };
+use super::projector::{projector_layout, ProjectorLayout};
 use super::text::take_tile;
 use super::tower::{norm_words, regs, Chip, Dims, Requests};
 use super::{add, choose_tile, vision_args, Build};
@@ -13,12 +14,21 @@ use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::onchip::Request;
 use crate::layout::pack::{Packed, Storage};
 use crate::layout::words;
-use crate::plan::Vision;
+use crate::plan::{Norm, Vision};
 use flightvlm_hw::config::TILE;
 use flightvlm_hw::isa::{self, names::*};
 
-const A_ROWS: u32 = 14;
-const A_POSITION: u32 = 15;
+/// Rows in memory.
+pub(super) const A_ROWS: u32 = 14;
+
+/// First row behind the embedding table that the tile's tokens go to: an argument.
+const FIRST_TOKEN: Reg = Reg(vision_args::FIRST_TOKEN as u32);
+/// Rows in the tower, and tokens of the tile: arguments.
+const TILE_ROWS: Reg = Reg(vision_args::ROWS as u32);
+const TILE_TOKENS: Reg = Reg(vision_args::TOKENS as u32);
+
+/// Tiles of the phase; the register is of use to attention over a tile's own rows only.
+const TILES: Reg = regs::NEW_TILES;
 
 /// Where everything of the vision tower lies.
 #[derive(Debug, Clone)]
@@ -31,23 +41,23 @@ pub struct VisionLayout {
     pub layer: LayerOffsets,
     /// Patch embedding.
     pub patch: Packed,
-    /// Projector layers.
-    pub projector: Vec<Packed>,
+    /// Projector.
+    pub projector: ProjectorLayout,
     /// Words of a pixel row.
     pub pixel_words: u32,
     layers_base: u32,
     layer_norms_base: u32,
     patch_base: u32,
     position_base: u32,
+    position_ids_base: u32,
+    rope_base: u32,
     norms_base: u32,
-    projector_base: Vec<u32>,
     pixels_base: u32,
     x_base: u32,
     k_base: u32,
     v_base: u32,
     v_scales_base: u32,
     features_base: u32,
-    text_words: u32,
 }
 
 /// Words of the norms outside the layers: `[pre_norm][post_norm]`.
@@ -70,7 +80,6 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
     let storage = Storage::w8(build.config.slices);
     let positions = v.rows.next_multiple_of(TILE) as u32;
     let pixel_words = words(v.patch.cols_in);
-    let widest = v.projector.iter().map(|(l, _)| words(l.cols_out)).max().unwrap_or(0);
     // The cache of an image's rows is used once: 8 bits.
     let build = &Build { kv_bits: 8, ..build.clone() };
     let parts = down_parts(first, storage, build);
@@ -81,40 +90,36 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
         let rows = d.half_rows();
         want.spad.0.push(r("outer_norms", pre.max(post), 0, 9));
         want.spad.1.push(r("pixels", rows * pixel_words, 0, 0));
-        want.spad.1.push(r("projected", rows * widest, 9, 9));
         want.abuf.push(r("pixels8", (rows * pixel_words).next_multiple_of(8), 0, 0));
-        want.abuf.push(r("projected8", (rows * widest).next_multiple_of(8), 9, 9));
         Chip::fit(&want, &build.config)
     })?;
-    let layer = layer_offsets(&dims, first, true, storage, build);
+    let layer = layer_offsets(&dims, first, storage, build);
     let patch = Packed::plain(&v.patch, storage);
-    let projector: Vec<Packed> = v.projector.iter().map(|(l, _)| Packed::plain(l, storage)).collect();
-    for p in layer.pieces().map(|x| &x.1).chain([&patch]).chain(&projector) {
+    for p in layer.pieces().map(|x| &x.1).chain([&patch]) {
         p.check(&build.config)?;
     }
+    let projector = projector_layout(v, &dims, build, dram)?;
     let (main, channels) = (Space::Main, Space::Channels);
     let mut add = |space, name: &str, kind, records, units| add(dram, space, name, kind, records, units);
     let (rows, dw, layers) = (v.rows, u64::from(dims.dw), v.layers.len());
     let (pre, post) = outer_norm_words(v);
-    let projector_base = projector
-        .iter()
-        .enumerate()
-        .map(|(i, p)| add(channels, &format!("vision.projector.{i}"), Kind::Content, 1, p.units().into()))
-        .collect::<Result<_, _>>()?;
+    let table = v.position.map_or(0, |(_, rows)| rows);
+    let id_units = if table == 0 { 0 } else { u64::from(positions.next_multiple_of(dims.tile_rows)) / 16 };
+    let rope_words = if dims.rope { 2 * u64::from(dims.half_words) } else { 0 };
     Ok(VisionLayout {
         patch_base: add(channels, "vision.patch", Kind::Content, 1, patch.units().into())?,
         layers_base: add(channels, "vision.layers", Kind::Content, layers, layer.units.into())?,
         k_base: add(channels, "vision.k", Kind::State, 1, dims.k_units())?,
         v_base: add(channels, "vision.v", Kind::State, 1, dims.v_units())?,
         layer_norms_base: add(main, "vision.layer_norms", Kind::Content, layers, dims.norm_words.into())?,
-        position_base: add(main, "vision.position", Kind::Content, rows, dw)?,
+        position_base: add(main, "vision.position", Kind::Content, table, dw)?,
+        position_ids_base: add(main, "vision.position_ids", Kind::Input, 1, id_units)?,
+        rope_base: add(main, "vision.rope", Kind::Input, positions as usize, rope_words)?,
         norms_base: add(main, "vision.norms", Kind::Content, 1, u64::from(pre + post))?,
         pixels_base: add(main, "vision.pixels", Kind::Input, rows, pixel_words.into())?,
         x_base: add(main, "vision.x", Kind::State, rows, dw)?,
         v_scales_base: add(main, "vision.v_scales", Kind::State, 1, u64::from(dims.kv_heads * dims.scw))?,
-        projector_base,
         features_base: 0,
-        text_words: widest.min(v.projector.last().map_or(widest, |(l, _)| words(l.cols_out))),
         dims,
         chip,
         layer,
@@ -127,7 +132,7 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
 impl VisionLayout {
     /// The record of one layer (all have the same offsets, each its own weights).
     pub fn record(&self, layer: &crate::plan::Layer, build: &Build) -> LayerOffsets {
-        layer_offsets(&self.dims, layer, true, Storage::w8(build.config.slices), build)
+        layer_offsets(&self.dims, layer, Storage::w8(build.config.slices), build)
     }
     /// First unit of the visual tokens of slot 0.
     pub fn set_features(&mut self, base: u32) {
@@ -135,13 +140,8 @@ impl VisionLayout {
     }
 }
 
-/// Tiles of `rows` rows.
-fn tiles(rows: usize, d: &Dims) -> u32 {
-    (rows as u32).div_ceil(d.tile_rows)
-}
-
 /// Loads the half's rows; VX may use them after the token.
-fn load_half(asm: &mut Asm, words: u32, to: At, release: u8) {
+pub(super) fn load_half(asm: &mut Asm, words: u32, to: At, release: u8) {
     let op = isa::Ld {
         mode: LD_ROWS,
         rows: Count::from(regs::ROWS).field(),
@@ -156,8 +156,8 @@ fn load_half(asm: &mut Asm, words: u32, to: At, release: u8) {
     asm.sync(op, 0, release);
 }
 
-/// Stores the half's rows once VX has them.
-fn store_half(asm: &mut Asm, agu: u32, words: u32, from: At) {
+/// Stores the half's rows; VX has released ST.
+pub(super) fn store_half(asm: &mut Asm, agu: u32, words: u32, from: At) {
     let op = isa::St {
         mode: ST_ROWS,
         rows: Count::from(regs::ROWS).field(),
@@ -169,22 +169,27 @@ fn store_half(asm: &mut Asm, agu: u32, words: u32, from: At) {
         dst_stride: words,
         ..isa::St::default()
     };
-    asm.vx_sync(0, ST);
     asm.sync(op, VX, 0);
 }
 
 /// Generator = base + first row of the half · words.
-fn row_generator(asm: &mut Asm, agu: u32, base: u32, words: u32) {
+pub(super) fn row_generator(asm: &mut Asm, agu: u32, base: u32, words: u32) {
     asm.alu_imm(ALU_MUL, regs::TMP, regs::POS, words);
     asm.base(agu, regs::TMP, base);
 }
 
-/// Runs `body` for each tile of `rows` rows with what the tile's halves share set.
-fn each_tile(asm: &mut Asm, t: &Tower<'_>, rows: usize, body: impl FnOnce(&mut Asm)) {
+/// TILES = tiles of `rows` rows.
+pub(super) fn count_tiles(asm: &mut Asm, t: &Tower<'_>, rows: Reg) {
+    asm.alu_imm(ALU_ADD, TILES, rows, t.d.tile_rows - 1);
+    asm.alu_imm(ALU_SHR, TILES, TILES, t.d.tile_rows.trailing_zeros());
+}
+
+/// Runs `body` for each of TILES tiles of `rows` rows with what the tile's halves share set.
+pub(super) fn each_tile(asm: &mut Asm, t: &Tower<'_>, rows: Reg, body: impl FnOnce(&mut Asm)) {
     use regs::*;
     asm.set(T_POS, 0);
-    asm.set(LEFT, rows as u32);
-    asm.repeat(tiles(rows, t.d), |asm| {
+    asm.copy(LEFT, rows);
+    asm.repeat(TILES, |asm| {
         take_tile(asm, t.d);
         t.set_tile(asm);
         body(asm);
@@ -201,9 +206,10 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) {
         asm.base(a, z, base);
     }
     t.half_generators(asm);
-    asm.set(regs::KV_LEN, v.rows as u32);
+    asm.copy(regs::KV_LEN, TILE_ROWS);
+    count_tiles(asm, &t, TILE_ROWS);
     // Loops over halves are of one level everywhere.
-    asm.repeat(1, |asm| each_tile(asm, &t, v.rows, |asm| stem(asm, &t, v, l)));
+    asm.repeat(1, |asm| each_tile(asm, &t, TILE_ROWS, |asm| stem(asm, &t, v, l)));
     for (a, base, layer_units) in
         [(A_WEIGHTS, l.layers_base, l.layer.units), (A_NORMS, l.layer_norms_base, d.norm_words)]
     {
@@ -211,8 +217,49 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) {
         asm.stride(a, 0, z, layer_units);
     }
     asm.repeat(v.layers.len() as u32, |asm| layer(asm, &t, v, l));
-    asm.repeat(1, |asm| each_tile(asm, &t, v.tokens, |asm| project(asm, &t, v, l)));
+    if let Some(n) = &v.post_norm {
+        asm.repeat(1, |asm| each_tile(asm, &t, TILE_ROWS, |asm| post_norm(asm, &t, n, v, l)));
+    }
+    let rows = l.x_base + v.skip_rows as u32 * d.dw;
+    l.projector.emit(asm, v, rows, l.features_base, (FIRST_TOKEN, TILE_TOKENS));
     asm.emit(isa::Halt {});
+}
+
+/// Rows of the position table that the half adds, to `to`: a gather by the tile's ids. VX may use them
+/// after the token.
+fn load_positions(asm: &mut Asm, t: &Tower<'_>, l: &VisionLayout, to: At) {
+    use regs::*;
+    let ids = t.s("ids");
+    asm.alu(ALU_SUB, TMP, POS, T_POS);
+    asm.base(A_ROWS, TMP, ids.off);
+    let op = isa::Ld {
+        mode: LD_GATHER,
+        rows: Count::from(ROWS).field(),
+        len: Count::from(t.d.dw).field(),
+        dst_agu: to.agu,
+        dst_off: to.off,
+        dst_stride: t.d.dw,
+        src_off: l.position_base,
+        src_stride: t.d.dw,
+        sidx_agu: A_ROWS,
+        ..isa::Ld::default()
+    };
+    asm.sync(op, 0, VX);
+}
+
+/// The ids of a whole tile.
+fn load_position_ids(asm: &mut Asm, t: &Tower<'_>, l: &VisionLayout) {
+    use regs::*;
+    asm.alu_imm(ALU_SHR, TMP, T_POS, 4);
+    asm.base(A_ROWS, TMP, l.position_ids_base);
+    asm.emit(isa::Ld {
+        mode: LD_SCALARS,
+        rows: Count::from(1).field(),
+        len: Count::from(t.d.tile_rows / TILE as u32).field(),
+        dst_off: t.s("ids").off,
+        src_agu: A_ROWS,
+        ..isa::Ld::default()
+    });
 }
 
 /// Patch embedding, position table, norm.
@@ -223,11 +270,16 @@ fn stem(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
         t.load_norms(asm, abs(l.norms_base), norm_words(n), t.spad("outer_norms"), 0);
     }
     asm.mark(&v.patch.path);
+    let learned = v.position.is_some();
+    if learned {
+        load_position_ids(asm, t, l);
+    }
     t.each_half_at(asm, |asm| {
         row_generator(asm, A_ROWS, l.pixels_base, l.pixel_words);
-        load_half(asm, l.pixel_words, pixels, 0);
-        row_generator(asm, A_ROWS, l.position_base, d.dw);
-        load_half(asm, d.dw, tmp, VX);
+        load_half(asm, l.pixel_words, pixels, if learned { 0 } else { VX });
+        if learned {
+            load_positions(asm, t, l, tmp);
+        }
         let (cols, peak) = (v.patch.cols_in as u32, t.s("x_scale"));
         vx(ROWS, cols).a(pixels, l.pixel_words).red(R_ABSMAX, peak).sync(asm, LD, 0);
         let dst = (t.abuf("pixels8"), l.pixel_words);
@@ -235,13 +287,34 @@ fn stem(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
         t.linear(asm, abs(l.patch_base), &l.patch, dst, (x, d.dw));
     });
     t.each_half_at(asm, |asm| {
-        t.residual(asm, &[tmp], None); // the position rows wait in tmp
+        match learned {
+            true => t.residual(asm, &[tmp], None), // the position rows wait in tmp
+            false => asm.vx_sync(MM, 0),
+        }
         if let Some(n) = &v.pre_norm {
             t.norm(asm, n, t.spad("outer_norms"), tmp, false);
-            vx(ROWS, d.cols).a(tmp, d.dw).to_spad(x, d.dw).emit(asm);
+            vx(ROWS, d.cols).a(tmp, d.dw).to_spad(x, d.dw).sync(asm, 0, ST);
+        } else {
+            asm.vx_sync(0, ST);
         }
         row_generator(asm, A_ROWS, l.x_base, d.dw);
         store_half(asm, A_ROWS, d.dw, x);
+    });
+}
+
+/// The norm behind the layers, in place.
+fn post_norm(asm: &mut Asm, t: &Tower<'_>, n: &Norm, v: &Vision, l: &VisionLayout) {
+    let (d, x, tmp) = (t.d, t.spad("x"), t.spad("tmp"));
+    asm.mark(&n.path);
+    let vectors = t.spad("outer_norms");
+    t.load_norms(asm, abs(l.norms_base + outer_norm_words(v).0), norm_words(n), vectors, 0);
+    t.each_half_at(asm, |asm| {
+        row_generator(asm, A_ROWS, l.x_base, d.dw);
+        load_half(asm, d.dw, x, VX);
+        asm.vx_sync(LD, 0);
+        t.norm(asm, n, vectors, tmp, false);
+        asm.vx_sync(0, ST);
+        store_half(asm, A_ROWS, d.dw, tmp);
     });
 }
 
@@ -254,100 +327,51 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
         asm.vx_sync(LD, 0);
         t.norm_quantised(asm, &layer.norm1, norms, false, false);
     };
-    each_tile(asm, t, v.rows, |asm| {
+    each_tile(asm, t, TILE_ROWS, |asm| {
         asm.mark(format!("{} (layer loop)", layer.attention.k.path));
         t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
         t.each_half_numbered(asm, |asm| {
             enter(asm);
-            t.project_qk(asm, &o.qk[1], d.heads, VX, 0);
-            t.project_v(asm, &o.v, 0, VX);
+            t.project_keys_values(asm, o);
         });
         t.each_half_numbered(asm, |asm| {
-            asm.vx_sync(MM, 0);
-            t.store_keys_values(asm, 0);
+            load_turns(asm, t, l);
+            t.store_keys_values(asm, layer);
         });
     });
-    each_tile(asm, t, v.rows, |asm| {
+    each_tile(asm, t, TILE_ROWS, |asm| {
         asm.mark(format!("{} (layer loop)", layer.attention.q.path));
         t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
         t.each_half_at(asm, |asm| {
             enter(asm);
-            t.project_qk(asm, &o.qk[0], 0, VX, VX);
+            t.project_queries(asm, &o.q, VX);
         });
-        t.each_half(asm, |asm| {
-            asm.vx_sync(MM, 0);
-            // The stale keys between the rows' queries are quantised with them and not used.
-            t.quantise_heads(asm, d.qk_heads(), MM);
+        let each = if d.rope { Tower::each_half_at } else { Tower::each_half };
+        each(t, asm, &mut |asm: &mut Asm| {
+            load_turns(asm, t, l);
+            t.take_queries(asm, layer);
         });
         asm.mark(format!("{} (layer loop)", layer.attention.path));
-        asm.vx_sync(0, LD);
         t.attend(asm, layer.attention.scale, false, false);
         asm.mark(format!("{} (layer loop)", layer.attention.o.path));
         t.project_output(asm, &o.o);
-        t.feed_forward(asm, layer, o, 0);
+        t.feed_forward(asm, layer, o, false);
         t.each_half_at(asm, |asm| {
             t.residual(asm, &t.down_parts(), None);
+            asm.vx_sync(0, ST);
             row_generator(asm, A_ROWS, l.x_base, d.dw);
             store_half(asm, A_ROWS, d.dw, x);
         });
     });
 }
 
-/// Visual tokens of the image: rows behind the skipped ones through the projector.
-fn project(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
-    use regs::*;
-    let (d, x, peak) = (t.d, t.spad("x"), t.s("x_scale"));
-    asm.mark("projector");
-    if let Some(n) = &v.post_norm {
-        let at = abs(l.norms_base + outer_norm_words(v).0);
-        t.load_norms(asm, at, norm_words(n), t.spad("outer_norms"), 0);
-    }
-    let out = t.spad("projected");
-    for (i, (linear, _)) in v.projector.iter().enumerate() {
-        asm.mark(&linear.path);
-        let each = if i == 0 { Tower::each_half_at } else { Tower::each_half };
-        each(t, asm, &mut |asm: &mut Asm| {
-            let mut act = (t.abuf("x8"), d.dw);
-            match i.checked_sub(1).map(|before| &v.projector[before]) {
-                None => {
-                    row_generator(asm, A_ROWS, l.x_base + v.skip_rows as u32 * d.dw, d.dw);
-                    load_half(asm, d.dw, x, VX);
-                    if let Some(n) = &v.post_norm {
-                        asm.vx_sync(LD, 0);
-                        t.norm_quantised(asm, n, t.spad("outer_norms"), false, true);
-                    } else {
-                        vx(ROWS, d.cols).a(x, d.dw).red(R_ABSMAX, peak).sync(asm, LD, 0);
-                        t.quantise(asm, ROWS, d.cols, (x, d.dw), act, peak, MM);
-                    }
-                }
-                Some((before, activation)) => {
-                    let (cols, w) = (before.cols_out as u32, words(before.cols_out));
-                    activated(asm, t, *activation, cols, (out, w));
-                    act = (t.abuf("projected8"), w);
-                    t.quantise(asm, ROWS, cols, (out, w), act, peak, MM);
-                }
-            }
-            let w = words(linear.cols_out);
-            t.linear(asm, abs(l.projector_base[i]), &l.projector[i], act, (out, w));
-        });
-    }
-    let Some((last, activation)) = v.projector.last() else { return };
-    t.each_half_at(asm, |asm| {
-        activated(asm, t, *activation, last.cols_out as u32, (out, words(last.cols_out)));
-        let w = l.text_words;
-        // Slot · tokens · words + row · words behind the first slot.
-        asm.alu_imm(ALU_MUL, TMP, Reg(vision_args::SLOT as u32), v.tokens as u32);
-        asm.alu(ALU_ADD, TMP, TMP, POS);
-        asm.alu_imm(ALU_MUL, TMP, TMP, w);
-        asm.base(A_POSITION, TMP, l.features_base);
-        store_half(asm, A_POSITION, w, out);
-    });
-}
-
-/// A projector layer's activation, or the row maxima alone; waits for MM.
-fn activated(asm: &mut Asm, t: &Tower<'_>, a: Option<crate::graph::ActKind>, cols: u32, at: (At, u32)) {
-    match a {
-        Some(a) => t.activate(asm, a, cols, at, None),
-        None => vx(regs::ROWS, cols).a(at.0, at.1).red(R_ABSMAX, t.s("x_scale")).sync(asm, MM, 0),
+/// Rotary rows of the half, where the tower has them.
+fn load_turns(asm: &mut Asm, t: &Tower<'_>, l: &VisionLayout) {
+    let d = t.d;
+    if d.rope {
+        let (row, rope) = (2 * d.half_words, t.spad("rope"));
+        row_generator(asm, A_ROWS, l.rope_base, row);
+        load_half(asm, row, rope, VX);
+        asm.vx_sync(LD, 0);
     }
 }

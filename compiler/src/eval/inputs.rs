@@ -2,23 +2,24 @@
 
 use std::path::Path;
 
+use super::pictures;
 use crate::diag::Diagnostic;
-use crate::graph::ModelSpec;
-use crate::import::{to_f32, Dtype, TensorFile, TensorRef};
+use crate::graph::{ModelSpec, Picture};
+use crate::import::{Dtype, TensorFile, TensorRef};
 
 /// One prompt with its pictures.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inputs {
     /// Token ids, placeholders already repeated once per visual token.
     pub input_ids: Vec<u32>,
-    /// Pictures `[3, image_size, image_size]`, in the order of their placeholders.
-    pub images: Vec<Vec<f32>>,
+    /// Pictures, in the order of their placeholders.
+    pub images: Vec<Picture>,
 }
 
 impl Inputs {
-    /// Reads `input_ids` (int64 `[1, T]`) and `pixel_values` (float32 `[n, 3, H, W]`, optional) and checks
-    /// them against the model. `attention_mask` may be present if it masks nothing; other tensors are
-    /// not looked at.
+    /// Reads `input_ids` (int64 `[1, T]`) and the picture tensors of the model's processor (see
+    /// `pictures`), and checks them against the model. Masks may be present if they mask nothing; other
+    /// tensors are not looked at.
     pub fn read(path: &Path, spec: &ModelSpec) -> Result<Self, Diagnostic> {
         let file = TensorFile::open(path)?;
         let find = |name: &str| {
@@ -34,20 +35,23 @@ impl Inputs {
                 "save what the model's processor returned, under its names",
             ));
         };
-        if let Some(mask) = find("attention_mask") {
-            check_mask(&mask)?;
+        for (name, help) in [
+            ("attention_mask", "run one unpadded prompt at a time"),
+            ("pixel_attention_mask", "give each tile without padding"),
+        ] {
+            if find(name).is_some_and(|mask| integers(&mask).is_some_and(|mask| mask.contains(&0))) {
+                return Err(Diagnostic::new(name, "ones only", "masked positions", help));
+            }
         }
-        let inputs = Self {
-            input_ids: read_ids(&ids)?,
-            images: find("pixel_values").map_or(Ok(Vec::new()), |t| read_images(&t, spec))?,
-        };
+        let inputs = Self { input_ids: read_ids(&ids)?, images: pictures::read(&find, spec)? };
         spec.check_ids(&inputs.input_ids)?;
-        spec.check_placeholders(&inputs.input_ids, inputs.images.len())?;
+        let counts: Vec<usize> = inputs.images.iter().map(|picture| picture.rows.len()).collect();
+        spec.check_placeholders(&inputs.input_ids, &counts)?;
         Ok(inputs)
     }
 }
 
-fn integers(tensor: &TensorRef) -> Option<Vec<i64>> {
+pub(super) fn integers(tensor: &TensorRef) -> Option<Vec<i64>> {
     let data = tensor.data();
     match tensor.entry.dtype? {
         Dtype::I64 => Some(data.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b)).collect()),
@@ -67,40 +71,6 @@ fn read_ids(tensor: &TensorRef) -> Result<Vec<u32>, Diagnostic> {
         return Err(fault(format!("shape {:?}", entry.shape)));
     }
     ids.iter().map(|&id| u32::try_from(id).map_err(|_| fault(format!("token id {id}")))).collect()
-}
-
-fn check_mask(tensor: &TensorRef) -> Result<(), Diagnostic> {
-    let masked = integers(tensor).is_some_and(|mask| mask.contains(&0));
-    match masked {
-        false => Ok(()),
-        true => Err(Diagnostic::new(
-            "attention_mask",
-            "ones only",
-            "masked positions",
-            "run one unpadded prompt at a time",
-        )),
-    }
-}
-
-fn read_images(tensor: &TensorRef, spec: &ModelSpec) -> Result<Vec<Vec<f32>>, Diagnostic> {
-    let shape = &tensor.entry.shape;
-    let fault = |expected: String, got: String| {
-        let help = "prepare the pictures with the model's own image processor";
-        Diagnostic::new("pixel_values", expected, got, help)
-    };
-    let Some(vision) = &spec.vision else {
-        return Err(fault("no pictures, as the model is text-only".into(), format!("{shape:?}")));
-    };
-    let size = vision.image_size;
-    if shape.len() != 4 || shape[1..] != [3, size, size] {
-        return Err(fault(format!("shape [n, 3, {size}, {size}]"), format!("{shape:?}")));
-    }
-    let values =
-        to_f32(tensor).ok_or_else(|| fault("float32 values".into(), tensor.entry.dtype_name.clone()))?;
-    if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-        return Err(fault("finite values".into(), format!("{} at {index}", values[index])));
-    }
-    Ok(values.chunks_exact(3 * size * size).map(<[f32]>::to_vec).collect())
 }
 
 /// Writes `logits` float32 `[1, rows, vocab]` as a safetensors file.

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::matmul::dot;
-use crate::graph::ActKind;
+use crate::graph::{ActKind, Position, Rotary};
 
 /// Layer normalisation of each row of `cols` values.
 pub(super) fn layer_norm(x: &mut [f32], w: &[f32], b: &[f32], eps: f32) {
@@ -56,21 +56,14 @@ fn gelu_tanh(v: f32) -> f32 {
     (0.5 * wide * (1.0 + (scale * (wide + 0.044715 * wide.powi(3))).tanh())) as f32
 }
 
-/// Rotary embedding of `[rows, heads*head_dim]`; row 0 is at `position`. Angles are formed in f32, as in
-/// Hugging Face.
-pub(super) fn rope(x: &mut [f32], heads: usize, inv_freq: &[f32], scaling: f32, position: usize) {
-    let half = inv_freq.len();
-    for (offset, row) in x.chunks_exact_mut(heads * 2 * half).enumerate() {
-        let position = (position + offset) as f32;
-        let table: Vec<(f32, f32)> = inv_freq
-            .iter()
-            .map(|freq| {
-                let angle = position * freq;
-                (angle.cos() * scaling, angle.sin() * scaling)
-            })
-            .collect();
-        for head in row.chunks_exact_mut(2 * half) {
-            let (low, high) = head.split_at_mut(half);
+/// Rotary embedding of `[rows, heads*head_dim]`, one position a row, in a sequence of `length` positions.
+pub(super) fn rope(x: &mut [f32], heads: usize, rotary: &Rotary, positions: &[Position], length: usize) {
+    let (frequencies, pairs) = (rotary.frequencies(length), rotary.pairs());
+    let cols = x.len() / positions.len();
+    for (row, position) in x.chunks_exact_mut(cols).zip(positions) {
+        let table: Vec<(f32, f32)> = rotary.row(&frequencies, *position).collect();
+        for head in row.chunks_exact_mut(cols / heads) {
+            let (low, high) = head.split_at_mut(pairs);
             for ((low, high), (cos, sin)) in low.iter_mut().zip(high).zip(&table) {
                 (*low, *high) = (*low * cos - *high * sin, *high * cos + *low * sin);
             }

@@ -7,9 +7,8 @@
 mod inputs;
 mod kernels;
 mod matmul;
-mod patchify;
+mod pictures;
 mod session;
 
 pub use inputs::{write_logits, Inputs};
-pub use patchify::patchify;
-pub use session::{LinearInput, Session, Watch};
+pub use session::{Embedded, LinearInput, Session, Watch};

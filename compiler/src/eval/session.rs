@@ -7,9 +7,10 @@ use rayon::prelude::*;
 use super::inputs::Inputs;
 use super::kernels::{self, AttentionShape};
 use super::matmul::matmul;
-use super::patchify::patchify;
 use crate::diag::Diagnostic;
-use crate::graph::{Graph, InputKind, ModelSpec, Node, NodeId, Op, Rows, ValueId, WeightId};
+use crate::graph::{
+    Graph, InputKind, ModelSpec, Node, NodeId, Op, Picture, Position, Rows, ValueId, VisualRow, WeightId,
+};
 use crate::import::Model;
 
 /// The interpreter with one sequence's state. Weights are converted once, when it is made.
@@ -19,10 +20,21 @@ pub struct Session<'m> {
     weights: Vec<Vec<f32>>,
     /// The node that reads a value last.
     last_use: Vec<Option<NodeId>>,
-    /// Value that carries the visual tokens into the text part.
-    image_value: Option<ValueId>,
+    /// Value that carries the visual tokens into the text part, and the learned rows beside them.
+    image_value: Option<(ValueId, Option<WeightId>)>,
     caches: HashMap<NodeId, KvCache>,
     position: usize,
+    /// Added to a row's place to get its rotary position.
+    shift: f32,
+}
+
+/// A picture's rows of the prompt.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Embedded {
+    /// `[placeholders, hidden]`.
+    pub rows: Vec<f32>,
+    /// Visual tokens down and across, for models whose positions have several axes.
+    pub grid: [usize; 2],
 }
 
 /// Keys and values of one attention node, `[positions, kv_heads*head_dim]`.
@@ -48,10 +60,15 @@ pub struct LinearInput<'a> {
 pub type Watch<'w> = dyn FnMut(LinearInput<'_>) + 'w;
 
 /// What a run of one graph part starts from.
+#[derive(Default)]
 struct Feed<'a> {
     pixels: &'a [f32],
     ids: &'a [u32],
     images: &'a [f32],
+    /// Of the rows, for rotary embeddings.
+    positions: Vec<Position>,
+    /// Rows of the position table.
+    table_rows: Vec<u32>,
 }
 
 impl<'m> Session<'m> {
@@ -76,11 +93,12 @@ impl<'m> Session<'m> {
             for input in &node.inputs {
                 last_use[input.index()] = Some(id);
             }
-            if matches!(node.op, Op::MergeImageRows { .. }) {
-                image_value = Some(node.inputs[1]);
+            if let Op::MergeImageRows { learned, .. } = node.op {
+                image_value = Some((node.inputs[1], learned));
             }
         }
-        Self { graph, spec: &model.spec, weights, last_use, image_value, caches: HashMap::new(), position: 0 }
+        let caches = HashMap::new();
+        Self { graph, spec: &model.spec, weights, last_use, image_value, caches, position: 0, shift: 0.0 }
     }
 
     /// Positions in the KV cache.
@@ -93,19 +111,18 @@ impl<'m> Session<'m> {
         self.position == 0
     }
 
-    /// One picture, patch-major `[patches, 3*p*p]` (see [`patchify`]), to its visual tokens
-    /// `[visual_tokens, hidden]`.
-    pub fn encode_image(&mut self, pixels: &[f32]) -> Result<Vec<f32>, Diagnostic> {
-        self.encode_image_watched(pixels, &mut |_| ())
+    /// One picture to its rows of the prompt.
+    pub fn encode_image(&mut self, picture: &Picture) -> Result<Embedded, Diagnostic> {
+        self.encode_image_watched(picture, &mut |_| ())
     }
 
     /// As [`Session::encode_image`].
     pub fn encode_image_watched(
         &mut self,
-        pixels: &[f32],
+        picture: &Picture,
         watch: &mut Watch<'_>,
-    ) -> Result<Vec<f32>, Diagnostic> {
-        let (Some(target), Some(vision)) = (self.image_value, &self.spec.vision) else {
+    ) -> Result<Embedded, Diagnostic> {
+        let (Some((target, learned)), Some(vision)) = (self.image_value, &self.spec.vision) else {
             return Err(Diagnostic::new(
                 "pixel_values",
                 "no pictures, as the model is text-only",
@@ -113,21 +130,41 @@ impl<'m> Session<'m> {
                 "leave the picture out, or use a vision-language model",
             ));
         };
-        let expected = vision.patch_count * 3 * vision.patch * vision.patch;
-        if pixels.len() != expected {
-            return Err(Diagnostic::new(
-                "pixel_values",
-                format!("{expected} patch-major values"),
-                format!("{} values", pixels.len()),
-                "resize the picture to the model's image_size before patchify",
-            ));
+        let mut tiles = Vec::with_capacity(picture.tiles.len());
+        for tile in &picture.tiles {
+            vision.check_grid(tile.grid)?;
+            let expected = tile.grid[0] * tile.grid[1] * vision.pixel_cols;
+            if tile.rows.len() != expected {
+                return Err(Diagnostic::new(
+                    "pixel_values",
+                    format!("{expected} patch-major values"),
+                    format!("{} values", tile.rows.len()),
+                    "resize the picture to the model's image_size before cutting it into patches",
+                ));
+            }
+            let feed = Feed {
+                pixels: &tile.rows,
+                table_rows: vision.position_ids(tile.grid),
+                positions: vision.rotary_positions(tile.grid),
+                ..Feed::default()
+            };
+            tiles.push(self.run(&feed, Some(target), watch));
         }
-        Ok(self.run(&Feed { pixels, ids: &[], images: &[] }, Some(target), watch))
+        let hidden = self.spec.text.hidden;
+        let row = |row: &VisualRow| match *row {
+            VisualRow::Token { tile, row } => &tiles[tile][row * hidden..][..hidden],
+            VisualRow::Learned(row) => {
+                let w = learned.expect("invariant: arrangements name rows that the model has");
+                &self.weights[w.index()][row * hidden..][..hidden]
+            }
+        };
+        let rows: Vec<f32> = picture.rows.iter().flat_map(row).copied().collect();
+        Ok(Embedded { rows, grid: vision.token_grid(picture) })
     }
 
     /// Starts a new sequence. `images` are results of [`Session::encode_image`] in the order of their
     /// placeholders. Returns the logits of all rows, `[ids, vocab]`.
-    pub fn prefill(&mut self, ids: &[u32], images: &[Vec<f32>]) -> Result<Vec<f32>, Diagnostic> {
+    pub fn prefill(&mut self, ids: &[u32], images: &[Embedded]) -> Result<Vec<f32>, Diagnostic> {
         self.prefill_watched(ids, images, &mut |_| ())
     }
 
@@ -135,13 +172,23 @@ impl<'m> Session<'m> {
     pub fn prefill_watched(
         &mut self,
         ids: &[u32],
-        images: &[Vec<f32>],
+        images: &[Embedded],
         watch: &mut Watch<'_>,
     ) -> Result<Vec<f32>, Diagnostic> {
-        self.check_prompt(ids, images)?;
+        if ids.is_empty() {
+            return Err(Diagnostic::new("input_ids", "at least one token", "none", "give a prompt"));
+        }
+        let hidden = self.spec.text.hidden;
+        let counts: Vec<usize> = images.iter().map(|i| i.rows.len() / hidden).collect();
+        self.spec.check_placeholders(ids, &counts)?;
         self.caches.clear();
-        self.position = 0;
-        self.extend(ids, &images.concat(), watch)
+        (self.position, self.shift) = (0, 0.0);
+        let rows: Vec<f32> = images.iter().flat_map(|i| &i.rows).copied().collect();
+        let grids: Vec<[usize; 2]> = images.iter().map(|i| i.grid).collect();
+        let positions = self.spec.positions(ids, &grids);
+        let logits = self.extend(ids, &rows, positions.rows, watch)?;
+        self.shift = positions.shift;
+        Ok(logits)
     }
 
     /// Appends one token; returns its row's logits, `[vocab]`.
@@ -154,40 +201,24 @@ impl<'m> Session<'m> {
                 "suppress the placeholder when sampling; pictures enter through prefill",
             ));
         }
-        self.extend(&[token], &[], &mut |_| ())
+        let position = [self.position as f32 + self.shift; 3];
+        self.extend(&[token], &[], vec![position], &mut |_| ())
     }
 
     /// The `logits` command: encodes the pictures, runs the prompt, returns `[ids, vocab]`.
     pub fn logits(&mut self, inputs: &Inputs) -> Result<Vec<f32>, Diagnostic> {
-        let mut images = Vec::with_capacity(inputs.images.len());
-        for pixels in &inputs.images {
-            let rows = match &self.spec.vision {
-                Some(vision) => patchify(pixels, vision.image_size, vision.patch),
-                None => Vec::new(),
-            };
-            images.push(self.encode_image(&rows)?);
-        }
+        let images = inputs.images.iter().map(|picture| self.encode_image(picture));
+        let images = images.collect::<Result<Vec<_>, _>>()?;
         self.prefill(&inputs.input_ids, &images)
     }
 
-    fn check_prompt(&self, ids: &[u32], images: &[Vec<f32>]) -> Result<(), Diagnostic> {
-        if ids.is_empty() {
-            return Err(Diagnostic::new("input_ids", "at least one token", "none", "give a prompt"));
-        }
-        self.spec.check_placeholders(ids, images.len())?;
-        let expected = self.spec.visual_tokens * self.spec.text.hidden;
-        match images.iter().find(|image| image.len() != expected) {
-            None => Ok(()),
-            Some(image) => Err(Diagnostic::new(
-                "images",
-                format!("{expected} values per picture"),
-                format!("{} values", image.len()),
-                "pass what encode_image returned",
-            )),
-        }
-    }
-
-    fn extend(&mut self, ids: &[u32], images: &[f32], watch: &mut Watch<'_>) -> Result<Vec<f32>, Diagnostic> {
+    fn extend(
+        &mut self,
+        ids: &[u32],
+        images: &[f32],
+        positions: Vec<Position>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Vec<f32>, Diagnostic> {
         self.spec.check_ids(ids)?;
         let total = self.position + ids.len();
         if total > self.spec.text.max_position {
@@ -198,7 +229,7 @@ impl<'m> Session<'m> {
                 "shorten the prompt or ask for fewer new tokens",
             ));
         }
-        let logits = self.run(&Feed { pixels: &[], ids, images }, None, watch);
+        let logits = self.run(&Feed { ids, images, positions, ..Feed::default() }, None, watch);
         self.position = total;
         Ok(logits)
     }
@@ -207,7 +238,7 @@ impl<'m> Session<'m> {
     fn run(&mut self, feed: &Feed<'_>, image_target: Option<ValueId>, watch: &mut Watch<'_>) -> Vec<f32> {
         let graph = self.graph;
         let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.values.len()];
-        if let (Some(image), None) = (self.image_value, image_target) {
+        if let (Some((image, _)), None) = (self.image_value, image_target) {
             values[image.index()] = Some(feed.images.to_vec());
         }
         for (id, node) in graph.iter() {
@@ -266,11 +297,17 @@ impl<'m> Session<'m> {
             Op::Input(InputKind::Pixels) => return feed.pixels.to_vec(),
             Op::Input(InputKind::TokenIds) => return Vec::new(),
             Op::PrependRow { w } => return [weight(*w), x.as_slice()].concat(),
-            Op::AddPosition { w } => add_row(&mut x, weight(*w)),
+            Op::AddPosition { w } => {
+                let cols = self.out_cols(node);
+                for (row, at) in x.chunks_exact_mut(cols).zip(&feed.table_rows) {
+                    add_row(row, &weight(*w)[*at as usize * cols..][..cols]);
+                }
+            }
             Op::LayerNorm { w, b, eps } => kernels::layer_norm(&mut x, weight(*w), weight(*b), *eps),
             Op::RmsNorm { w, eps } => kernels::rms_norm(&mut x, weight(*w), *eps),
-            Op::Rope { heads, inv_freq, attention_scaling, .. } => {
-                kernels::rope(&mut x, *heads, inv_freq, *attention_scaling, self.position);
+            Op::Rope { heads, rotary, .. } => {
+                let length = self.position + feed.positions.len();
+                kernels::rope(&mut x, *heads, rotary, &feed.positions, length);
             }
             Op::Add => x.iter_mut().zip(second).for_each(|(x, y)| *x += y),
             Op::Mul => x.iter_mut().zip(second).for_each(|(x, y)| *x *= y),
@@ -279,12 +316,12 @@ impl<'m> Session<'m> {
                 let cols = self.out_cols(node);
                 return embed(weight(*w), cols, feed.ids, self.spec.image_token_id);
             }
-            Op::MergeImageRows { placeholder } => {
+            Op::MergeImageRows { placeholder, .. } => {
                 let cols = self.out_cols(node);
                 merge(&mut x, second, cols, feed.ids, *placeholder);
             }
-            Op::SkipRows { count } => {
-                x.drain(..count * self.out_cols(node));
+            Op::SelectRows { skip, join } => {
+                x.drain(..skip * self.out_cols(node) / join);
             }
             Op::Linear { .. } | Op::Attention { .. } | Op::Output => {
                 unreachable!("handled elsewhere")

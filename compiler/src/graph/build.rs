@@ -3,6 +3,8 @@
 use super::id::{NodeId, ValueId, WeightId};
 use super::op::Op;
 use super::ty::{ImageExtents, ValueType};
+use super::weight::{Change, WeightDecl};
+use std::collections::HashSet;
 
 /// One operator application.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,28 +17,6 @@ pub struct Node {
     pub inputs: Vec<ValueId>,
     /// The defined value; `None` for [`Op::Output`].
     pub output: Option<ValueId>,
-}
-
-/// A weight: its name in the checkpoint and the shape in which the graph uses it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WeightDecl {
-    /// Tensor name in the checkpoint's files.
-    pub name: String,
-    /// Shape as used by the graph; the file may hold the same elements with more dimensions
-    /// (convolution weights).
-    pub shape: Vec<usize>,
-}
-
-impl WeightDecl {
-    /// Number of elements.
-    pub fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    /// True for a weight without elements.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 /// A model's computation. See the module documentation for the invariants.
@@ -68,8 +48,18 @@ impl Graph {
 
     /// Declares a weight.
     pub fn add_weight(&mut self, name: impl Into<String>, shape: &[usize]) -> WeightId {
+        self.add_changed(name, shape, Vec::new())
+    }
+
+    /// Declares a weight that is made from its tensor by `changes`.
+    pub fn add_changed(
+        &mut self,
+        name: impl Into<String>,
+        shape: &[usize],
+        changes: Vec<Change>,
+    ) -> WeightId {
         let id = WeightId::from_index(self.weights.len());
-        self.weights.push(WeightDecl { name: name.into(), shape: shape.to_vec() });
+        self.weights.push(WeightDecl { name: name.into(), shape: shape.to_vec(), changes });
         id
     }
 
@@ -93,8 +83,10 @@ impl Graph {
         self.nodes.iter().enumerate().map(|(index, node)| (NodeId::from_index(index), node))
     }
 
-    /// Number of parameters, a shared weight counted once.
+    /// Number of parameters, a shared tensor counted once.
     pub fn parameter_count(&self) -> u64 {
-        self.weights.iter().map(|w| w.len() as u64).sum()
+        let mut seen = HashSet::new();
+        let own = self.weights.iter().filter(|w| seen.insert((&w.name, w.first_row())));
+        own.map(|w| w.len() as u64).sum()
     }
 }

@@ -1,6 +1,7 @@
 //! The operators, at module granularity. Lowering decides how the hardware computes them.
 
 use super::id::WeightId;
+use super::rope::Rotary;
 
 /// What an input node delivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,9 +73,9 @@ pub enum Op {
         /// `[cols]`.
         w: WeightId,
     },
-    /// Adds row `i` of the table `[rows, cols]` to row `i`.
+    /// Adds to each row a row of the table `[positions, cols]`; the tile says which.
     AddPosition {
-        /// `[rows, cols]`.
+        /// `[positions, cols]`.
         w: WeightId,
     },
     /// Layer normalisation over each row (biased variance), then `* w + b`.
@@ -93,18 +94,14 @@ pub enum Op {
         /// Added to the mean square.
         eps: f32,
     },
-    /// Rotary position embedding, half-split (`rotate_half`): in each head, column `i` pairs with column
-    /// `i + head_dim/2` and turns by `position * inv_freq[i]`. The position is the row's place in the
-    /// whole sequence.
+    /// Rotary position embedding of each head; the host's table says by what angles.
     Rope {
         /// Heads in the input (`cols = heads * head_dim`).
         heads: usize,
         /// Columns of one head.
         head_dim: usize,
-        /// `head_dim / 2` angular frequencies, scaling already applied.
-        inv_freq: Vec<f32>,
-        /// Factor on cos and sin.
-        attention_scaling: f32,
+        /// Frequencies and axes.
+        rotary: Rotary,
     },
     /// Softmax attention of q `[r, heads*head_dim]` over k, v `[r, kv_heads*head_dim]`; query head `h`
     /// reads key/value head `h * kv_heads / heads`. A causal node owns a KV cache over calls and lets row
@@ -133,16 +130,21 @@ pub enum Op {
         w: WeightId,
     },
     /// Text rows `[prompt, c]`, image rows `[image, c]`: the k-th placeholder row of the prompt is
-    /// replaced by the k-th visual token, images one after the other.
+    /// replaced by the k-th visual row, pictures one after the other.
     MergeImageRows {
-        /// Token id that marks a visual token's place.
+        /// Token id that marks a visual row's place.
         placeholder: u32,
+        /// Rows `[n, c]` that pictures may show between their visual tokens (ends of lines).
+        learned: Option<WeightId>,
     },
-    /// Drops the first `count` rows of the vision tower: `[patches(+1), c] -> [image, c]`. Present even
-    /// when `count` is 0, because it turns patch rows into visual tokens.
-    SkipRows {
+    /// Drops the first `skip` rows of the vision tower and joins each `join` of the others to one:
+    /// `[patches(+1), c] -> [image, join * c]`. Present even when it changes nothing, because it turns
+    /// patch rows into visual tokens.
+    SelectRows {
         /// Rows to drop.
-        count: usize,
+        skip: usize,
+        /// Rows to join.
+        join: usize,
     },
     /// The graph's result (logits); defines no value.
     Output,
@@ -166,7 +168,7 @@ impl Op {
             Op::Act(_) => "act",
             Op::Embedding { .. } => "embedding",
             Op::MergeImageRows { .. } => "merge_image_rows",
-            Op::SkipRows { .. } => "skip_rows",
+            Op::SelectRows { .. } => "select_rows",
             Op::Output => "output",
         }
     }
@@ -176,6 +178,7 @@ impl Op {
         match self {
             Op::Linear { w, b } => std::iter::once(*w).chain(*b).collect(),
             Op::LayerNorm { w, b, .. } => vec![*w, *b],
+            Op::MergeImageRows { learned, .. } => learned.iter().copied().collect(),
             Op::PrependRow { w } | Op::AddPosition { w } | Op::RmsNorm { w, .. } | Op::Embedding { w } => {
                 vec![*w]
             }

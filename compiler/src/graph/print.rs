@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::build::{Graph, Node};
 use super::op::Op;
+use super::weight::{Change, WeightDecl};
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -12,7 +13,7 @@ impl fmt::Display for Graph {
             writeln!(f, "  image patches={} visual_tokens={}", image.patch_count, image.visual_token_count)?;
         }
         for (index, weight) in self.weights.iter().enumerate() {
-            writeln!(f, "  @w{index} = weight {:?} {:?}", weight.name, weight.shape)?;
+            writeln!(f, "  @w{index} = weight {:?} {:?}{}", weight.name, weight.shape, changes(weight))?;
         }
         for (id, node) in self.iter() {
             write!(f, "  {id}: ")?;
@@ -32,6 +33,20 @@ impl fmt::Display for Graph {
     }
 }
 
+/// What is done with the stored tensor, if anything.
+fn changes(weight: &WeightDecl) -> String {
+    let mut out = String::new();
+    for change in &weight.changes {
+        let _ = match change {
+            Change::Rows { first, of } => write!(out, " rows from {first} of {of}"),
+            Change::PlusOne => write!(out, " + 1"),
+            Change::Times(x) => write!(out, " * {x}"),
+            Change::RowsTimes(name) => write!(out, " * {name:?}"),
+        };
+    }
+    out
+}
+
 fn describe(node: &Node) -> String {
     let mut text = node.op.name().to_string();
     for (index, input) in node.inputs.iter().enumerate() {
@@ -43,19 +58,25 @@ fn describe(node: &Node) -> String {
     }
     let _ = match &node.op {
         Op::LayerNorm { eps, .. } | Op::RmsNorm { eps, .. } => write!(text, " eps={eps:e}"),
-        Op::Rope { heads, head_dim, inv_freq, attention_scaling } => write!(
-            text,
-            " heads={heads} head_dim={head_dim} inv_freq=[{}..{}] scaling={attention_scaling}",
-            inv_freq.first().copied().unwrap_or(f32::NAN),
-            inv_freq.last().copied().unwrap_or(f32::NAN),
-        ),
+        Op::Rope { heads, head_dim, rotary } => {
+            let f = rotary.frequencies(1);
+            let ends = [f.first(), f.last()].map(|x| x.copied().unwrap_or(f32::NAN));
+            let scaling = rotary.scaling;
+            write!(
+                text,
+                " heads={heads} head_dim={head_dim} pairs={} inv_freq=[{}..{}] scaling={scaling}",
+                f.len(),
+                ends[0],
+                ends[1]
+            )
+        }
         Op::Attention { heads, kv_heads, head_dim, causal, scale } => write!(
             text,
             " heads={heads} kv_heads={kv_heads} head_dim={head_dim} causal={causal} scale={scale}"
         ),
         Op::Act(kind) => write!(text, " {}", kind.name()),
-        Op::MergeImageRows { placeholder } => write!(text, " placeholder={placeholder}"),
-        Op::SkipRows { count } => write!(text, " count={count}"),
+        Op::MergeImageRows { placeholder, .. } => write!(text, " placeholder={placeholder}"),
+        Op::SelectRows { skip, join } => write!(text, " skip={skip} join={join}"),
         _ => Ok(()),
     };
     text

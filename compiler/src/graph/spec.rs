@@ -5,16 +5,54 @@ use serde::{Deserialize, Serialize};
 use crate::diag::Diagnostic;
 
 /// Which vision tower.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VisionKind {
     /// `CLIPVisionModel`: class row, layer norm in front of the layers.
+    #[default]
     Clip,
     /// `SiglipVisionModel`: no class row, convolution with bias.
     Siglip,
+    /// The tower of Idefics3 and SmolVLM: SigLIP at any grid.
+    Idefics3,
+    /// InternViT: class row, layer scales, on request norms of queries and keys.
+    InternVit,
+    /// Qwen2-VL: rotary positions, any grid.
+    Qwen2Vl,
+}
+
+/// Where a tower's rows get their positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PositionTable {
+    /// A learned table of `side` x `side` patches (and the class row).
+    Learned {
+        /// Patches down and across.
+        side: usize,
+    },
+    /// Rotary: row and column turn queries and keys.
+    Rotary,
+}
+
+/// How the tiles of a picture become its placeholders.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Arrange {
+    /// The tokens of one tile after those of the other.
+    #[default]
+    Tiles,
+    /// LLaVA-NeXT: a thumbnail, then the assembled tiles row by row.
+    AnyResolution {
+        /// Sizes (height, width) in pixels to choose from.
+        pinpoints: Vec<[usize; 2]>,
+    },
+}
+
+impl Default for PositionTable {
+    fn default() -> Self {
+        PositionTable::Learned { side: 1 }
+    }
 }
 
 /// The vision tower and projector.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct VisionSpec {
     /// Family of the tower.
     pub kind: VisionKind,
@@ -22,8 +60,20 @@ pub struct VisionSpec {
     pub image_size: usize,
     /// Height and width of a patch in pixels.
     pub patch: usize,
-    /// Patches of one image, class row not counted.
+    /// Patches of one tile at most, class row not counted.
     pub patch_count: usize,
+    /// Tiles may have fewer patches, in grids of their own.
+    pub any_grid: bool,
+    /// Values of a patch.
+    pub pixel_cols: usize,
+    /// Where rows get their positions.
+    pub positions: PositionTable,
+    /// Rows dropped behind the tower.
+    pub skip_rows: usize,
+    /// So many patches down and across are joined to a visual token.
+    pub merge: usize,
+    /// How tiles become placeholders.
+    pub arrange: Arrange,
     /// True when a class row runs through the tower.
     pub has_class: bool,
     /// Rows inside the tower: `patch_count + has_class`.
@@ -45,7 +95,7 @@ pub struct VisionSpec {
 }
 
 /// The language model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TextSpec {
     /// Hugging Face `model_type`: `llama`, `mistral`, `qwen2`.
     pub model_type: String,
@@ -73,8 +123,18 @@ pub struct TextSpec {
     pub tied_embeddings: bool,
 }
 
+/// Rotary positions of a prompt's rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PositionScheme {
+    /// Each row's place.
+    #[default]
+    Sequence,
+    /// Time, row and column (M-RoPE).
+    Multimodal,
+}
+
 /// Facts about the whole model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelSpec {
     /// Hugging Face class, for example `LlavaForConditionalGeneration`.
     pub architecture: String,
@@ -84,8 +144,10 @@ pub struct ModelSpec {
     pub text: TextSpec,
     /// Placeholder id; `Some` exactly when `vision` is.
     pub image_token_id: Option<u32>,
-    /// Visual tokens of one image; 0 for text-only models.
+    /// Visual tokens of one tile of full size; 0 for text-only models.
     pub visual_tokens: usize,
+    /// Positions of a prompt's rows.
+    pub position_scheme: PositionScheme,
     /// Begin-of-sequence ids.
     pub bos_ids: Vec<u32>,
     /// Ids that end generation (`generation_config.json` wins over `config.json`).
@@ -107,20 +169,22 @@ impl ModelSpec {
         }
     }
 
-    /// Checks that the prompt has one placeholder per visual token of `image_count` pictures.
-    pub fn check_placeholders(&self, ids: &[u32], image_count: usize) -> Result<(), Diagnostic> {
+    /// Checks that the prompt has one placeholder per visual token of each picture.
+    pub fn check_placeholders(&self, ids: &[u32], pictures: &[usize]) -> Result<(), Diagnostic> {
         let is_placeholder = |id: &&u32| Some(**id) == self.image_token_id;
         let found = ids.iter().filter(is_placeholder).count();
-        if found == image_count * self.visual_tokens && (image_count == 0 || self.vision.is_some()) {
+        let wanted: usize = pictures.iter().sum();
+        if found == wanted && (pictures.is_empty() || self.vision.is_some()) {
             return Ok(());
         }
+        let counts = pictures.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
         Err(Diagnostic::new(
             "input_ids",
             format!(
-                "{} image placeholders (id {}): {image_count} pictures of {} visual tokens",
-                image_count * self.visual_tokens,
+                "{wanted} image placeholders (id {}): {} pictures of {} visual tokens",
                 self.image_token_id.map_or("none".to_string(), |id| id.to_string()),
-                self.visual_tokens
+                pictures.len(),
+                if counts.is_empty() { "no" } else { &counts },
             ),
             format!("{found} placeholders"),
             "repeat the placeholder once per visual token, as the model's processor does",

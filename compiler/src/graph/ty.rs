@@ -5,12 +5,12 @@ use std::fmt;
 /// The symbolic row extent of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rows {
-    /// Rows inside the vision tower for one image: its patches, plus the class row if present.
+    /// Rows inside the vision tower for one tile: its patches, plus the class row if present.
     Patches {
         /// True when a class row precedes the patches.
         with_class: bool,
     },
-    /// The visual tokens of one image, as the language model sees them.
+    /// The visual tokens of one tile, as the language model sees them.
     Image,
     /// The rows of the text part in one call: the whole prompt, a chunk of it, or one new token.
     Prompt,
@@ -52,7 +52,7 @@ impl fmt::Display for ValueType {
     }
 }
 
-/// What the image-dependent extents are for this model. All its images have one size.
+/// What the image-dependent extents are for a tile of full size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageExtents {
     /// Patches of one image, class row not counted.

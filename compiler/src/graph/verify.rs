@@ -135,10 +135,8 @@ impl Verifier<'_> {
             }
             Op::AddPosition { w } => {
                 expect("output", first, output);
-                match self.graph.image.and_then(|image| image.resolve(first.rows)) {
-                    Some(rows) => self.weight(*w, &[rows, first.cols], faults),
-                    None => faults.push(format!("no fixed number of rows in {}", first.rows)),
-                }
+                let positions = self.graph.weight(*w).shape.first().copied().unwrap_or(0);
+                self.weight(*w, &[positions, first.cols], faults);
             }
             Op::LayerNorm { w, b, eps } => {
                 expect("output", first, output);
@@ -151,19 +149,10 @@ impl Verifier<'_> {
                 self.weight(*w, &[first.cols], faults);
                 epsilon(*eps, faults);
             }
-            Op::Rope { heads, head_dim, inv_freq, attention_scaling } => {
+            Op::Rope { heads, head_dim, rotary } => {
                 expect("input", ValueType::new(first.rows, heads * head_dim), first);
                 expect("output", first, output);
-                if head_dim % 2 != 0 || inv_freq.len() != head_dim / 2 {
-                    faults.push(format!(
-                        "head_dim {head_dim} needs {} frequencies, got {}",
-                        head_dim / 2,
-                        inv_freq.len()
-                    ));
-                }
-                if !attention_scaling.is_finite() || inv_freq.iter().any(|f| !f.is_finite()) {
-                    faults.push("rotary constants must be finite".into());
-                }
+                faults.extend(rotary.faults(*head_dim));
             }
             Op::Attention { heads, kv_heads, head_dim, scale, .. } => {
                 let query = ValueType::new(first.rows, heads * head_dim);
@@ -190,18 +179,22 @@ impl Verifier<'_> {
                 let vocab = self.graph.weight(*w).shape.first().copied().unwrap_or(0);
                 self.weight(*w, &[vocab, output.cols], faults);
             }
-            Op::MergeImageRows { .. } => {
+            Op::MergeImageRows { learned, .. } => {
                 expect("text", ValueType::new(Rows::Prompt, first.cols), first);
                 expect("image", ValueType::new(Rows::Image, first.cols), inputs[1]);
                 expect("output", first, output);
+                if let Some(w) = learned {
+                    let rows = self.graph.weight(*w).shape.first().copied().unwrap_or(0);
+                    self.weight(*w, &[rows, first.cols], faults);
+                }
             }
-            Op::SkipRows { count } => {
-                expect("output", ValueType::new(Rows::Image, first.cols), output);
+            Op::SelectRows { skip, join } => {
+                expect("output", ValueType::new(Rows::Image, join * first.cols), output);
                 let resolve = |rows| self.graph.image.and_then(|image| image.resolve(rows));
                 match (first.rows, resolve(first.rows), resolve(Rows::Image)) {
-                    (Rows::Patches { .. }, Some(from), Some(to)) if from == to + count => {}
+                    (Rows::Patches { .. }, Some(from), Some(to)) if from == join * to + skip => {}
                     (rows, from, to) => faults.push(format!(
-                        "{rows} ({from:?}) minus {count} rows must be the visual tokens ({to:?})"
+                        "{rows} ({from:?}) minus {skip} rows, {join} joined, must be the visual tokens ({to:?})"
                     )),
                 }
             }

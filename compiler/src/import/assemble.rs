@@ -1,13 +1,14 @@
 //! Composition of blocks into vision tower, projector and language model.
 //!
-//! Sources: Hugging Face `CLIPVisionTransformer`, `SiglipVisionTransformer`, `LlavaMultiModalProjector`,
-//! `LlamaModel` (Mistral and Qwen2 differ in biases only).
+//! Sources: Hugging Face `LlavaMultiModalProjector` and its relatives, `LlamaModel` (the other language
+//! models differ in what the table of families says).
 
 use super::blocks::{AttentionShape, Blocks};
 use super::config::Config;
+use super::families::{Fused, Tiling};
 use super::text::TextConfig;
 use super::vision::VisionConfig;
-use crate::graph::{ImageExtents, InputKind, Op, Rows, ValueId, ValueType};
+use crate::graph::{Change, ImageExtents, InputKind, Op, Rows, ValueId, ValueType};
 
 /// Appends the whole model.
 pub(super) fn model(blocks: &mut Blocks<'_>, config: &Config) {
@@ -16,71 +17,30 @@ pub(super) fn model(blocks: &mut Blocks<'_>, config: &Config) {
             patch_count: vision.spec.patch_count,
             visual_token_count: vision.visual_tokens,
         });
-        let rows = vision_tower(blocks, config, vision);
+        let rows = super::vision::tower(blocks, config.layout, vision);
         projector(blocks, config, vision, rows)
     });
     let merge = image.zip(config.image_token_id);
     language_model(blocks, config, merge);
 }
 
-/// `[patches, 3*p*p] -> [image, hidden]`.
-fn vision_tower(blocks: &mut Blocks<'_>, config: &Config, vision: &VisionConfig) -> ValueId {
-    let spec = &vision.spec;
-    let root = blocks.spelling(config.layout.vision, "embeddings.patch_embedding.weight").to_string();
-    let patches = Rows::Patches { with_class: false };
-    let pixels_ty = ValueType::new(patches, 3 * spec.patch * spec.patch);
-    let pixels = blocks.graph.push("pixel_values", Op::Input(InputKind::Pixels), &[], pixels_ty);
-    let embeddings = format!("{root}embeddings");
-    let path = format!("{embeddings}.patch_embedding");
-    let mut x = blocks.linear(&path, pixels, spec.hidden, vision.family.conv_bias);
-    if vision.family.has_class {
-        let path = format!("{embeddings}.class_embedding");
-        let w = blocks.weight(path.clone(), &[spec.hidden]);
-        let ty = ValueType::new(Rows::Patches { with_class: true }, spec.hidden);
-        x = blocks.graph.push(path, Op::PrependRow { w }, &[x], ty);
+/// `[image, joined columns] -> [image, text hidden]`.
+fn projector(blocks: &mut Blocks<'_>, config: &Config, vision: &VisionConfig, mut x: ValueId) -> ValueId {
+    let layout = &config.layout.projector;
+    let first = format!("{}.weight", layout.linears[0].0);
+    let root = blocks.spelling(config.layout.projector_root, &first);
+    if let Some(name) = layout.norm {
+        // The epsilon is PyTorch's default: the configuration has no key for it.
+        x = blocks.layer_norm(&format!("{root}{name}"), x, 1e-5);
     }
-    let path = format!("{embeddings}.position_embedding");
-    let w = blocks.weight(format!("{path}.weight"), &[spec.rows, spec.hidden]);
-    x = blocks.same(&path, Op::AddPosition { w }, &[x]);
-    if let Some(name) = vision.family.pre_norm {
-        x = blocks.layer_norm(&format!("{root}{name}"), x, spec.eps);
+    for (at, (name, own_width)) in layout.linears.iter().enumerate() {
+        if at > 0 {
+            x = blocks.act(&format!("{root}act"), vision.projector_activation, x);
+        }
+        let width = if *own_width { blocks.cols(x) } else { config.text.spec.hidden };
+        x = blocks.linear(&format!("{root}{name}"), x, width, vision.projector_bias);
     }
-    for layer in 0..spec.layers_used {
-        x = vision_layer(blocks, &format!("{root}encoder.layers.{layer}"), vision, x);
-    }
-    let ty = ValueType::new(Rows::Image, spec.hidden);
-    let op = Op::SkipRows { count: vision.skip_rows };
-    blocks.graph.push("vision_feature_select", op, &[x], ty)
-}
-
-fn vision_layer(blocks: &mut Blocks<'_>, path: &str, vision: &VisionConfig, x: ValueId) -> ValueId {
-    let spec = &vision.spec;
-    let h = blocks.layer_norm(&format!("{path}.layer_norm1"), x, spec.eps);
-    let attn = format!("{path}.self_attn");
-    let project = |blocks: &mut Blocks<'_>, name: &str, x| {
-        blocks.linear(&format!("{attn}.{name}"), x, spec.hidden, true)
-    };
-    let qkv = ["q_proj", "k_proj", "v_proj"].map(|name| project(blocks, name, h));
-    let shape =
-        AttentionShape { heads: spec.heads, kv_heads: spec.heads, head_dim: spec.head_dim, causal: false };
-    let h = blocks.attention(&attn, &shape, qkv);
-    let h = project(blocks, "out_proj", h);
-    let x = blocks.add(&attn, x, h);
-    let h = blocks.layer_norm(&format!("{path}.layer_norm2"), x, spec.eps);
-    let h = blocks.linear(&format!("{path}.mlp.fc1"), h, spec.intermediate, true);
-    let h = blocks.act(&format!("{path}.mlp.activation_fn"), vision.activation, h);
-    let h = blocks.linear(&format!("{path}.mlp.fc2"), h, spec.hidden, true);
-    blocks.add(&format!("{path}.mlp"), x, h)
-}
-
-/// `[image, vision hidden] -> [image, text hidden]`.
-fn projector(blocks: &mut Blocks<'_>, config: &Config, vision: &VisionConfig, x: ValueId) -> ValueId {
-    let root = blocks.spelling(config.layout.projector, "linear_1.weight");
-    let hidden = config.text.spec.hidden;
-    let bias = vision.projector_bias;
-    let x = blocks.linear(&format!("{root}linear_1"), x, hidden, bias);
-    let x = blocks.act(&format!("{root}act"), vision.projector_activation, x);
-    blocks.linear(&format!("{root}linear_2"), x, hidden, bias)
+    x
 }
 
 /// Token ids (and visual tokens) to logits `[prompt, vocab]`.
@@ -91,22 +51,35 @@ fn language_model(blocks: &mut Blocks<'_>, config: &Config, merge: Option<(Value
     let ids_ty = ValueType::new(Rows::Prompt, 1);
     let ids = blocks.graph.push("input_ids", Op::Input(InputKind::TokenIds), &[], ids_ty);
     let path = format!("{root}embed_tokens");
-    let table = blocks.weight(format!("{path}.weight"), &[spec.vocab, spec.hidden]);
+    let shape = [spec.vocab, spec.hidden];
+    let scale = text.embedding_scale.map(Change::Times);
+    let table = blocks.graph.add_changed(format!("{path}.weight"), &shape, scale.into_iter().collect());
     let ty = ValueType::new(Rows::Prompt, spec.hidden);
-    let mut x = blocks.graph.push(path, Op::Embedding { w: table }, &[ids], ty);
+    let mut x = blocks.graph.push(path.as_str(), Op::Embedding { w: table }, &[ids], ty);
     if let Some((image, placeholder)) = merge {
-        let op = Op::MergeImageRows { placeholder };
+        let learned = match config.layout.tiling {
+            Tiling::Tiles => None,
+            Tiling::AnyResolution { newline } => {
+                let name = blocks.tensor(newline);
+                Some(blocks.weight(name.to_string(), &[1, spec.hidden]))
+            }
+        };
+        let op = Op::MergeImageRows { placeholder, learned };
         x = blocks.same("merge_image_features", op, &[x, image]);
     }
     for layer in 0..spec.layers {
         x = decoder_layer(blocks, &format!("{root}layers.{layer}"), text, x);
     }
-    x = blocks.rms_norm(&format!("{root}norm"), x, spec.eps);
+    x = blocks.rms_norm(&format!("{root}norm"), x, spec.eps, text.norms_minus_one);
     let head = blocks.spelling(config.layout.head, "weight");
     let logits = if spec.tied_embeddings {
         let ty = ValueType::new(Rows::Prompt, spec.vocab);
-        let path = head.trim_end_matches('.');
-        blocks.graph.push(path, Op::Linear { w: table, b: None }, &[x], ty)
+        // The output layer shares the tensor, not the scale.
+        let w = match text.embedding_scale {
+            None => table,
+            Some(_) => blocks.weight(format!("{path}.weight"), &shape),
+        };
+        blocks.graph.push(head.trim_end_matches('.'), Op::Linear { w, b: None }, &[x], ty)
     } else {
         blocks.linear(head.trim_end_matches('.'), x, spec.vocab, false)
     };
@@ -115,18 +88,14 @@ fn language_model(blocks: &mut Blocks<'_>, config: &Config, merge: Option<(Value
 
 fn decoder_layer(blocks: &mut Blocks<'_>, path: &str, text: &TextConfig, x: ValueId) -> ValueId {
     let spec = &text.spec;
+    let fused = text.fused == Fused::QkvAndGateUp;
     let (q_cols, kv_cols) = (spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim);
-    let h = blocks.rms_norm(&format!("{path}.input_layernorm"), x, spec.eps);
+    let h = blocks.rms_norm(&format!("{path}.input_layernorm"), x, spec.eps, text.norms_minus_one);
     let attn = format!("{path}.self_attn");
-    let q = blocks.linear(&format!("{attn}.q_proj"), h, q_cols, text.qkv_bias);
-    let k = blocks.linear(&format!("{attn}.k_proj"), h, kv_cols, text.qkv_bias);
-    let v = blocks.linear(&format!("{attn}.v_proj"), h, kv_cols, text.qkv_bias);
-    let rope = |heads| Op::Rope {
-        heads,
-        head_dim: spec.head_dim,
-        inv_freq: text.rope.inv_freq.clone(),
-        attention_scaling: text.rope.attention_scaling,
-    };
+    let parts = [("q_proj", q_cols), ("k_proj", kv_cols), ("v_proj", kv_cols)];
+    let parts = parts.map(|(name, cols)| (format!("{attn}.{name}"), cols));
+    let [q, k, v] = blocks.linears(fused.then(|| format!("{attn}.qkv_proj")), h, parts, text.qkv_bias);
+    let rope = |heads| Op::Rope { heads, head_dim: spec.head_dim, rotary: text.rotary.clone() };
     let q = blocks.same(&format!("{attn}.q_rope"), rope(spec.heads), &[q]);
     let k = blocks.same(&format!("{attn}.k_rope"), rope(spec.kv_heads), &[k]);
     let shape =
@@ -134,11 +103,12 @@ fn decoder_layer(blocks: &mut Blocks<'_>, path: &str, text: &TextConfig, x: Valu
     let h = blocks.attention(&attn, &shape, [q, k, v]);
     let h = blocks.linear(&format!("{attn}.o_proj"), h, spec.hidden, text.output_bias);
     let x = blocks.add(&attn, x, h);
-    let h = blocks.rms_norm(&format!("{path}.post_attention_layernorm"), x, spec.eps);
+    let norm = format!("{path}.post_attention_layernorm");
+    let h = blocks.rms_norm(&norm, x, spec.eps, text.norms_minus_one);
     let mlp = format!("{path}.mlp");
-    let gate = blocks.linear(&format!("{mlp}.gate_proj"), h, spec.intermediate, text.mlp_bias);
+    let parts = ["gate_proj", "up_proj"].map(|name| (format!("{mlp}.{name}"), spec.intermediate));
+    let [gate, up] = blocks.linears(fused.then(|| format!("{mlp}.gate_up_proj")), h, parts, text.mlp_bias);
     let gate = blocks.act(&format!("{mlp}.act_fn"), text.activation, gate);
-    let up = blocks.linear(&format!("{mlp}.up_proj"), h, spec.intermediate, text.mlp_bias);
     let h = blocks.same(&mlp, Op::Mul, &[gate, up]);
     let h = blocks.linear(&format!("{mlp}.down_proj"), h, spec.hidden, text.mlp_bias);
     blocks.add(&mlp, x, h)

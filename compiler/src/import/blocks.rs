@@ -1,7 +1,7 @@
 //! The shared building blocks: every supported model is a composition of these.
 
 use super::checkpoint::Checkpoint;
-use crate::graph::{ActKind, Graph, Op, ValueId, ValueType, WeightId};
+use crate::graph::{ActKind, Change, Graph, Op, ValueId, ValueType, WeightId};
 
 /// A graph under construction, and the checkpoint that settles how parts are spelled.
 pub(super) struct Blocks<'a> {
@@ -17,6 +17,13 @@ pub(super) struct AttentionShape {
     pub causal: bool,
 }
 
+/// Which norm, and its epsilon.
+#[derive(Clone, Copy)]
+pub(super) struct NormShape {
+    pub rms: bool,
+    pub eps: f32,
+}
+
 impl<'a> Blocks<'a> {
     pub(super) fn new(checkpoint: Option<&'a Checkpoint>) -> Self {
         Self { graph: Graph::default(), checkpoint }
@@ -30,6 +37,11 @@ impl<'a> Blocks<'a> {
         candidates.iter().find(holds).or(candidates.first()).copied().unwrap_or("")
     }
 
+    /// The first spelling of a tensor that the checkpoint holds; the current one if none does.
+    pub(super) fn tensor(&self, candidates: &'static [&'static str]) -> &'static str {
+        self.spelling(candidates, "")
+    }
+
     pub(super) fn cols(&self, x: ValueId) -> usize {
         self.graph.ty(x).cols
     }
@@ -38,11 +50,53 @@ impl<'a> Blocks<'a> {
         self.graph.add_weight(name, shape)
     }
 
+    /// Layer norm or RMS norm.
+    pub(super) fn norm(&mut self, path: &str, x: ValueId, norm: NormShape) -> ValueId {
+        match norm.rms {
+            true => self.rms_norm(path, x, norm.eps, false),
+            false => self.layer_norm(path, x, norm.eps),
+        }
+    }
+
+    /// A linear layer with bias whose results are multiplied by a learned vector, folded into it.
+    pub(super) fn scaled_linear(&mut self, path: &str, x: ValueId, out: usize, scale: &str) -> ValueId {
+        let input = self.graph.ty(x);
+        let by = || vec![Change::RowsTimes(scale.to_string())];
+        let w = self.graph.add_changed(format!("{path}.weight"), &[out, input.cols], by());
+        let b = Some(self.graph.add_changed(format!("{path}.bias"), &[out], by()));
+        self.graph.push(path, Op::Linear { w, b }, &[x], ValueType::new(input.rows, out))
+    }
+
     pub(super) fn linear(&mut self, path: &str, x: ValueId, out: usize, bias: bool) -> ValueId {
         let input = self.graph.ty(x);
         let w = self.weight(format!("{path}.weight"), &[out, input.cols]);
         let b = bias.then(|| self.weight(format!("{path}.bias"), &[out]));
         self.graph.push(path, Op::Linear { w, b }, &[x], ValueType::new(input.rows, out))
+    }
+
+    /// Linear layers over `x`, by path and output columns; `fused`: the one tensor in which their weights
+    /// lie one behind the other.
+    pub(super) fn linears<const N: usize>(
+        &mut self,
+        fused: Option<String>,
+        x: ValueId,
+        parts: [(String, usize); N],
+        bias: bool,
+    ) -> [ValueId; N] {
+        let Some(tensor) = fused else {
+            return parts.map(|(path, out)| self.linear(&path, x, out, bias));
+        };
+        let input = self.graph.ty(x);
+        let of = parts.iter().map(|(_, out)| out).sum();
+        let mut first = 0;
+        parts.map(|(path, out)| {
+            let rows = vec![Change::Rows { first, of }];
+            first += out;
+            let name = format!("{tensor}.weight");
+            let w = self.graph.add_changed(name, &[out, input.cols], rows.clone());
+            let b = bias.then(|| self.graph.add_changed(format!("{tensor}.bias"), &[out], rows));
+            self.graph.push(path, Op::Linear { w, b }, &[x], ValueType::new(input.rows, out))
+        })
     }
 
     /// A node whose output has its first input's type.
@@ -58,9 +112,11 @@ impl<'a> Blocks<'a> {
         self.same(path, Op::LayerNorm { w, b, eps }, &[x])
     }
 
-    pub(super) fn rms_norm(&mut self, path: &str, x: ValueId, eps: f32) -> ValueId {
+    /// `minus_one`: the weight is stored around zero.
+    pub(super) fn rms_norm(&mut self, path: &str, x: ValueId, eps: f32, minus_one: bool) -> ValueId {
         let cols = self.cols(x);
-        let w = self.weight(format!("{path}.weight"), &[cols]);
+        let changes = if minus_one { vec![Change::PlusOne] } else { Vec::new() };
+        let w = self.graph.add_changed(format!("{path}.weight"), &[cols], changes);
         self.same(path, Op::RmsNorm { w, eps }, &[x])
     }
 

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::families::{supported_architectures, Layout, LLAVA, TEXT, TEXT_ONLY};
+use super::families::{architectures, supported_architectures, Layout, LAYOUTS, TEXT_ONLY};
 use super::fields::{Fields, FIX_CONFIG};
 use super::text::{self, TextConfig};
 use super::vision::{self, VisionConfig};
 use super::ImportOptions;
 use crate::diag::{Diagnostic, Diagnostics};
+use crate::graph::PositionScheme;
 
 /// The whole configuration.
 pub(super) struct Config {
@@ -40,15 +41,15 @@ pub(super) fn parse(
     options: &ImportOptions,
 ) -> Result<Config, Diagnostics> {
     let mut faults = Diagnostics::new();
-    let (architecture, is_llava) = architecture(top, &mut faults);
+    let (architecture, layout) = architecture(top, &mut faults);
     unsupported_keys(top, &mut faults);
-    let config = if is_llava {
-        llava(top, options, &mut faults)
+    let config = if let Some(layout) = layout {
+        Config { architecture, ..multimodal(layout, top, options, &mut faults) }
     } else {
         Config {
             architecture,
             layout: &TEXT_ONLY,
-            text: text::read("", top, options.max_context, &mut faults),
+            text: text::read("", top, "llama", options.max_context, &mut faults),
             vision: None,
             image_token_id: None,
             bos_ids: Vec::new(),
@@ -70,17 +71,14 @@ fn read_object(path: &Path) -> Result<Map<String, Value>, Diagnostic> {
         })
 }
 
-/// The architecture's name and whether it is of the LLaVA layout. Unknown architectures are reported
-/// and then read by resemblance, so that their unsupported parts are listed, too.
-fn architecture(top: &Map<String, Value>, faults: &mut Diagnostics) -> (String, bool) {
+/// The architecture's name and its layout, if it has pictures. Unknown architectures are reported and
+/// then read by resemblance, so that their unsupported parts are listed, too.
+fn architecture(top: &Map<String, Value>, faults: &mut Diagnostics) -> (String, Option<&'static Layout>) {
     let mut fields = Fields::new("", top, faults);
     let listed = fields.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
     let model_type = fields.text("model_type");
-    let known: Vec<(&str, &str)> = std::iter::once((LLAVA.architecture, LLAVA.model_type))
-        .chain(TEXT.iter().map(|family| (family.architecture, family.model_type)))
-        .collect();
-    let by_name = |name: &str| known.iter().find(|row| row.0 == name);
-    let by_type = |name: &str| known.iter().find(|row| row.1 == name);
+    let by_name = |name: &str| architectures().find(|row| row.0 == name);
+    let by_type = |name: &str| architectures().find(|row| row.1 == name);
     let row = match (listed, model_type) {
         (Some(name), _) => by_name(name),
         (None, Some(model_type)) => by_type(model_type),
@@ -91,16 +89,21 @@ fn architecture(top: &Map<String, Value>, faults: &mut Diagnostics) -> (String, 
         let got = listed.or(model_type).unwrap_or("neither architectures nor model_type");
         let help = "this model family is not supported; further faults below are of its parts";
         fields.fault("architectures", supported_architectures(), got, help);
-        return (got.to_string(), resembles_llava);
+        return (got.to_string(), resembles_llava.then_some(&LAYOUTS[0]));
     };
     if let Some(found) = model_type.filter(|found| *found != row.1) {
         let expected = format!("{:?}, as architectures says {}", row.1, row.0);
         fields.fault("model_type", expected, found, FIX_CONFIG);
     }
-    (row.0.to_string(), row.0 == LLAVA.architecture)
+    (row.0.to_string(), LAYOUTS.iter().find(|layout| layout.architecture == row.0))
 }
 
-fn llava(top: &Map<String, Value>, options: &ImportOptions, faults: &mut Diagnostics) -> Config {
+fn multimodal(
+    layout: &'static Layout,
+    top: &Map<String, Value>,
+    options: &ImportOptions,
+    faults: &mut Diagnostics,
+) -> Config {
     let mut fields = Fields::new("", top, faults);
     let empty = Map::new();
     let mut part = |key: &str| {
@@ -111,15 +114,23 @@ fn llava(top: &Map<String, Value>, options: &ImportOptions, faults: &mut Diagnos
         object
     };
     let vision_map = part("vision_config").unwrap_or(&empty);
-    let text_map = part("text_config").unwrap_or(&empty);
-    let image_token_id = image_token(&mut fields);
-    let tied = fields.flag("tie_word_embeddings", false);
-    let vision = vision::read(top, vision_map, faults);
-    let mut text = text::read("text_config", text_map, options.max_context, faults);
+    // Older files of some families keep the language model's keys at the top level.
+    let flat = top.contains_key("hidden_size") && !top.contains_key("text_config");
+    let (text_path, text_map) = match flat {
+        true => ("", top),
+        false => ("text_config", part("text_config").unwrap_or(&empty)),
+    };
+    let image_token_id = image_token(layout, &mut fields);
+    let tied = fields.flag("tie_word_embeddings", layout.tied);
+    let mut text = text::read(text_path, text_map, layout.text_type, options.max_context, faults);
+    let vision = vision::read(layout, top, vision_map, text.spec.max_position, faults);
     text.spec.tied_embeddings |= tied;
+    if layout.positions == PositionScheme::Multimodal {
+        text.rotary.axes = text::sections(text_path, text_map, text.rotary.pairs(), faults);
+    }
     Config {
-        architecture: LLAVA.architecture.to_string(),
-        layout: &LLAVA,
+        architecture: String::new(),
+        layout,
         text,
         vision: Some(vision),
         image_token_id: Some(image_token_id),
@@ -129,7 +140,7 @@ fn llava(top: &Map<String, Value>, options: &ImportOptions, faults: &mut Diagnos
 }
 
 /// The placeholder's id, under either of its names.
-fn image_token(fields: &mut Fields<'_, '_>) -> u32 {
+fn image_token(layout: &Layout, fields: &mut Fields<'_, '_>) -> u32 {
     let mut found: Vec<(&str, u32)> = Vec::new();
     for key in ["image_token_index", "image_token_id"] {
         match fields.token_ids(key).as_deref() {
@@ -143,7 +154,7 @@ fn image_token(fields: &mut Fields<'_, '_>) -> u32 {
             fields.fault(second, format!("{a}, as {first}"), b.to_string(), FIX_CONFIG);
         }
     }
-    found.first().map_or(32_000, |(_, id)| *id)
+    found.first().map_or(layout.image_token, |(_, id)| *id)
 }
 
 /// Things that make stored weights or the computation something else than the architecture says.

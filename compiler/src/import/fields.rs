@@ -17,6 +17,11 @@ impl<'m, 'f> Fields<'m, 'f> {
         Self { path, map, faults }
     }
 
+    /// Another object in the same place.
+    pub(super) fn inside<'a>(&'a mut self, map: &'a Map<String, Value>) -> Fields<'a, 'a> {
+        Fields { path: self.path, map, faults: self.faults }
+    }
+
     /// The value under `key`; JSON null counts as absent.
     pub(super) fn get(&self, key: &str) -> Option<&'m Value> {
         self.map.get(key).filter(|value| !value.is_null())

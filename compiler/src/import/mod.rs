@@ -14,6 +14,7 @@ mod gguf;
 mod header;
 mod rope;
 mod text;
+mod towers;
 mod vision;
 mod weights;
 
@@ -81,7 +82,7 @@ pub fn import(path: &Path, options: &ImportOptions) -> Result<Model, Diagnostics
         Some(checkpoint) => {
             let tied = spec.text.tied_embeddings;
             check_tied_head(&graph, checkpoint, tied)?;
-            WeightStore::bind(&graph, checkpoint, &|name| is_harmless(name, &spec))?
+            WeightStore::bind(&graph, checkpoint, &|name| is_harmless(name, &config))?
         }
     };
     let faults = graph.verify();
@@ -96,6 +97,7 @@ fn spec(config: &config::Config) -> ModelSpec {
         text: config.text.spec.clone(),
         image_token_id: config.image_token_id,
         visual_tokens: config.vision.as_ref().map_or(0, |vision| vision.visual_tokens),
+        position_scheme: config.layout.positions,
         bos_ids: config.bos_ids.clone(),
         eos_ids: config.eos_ids.clone(),
     }
@@ -123,19 +125,19 @@ fn is_head(name: &str) -> bool {
 }
 
 /// Tensors that checkpoints carry although the computation doesn't need them: buffers, vision layers
-/// behind the feature layer, the tower's own head.
-fn is_harmless(name: &str, spec: &ModelSpec) -> bool {
+/// behind the feature layer, the tower's own head and last norm.
+fn is_harmless(name: &str, config: &config::Config) -> bool {
     let buffer = name.ends_with(".position_ids") || name.ends_with("rotary_emb.inv_freq");
-    if buffer || (spec.text.tied_embeddings && is_head(name)) {
+    if buffer || (config.text.spec.tied_embeddings && is_head(name)) {
         return true;
     }
-    let (Some(vision), true) = (&spec.vision, name.contains("vision_tower.")) else {
+    let Some(vision) = &config.vision else { return false };
+    let Some(name) = config.layout.vision.iter().find_map(|root| name.strip_prefix(root)) else {
         return false;
     };
-    let beyond = name
-        .split_once(".encoder.layers.")
-        .and_then(|(_, rest)| rest.split('.').next()?.parse::<usize>().ok())
-        .is_some_and(|layer| layer >= vision.layers_used && layer < vision.layers_total);
-    let own_head = ["vision_tower.head.", "vision_model.head."].iter().any(|part| name.contains(part));
-    beyond || own_head || name.contains(".post_layernorm.")
+    let number = name.strip_prefix(vision.family.layer).and_then(|rest| rest.split('.').next()?.parse().ok());
+    let beyond = number.is_some_and(|n: usize| n >= vision.spec.layers_used && n < vision.spec.layers_total);
+    // A tower's name may be followed by that of the model inside it.
+    let part = |part: &str| name.strip_prefix("vision_model.").unwrap_or(name).starts_with(part);
+    beyond || part("head.") || part(vision.family.post_norm) || part("embeddings.mask_token")
 }

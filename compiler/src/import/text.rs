@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::families::{join, Bias, TextFamily, Window, TEXT};
+use super::families::{join, Bias, Fused, TextFamily, Window, TEXT};
 use super::fields::{Fields, FIX_CONFIG};
-use super::rope::{self, RopeTable};
+use super::rope::{self, HeadShape};
 use crate::diag::Diagnostics;
-use crate::graph::{ActKind, TextSpec};
+use crate::graph::{ActKind, Rotary, TextSpec};
 
 /// Everything the text builder needs.
 pub(super) struct TextConfig {
@@ -15,7 +15,12 @@ pub(super) struct TextConfig {
     pub output_bias: bool,
     pub mlp_bias: bool,
     pub activation: ActKind,
-    pub rope: RopeTable,
+    pub rotary: Rotary,
+    pub fused: Fused,
+    /// Norm weights are stored minus one.
+    pub norms_minus_one: bool,
+    /// Factor on the embedding rows.
+    pub embedding_scale: Option<f32>,
 }
 
 /// Bounds that no real model reaches; they keep damaged files from asking for absurd sizes.
@@ -28,22 +33,27 @@ const POSITION_MAX: usize = 1 << 27;
 pub(super) fn read(
     path: &str,
     map: &Map<String, Value>,
+    default_type: &str,
     context_max: Option<usize>,
     faults: &mut Diagnostics,
 ) -> TextConfig {
     let mut fields = Fields::new(path, map, faults);
-    let family = family(&mut fields);
+    let family = family(&mut fields, default_type);
     let heads = fields.size("num_attention_heads", 32, 4096);
     let hidden = fields.size("hidden_size", family.hidden, WIDTH_MAX);
     let kv_default = family.kv_heads.unwrap_or(heads);
     let kv_heads = fields.size("num_key_value_heads", kv_default, 4096);
-    let head_dim = head_dim(&mut fields, hidden, heads);
+    let head_dim = head_dim(&mut fields, family, hidden, heads);
     if !heads.is_multiple_of(kv_heads) {
         let expected = format!("a divisor of num_attention_heads ({heads})");
         fields.fault("num_key_value_heads", expected, kv_heads.to_string(), FIX_CONFIG);
     }
     let max_position = fields.size("max_position_embeddings", family.max_position, POSITION_MAX);
-    let context = context_max.map_or(max_position, |limit| limit.min(max_position));
+    let shape = HeadShape { head_dim, max_position, partial: 1.0 };
+    let rope = rope::read(path, map, &shape, faults);
+    let mut fields = Fields::new(path, map, faults);
+    let limit = rope.stretched.unwrap_or(max_position);
+    let context = context_max.map_or(limit, |most| most.min(limit));
     window(&mut fields, family, context);
     layer_types(&mut fields);
     let bias = |fields: &mut Fields<'_, '_>, bias: Bias| match bias {
@@ -61,21 +71,30 @@ pub(super) fn read(
         head_dim,
         intermediate: fields.size("intermediate_size", family.intermediate, WIDTH_MAX * 4),
         max_position: context,
-        eps: fields.epsilon("rms_norm_eps", 1e-6),
-        rope_theta: 0.0,
-        tied_embeddings: fields.flag("tie_word_embeddings", false),
+        eps: fields.epsilon("rms_norm_eps", family.eps),
+        rope_theta: rope.theta,
+        tied_embeddings: fields.flag("tie_word_embeddings", family.tied),
     };
     let qkv_bias = bias(&mut fields, family.qkv_bias);
     let output_bias = bias(&mut fields, family.output_bias);
     let mlp_bias = bias(&mut fields, family.mlp_bias);
-    let activation = activation(&mut fields, "hidden_act", "silu");
-    let rope = rope::read(path, map, head_dim, faults);
-    let spec = TextSpec { rope_theta: rope.theta, ..spec };
-    TextConfig { spec, qkv_bias, output_bias, mlp_bias, activation, rope }
+    TextConfig {
+        qkv_bias,
+        output_bias,
+        mlp_bias,
+        activation: text_activation(&mut fields, family),
+        rotary: rope.rotary,
+        fused: family.fused,
+        norms_minus_one: family.norms_minus_one,
+        embedding_scale: family.scaled_embedding.then(|| (hidden as f64).sqrt() as f32),
+        spec,
+    }
 }
 
-fn family(fields: &mut Fields<'_, '_>) -> &'static TextFamily {
-    let name = fields.text("model_type").unwrap_or("llama");
+fn family(fields: &mut Fields<'_, '_>, default_type: &str) -> &'static TextFamily {
+    let name = fields.text("model_type").unwrap_or(default_type);
+    // A flat configuration has the whole model's type where the language model's would be.
+    let name = if format!("{name}_text") == default_type { default_type } else { name };
     TEXT.iter().find(|family| family.model_type == name).unwrap_or_else(|| {
         let supported = join(TEXT, |family| family.model_type);
         fields.fault("model_type", supported, name, "use a supported language model");
@@ -83,8 +102,18 @@ fn family(fields: &mut Fields<'_, '_>) -> &'static TextFamily {
     })
 }
 
-fn head_dim(fields: &mut Fields<'_, '_>, hidden: usize, heads: usize) -> usize {
-    let explicit = fields.optional_size("head_dim", 4096);
+/// `hidden_act`; some families kept the name of another function in old files.
+fn text_activation(fields: &mut Fields<'_, '_>, family: &TextFamily) -> ActKind {
+    match (fields.text("hidden_act"), family.legacy_activation) {
+        (Some(name), Some((old, meant))) if name == old => {
+            ActKind::from_hf(meant).expect("invariant: the table names known functions")
+        }
+        _ => activation(fields, "hidden_act", family.activation),
+    }
+}
+
+fn head_dim(fields: &mut Fields<'_, '_>, family: &TextFamily, hidden: usize, heads: usize) -> usize {
+    let explicit = fields.optional_size("head_dim", 4096).or(family.head_dim);
     if explicit.is_none() && !hidden.is_multiple_of(heads) {
         let expected = format!("a multiple of num_attention_heads ({heads}), or an explicit head_dim");
         fields.fault("hidden_size", expected, hidden.to_string(), FIX_CONFIG);
@@ -101,6 +130,7 @@ fn window(fields: &mut Fields<'_, '_>, family: &TextFamily, context: usize) {
     let size = match family.window {
         Window::Never => None,
         Window::Default(_) if fields.is_null("sliding_window") => None,
+        Window::IfGiven => fields.optional_size("sliding_window", POSITION_MAX),
         Window::Default(size) => Some(fields.size("sliding_window", size, POSITION_MAX)),
         Window::OnRequest => fields
             .flag("use_sliding_window", false)
@@ -124,6 +154,30 @@ fn layer_types(fields: &mut Fields<'_, '_>) {
     if let Some(other) = list.and_then(|list| list.iter().find(|kind| !known(kind))) {
         let help = "use a model whose layers all have softmax attention";
         fields.fault("layer_types", "full_attention", other.to_string(), help);
+    }
+}
+
+/// Axes of the rotary pairs from `mrope_section`: how many follow time, height, width.
+pub(super) fn sections(
+    path: &str,
+    map: &Map<String, Value>,
+    pairs: usize,
+    faults: &mut Diagnostics,
+) -> Vec<u8> {
+    let mut fields = Fields::new(path, map, faults);
+    let holder = ["rope_parameters", "rope_scaling"].into_iter().find_map(|key| fields.object(key));
+    let list = holder.and_then(|object| object.get("mrope_section")).and_then(Value::as_array);
+    let sections: Option<Vec<u64>> = list.and_then(|list| list.iter().map(Value::as_u64).collect());
+    match sections.as_deref() {
+        Some([t, h, w]) if [t, h, w].iter().all(|n| **n <= pairs as u64) && t + h + w == pairs as u64 => {
+            let axis = |(axis, n): (u8, &u64)| std::iter::repeat_n(axis, *n as usize);
+            [(0, t), (1, h), (2, w)].into_iter().flat_map(axis).collect()
+        }
+        _ => {
+            let got = format!("{sections:?}");
+            fields.fault("mrope_section", format!("three numbers whose sum is {pairs}"), got, FIX_CONFIG);
+            Vec::new()
+        }
     }
 }
 

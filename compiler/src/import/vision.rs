@@ -1,116 +1,350 @@
-//! The vision tower's and projector's part of `config.json`.
+//! The vision tower: its part of `config.json`, and its graph.
+//!
+//! Sources: Hugging Face `CLIPVisionTransformer`, `SiglipVisionTransformer`, `Idefics3VisionTransformer`,
+//! `InternVLVisionModel`, `Qwen2VisionTransformerPretrainedModel`.
 
 use serde_json::{Map, Value};
 
-use super::families::{join, VisionFamily, VISION};
+use super::blocks::{AttentionShape, Blocks, NormShape};
+use super::families::{join, Activation, Layout, Merge, PostNorm, ProjectorBias, Tiling};
 use super::fields::{Fields, FIX_CONFIG};
 use super::text::{activation, LAYERS_MAX, WIDTH_MAX};
+use super::towers::{Intermediate, Qkv, Tower, TOWERS};
 use crate::diag::Diagnostics;
-use crate::graph::{ActKind, VisionSpec};
+use crate::graph::{
+    plain_frequencies, ActKind, Arrange, Frequencies, InputKind, Op, PositionTable, Rotary, Rows, ValueId,
+    ValueType, VisionSpec,
+};
 
 /// Everything the vision builder needs.
 pub(super) struct VisionConfig {
-    pub family: &'static VisionFamily,
+    pub family: &'static Tower,
     pub spec: VisionSpec,
     pub activation: ActKind,
-    /// Rows that the select strategy drops.
-    pub skip_rows: usize,
+    pub norm: NormShape,
+    pub qkv_bias: bool,
+    pub qk_norm: bool,
+    /// The norm behind the layers applies.
+    pub post_norm: bool,
     pub visual_tokens: usize,
     pub projector_activation: ActKind,
     pub projector_bias: bool,
 }
 
-/// Reads `vision_config` and the LLaVA keys of the top level.
+/// Most visual tokens of a tile of a tower without a position table; no more than the context holds.
+const FREE_TOKENS: usize = 1024;
+
+/// Reads `vision_config` and the picture keys of the top level; the language model has `context`
+/// positions.
 pub(super) fn read(
+    layout: &'static Layout,
     top: &Map<String, Value>,
     map: &Map<String, Value>,
+    context: usize,
     faults: &mut Diagnostics,
 ) -> VisionConfig {
+    let merge = merge(layout, top, map, faults);
     let mut fields = Fields::new("vision_config", map, faults);
-    let family = family(&mut fields);
-    let image_size = fields.size("image_size", 224, 8192);
-    let patch = fields.size("patch_size", family.patch, 1024);
+    let family = family(layout, &mut fields);
+    let image_size = square(&mut fields, "image_size", family.image_size, 8192);
+    let patch = square(&mut fields, "patch_size", family.patch, 1024);
     if patch > image_size {
         let expected = format!("at most image_size ({image_size})");
         fields.fault("patch_size", expected, patch.to_string(), FIX_CONFIG);
     }
-    let channels = fields.size("num_channels", 3, 1024);
-    if channels != 3 {
-        fields.fault("num_channels", "3", channels.to_string(), "use a model of RGB pictures");
+    for key in ["num_channels", "in_channels", "in_chans"] {
+        let channels = fields.size(key, 3, 1024);
+        if channels != 3 {
+            fields.fault(key, "3", channels.to_string(), "use a model of RGB pictures");
+        }
     }
-    let hidden = fields.size("hidden_size", 768, WIDTH_MAX);
-    let heads = fields.size("num_attention_heads", 12, 4096);
+    let frames = match family.frames {
+        1 => 1,
+        frames => fields.size("temporal_patch_size", frames, 64),
+    };
+    let hidden = fields.size(family.keys.hidden, family.hidden, WIDTH_MAX);
+    let heads = fields.size(family.keys.heads, family.heads, 4096);
     if !hidden.is_multiple_of(heads) {
-        let expected = format!("a multiple of num_attention_heads ({heads})");
-        fields.fault("hidden_size", expected, hidden.to_string(), FIX_CONFIG);
+        let expected = format!("a multiple of {} ({heads})", family.keys.heads);
+        fields.fault(family.keys.hidden, expected, hidden.to_string(), FIX_CONFIG);
     }
-    let layers_total = fields.size("num_hidden_layers", 12, LAYERS_MAX);
-    let patch_count = (image_size / patch).max(1).pow(2);
+    let head_dim = (hidden / heads).max(1);
+    if family.rotary && !head_dim.is_multiple_of(4) {
+        let expected = format!("{heads} heads of a multiple of 4 columns");
+        fields.fault(family.keys.hidden, expected, hidden.to_string(), FIX_CONFIG);
+    }
+    let layers_total = fields.size(family.keys.layers, family.layers, LAYERS_MAX);
+    let intermediate = match family.intermediate {
+        Intermediate::Key => fields.size("intermediate_size", 3072, WIDTH_MAX * 4),
+        Intermediate::Ratio(key, default) => {
+            let ratio = fields.number(key).unwrap_or(default);
+            let width = (hidden as f64 * ratio) as usize;
+            if !(1..=WIDTH_MAX * 4).contains(&width) {
+                fields.fault(key, "a positive ratio", ratio.to_string(), FIX_CONFIG);
+            }
+            width.clamp(1, WIDTH_MAX * 4)
+        }
+    };
+    let side = (image_size / patch).max(1);
+    let patch_count = match family.rotary {
+        true => merge * merge * context.min(FREE_TOKENS),
+        false => side.pow(2),
+    };
+    let positions = match family.rotary {
+        true => PositionTable::Rotary,
+        false => PositionTable::Learned { side },
+    };
     let mut spec = VisionSpec {
         kind: family.kind,
         image_size,
         patch,
         patch_count,
-        has_class: family.has_class,
-        rows: patch_count + usize::from(family.has_class),
+        any_grid: family.any_grid,
+        pixel_cols: 3 * frames * patch * patch,
+        positions,
+        skip_rows: 0,
+        merge,
+        arrange: Arrange::Tiles,
+        has_class: family.class.is_some(),
+        rows: patch_count + usize::from(family.class.is_some()),
         layers_total,
         layers_used: layers_total,
         hidden,
         heads,
-        head_dim: (hidden / heads).max(1),
-        intermediate: fields.size("intermediate_size", 3072, WIDTH_MAX * 4),
+        head_dim,
+        intermediate,
         eps: fields.epsilon("layer_norm_eps", family.eps),
     };
     let activation_kind = activation(&mut fields, "hidden_act", family.activation);
+    let norm = NormShape { rms: rms(&mut fields, family), eps: spec.eps };
+    let qkv_bias = family.qkv_bias.is_none_or(|key| fields.flag(key, false));
+    let qk_norm = family.qk_norm.is_some_and(|(key, _)| fields.flag(key, false));
+    let mut post_norm = match layout.projector.post_norm {
+        PostNorm::Never => false,
+        PostNorm::Always => true,
+        PostNorm::Unless(key) => !fields.flag(key, true),
+    };
     let mut fields = Fields::new("", top, faults);
-    spec.layers_used = feature_layer(&mut fields, layers_total);
-    let skip_rows = skip_rows(&mut fields);
-    if skip_rows >= spec.rows {
-        let got = format!("{} rows of which {skip_rows} are dropped", spec.rows);
-        fields.fault("vision_feature_select_strategy", "visual tokens", got, FIX_CONFIG);
+    if layout.projector.selects {
+        let last = feature_layer(&mut fields, layout.projector.feature_layer, layers_total, &mut spec);
+        post_norm &= last;
+        spec.skip_rows = skip_rows(&mut fields);
+    }
+    let kept = spec.rows.saturating_sub(spec.skip_rows);
+    let joined = merge * merge;
+    if kept == 0 || !kept.is_multiple_of(joined) {
+        let got = format!("{} rows of which {} are dropped", spec.rows, spec.skip_rows);
+        let expected = format!("visual tokens, each of {joined} patches");
+        fields.fault("vision_feature_select_strategy", expected, got, FIX_CONFIG);
+    }
+    if let Tiling::AnyResolution { .. } = layout.tiling {
+        spec.arrange = Arrange::AnyResolution { pinpoints: pinpoints(&mut fields, image_size) };
     }
     VisionConfig {
         family,
         activation: activation_kind,
-        skip_rows,
-        visual_tokens: spec.rows.saturating_sub(skip_rows).max(1),
+        norm,
+        qkv_bias,
+        qk_norm,
+        post_norm,
+        visual_tokens: (kept / joined).max(1),
         spec,
-        projector_activation: activation(&mut fields, "projector_hidden_act", "gelu"),
-        projector_bias: fields.flag("multimodal_projector_bias", true),
+        projector_activation: match layout.projector.activation {
+            Activation::Key(key) => activation(&mut fields, key, "gelu"),
+            Activation::Gelu => ActKind::Gelu,
+        },
+        projector_bias: match layout.projector.bias {
+            ProjectorBias::Key(key) => fields.flag(key, true),
+            ProjectorBias::Always => true,
+            ProjectorBias::Never => false,
+        },
     }
 }
 
-fn family(fields: &mut Fields<'_, '_>) -> &'static VisionFamily {
-    let name = fields.text("model_type").unwrap_or("clip_vision_model");
-    VISION.iter().find(|family| family.model_type == name).unwrap_or_else(|| {
-        let supported = join(VISION, |family| family.model_type);
+/// `[patches, pixels] -> [image, joined columns]`.
+pub(super) fn tower(blocks: &mut Blocks<'_>, layout: &Layout, vision: &VisionConfig) -> ValueId {
+    let (spec, family) = (&vision.spec, vision.family);
+    let root = blocks.spelling(layout.vision, &format!("{}.weight", family.patch_embedding)).to_string();
+    let patches = Rows::Patches { with_class: false };
+    let pixels_ty = ValueType::new(patches, spec.pixel_cols);
+    let pixels = blocks.graph.push("pixel_values", Op::Input(InputKind::Pixels), &[], pixels_ty);
+    let path = format!("{root}{}", family.patch_embedding);
+    let mut x = blocks.linear(&path, pixels, spec.hidden, family.patch_bias);
+    if let Some(class) = family.class {
+        let path = format!("{root}{class}");
+        let w = blocks.weight(path.clone(), &[spec.hidden]);
+        let ty = ValueType::new(Rows::Patches { with_class: true }, spec.hidden);
+        x = blocks.graph.push(path, Op::PrependRow { w }, &[x], ty);
+    }
+    if let PositionTable::Learned { side } = spec.positions {
+        let name = format!("{root}{}", family.position);
+        let rows = side * side + usize::from(spec.has_class);
+        let w = blocks.weight(name.clone(), &[rows, spec.hidden]);
+        x = blocks.same(name.trim_end_matches(".weight"), Op::AddPosition { w }, &[x]);
+    }
+    if let Some(name) = family.pre_norm {
+        x = blocks.layer_norm(&format!("{root}{name}"), x, spec.eps);
+    }
+    for number in 0..spec.layers_used {
+        x = layer(blocks, &format!("{root}{}{number}", family.layer), vision, x);
+    }
+    if vision.post_norm {
+        x = blocks.layer_norm(&format!("{root}{}", family.post_norm), x, spec.eps);
+    }
+    let join = spec.merge * spec.merge;
+    let ty = ValueType::new(Rows::Image, join * spec.hidden);
+    let op = Op::SelectRows { skip: spec.skip_rows, join };
+    blocks.graph.push("vision_feature_select", op, &[x], ty)
+}
+
+fn layer(blocks: &mut Blocks<'_>, path: &str, vision: &VisionConfig, x: ValueId) -> ValueId {
+    let (spec, family) = (&vision.spec, vision.family);
+    let [norm1, norm2] = family.norms;
+    let h = blocks.norm(&format!("{path}.{norm1}"), x, vision.norm);
+    let attn = format!("{path}.{}", family.attention);
+    let (fused, names) = match family.qkv {
+        Qkv::Each(names) => (None, names),
+        Qkv::Fused(name) => (Some(format!("{attn}.{name}")), ["q", "k", "v"]),
+    };
+    let parts = names.map(|name| (format!("{attn}.{name}"), spec.hidden));
+    let [mut q, mut k, v] = blocks.linears(fused, h, parts, vision.qkv_bias);
+    if let (true, Some((_, [q_norm, k_norm]))) = (vision.qk_norm, family.qk_norm) {
+        // The epsilon is the class's default: the configuration has no key for it.
+        q = blocks.rms_norm(&format!("{attn}.{q_norm}"), q, 1e-6, false);
+        k = blocks.rms_norm(&format!("{attn}.{k_norm}"), k, 1e-6, false);
+    }
+    if family.rotary {
+        let rotary = plane_rotary(spec.head_dim);
+        let rope = |rotary| Op::Rope { heads: spec.heads, head_dim: spec.head_dim, rotary };
+        q = blocks.same(&format!("{attn}.q_rope"), rope(rotary.clone()), &[q]);
+        k = blocks.same(&format!("{attn}.k_rope"), rope(rotary), &[k]);
+    }
+    let shape =
+        AttentionShape { heads: spec.heads, kv_heads: spec.heads, head_dim: spec.head_dim, causal: false };
+    let h = blocks.attention(&attn, &shape, [q, k, v]);
+    let scaled = |blocks: &mut Blocks<'_>, name: &str, x, at: usize| match family.layer_scales {
+        Some(scales) => blocks.scaled_linear(name, x, spec.hidden, &format!("{path}.{}", scales[at])),
+        None => blocks.linear(name, x, spec.hidden, true),
+    };
+    let h = scaled(blocks, &format!("{attn}.{}", family.output), h, 0);
+    let x = blocks.add(&attn, x, h);
+    let h = blocks.norm(&format!("{path}.{norm2}"), x, vision.norm);
+    let [fc1, fc2] = family.mlp.map(|name| format!("{path}.{name}"));
+    let h = blocks.linear(&fc1, h, spec.intermediate, true);
+    let h = blocks.act(&format!("{path}.mlp.act"), vision.activation, h);
+    let h = scaled(blocks, &fc2, h, 1);
+    blocks.add(&format!("{path}.mlp"), x, h)
+}
+
+/// Half of the pairs turn by the patch's row, half by its column.
+fn plane_rotary(head_dim: usize) -> Rotary {
+    let frequencies = plain_frequencies(10_000.0, head_dim / 2);
+    let axes = [vec![0; frequencies.len()], vec![1; frequencies.len()]].concat();
+    Rotary { frequencies: Frequencies::Fixed(frequencies.repeat(2)), axes, scaling: 1.0 }
+}
+
+fn family(layout: &Layout, fields: &mut Fields<'_, '_>) -> &'static Tower {
+    let name = fields.text("model_type").unwrap_or(layout.tower);
+    TOWERS.iter().find(|t| t.model_type == name || t.aliases.contains(&name)).unwrap_or_else(|| {
+        let supported = join(TOWERS, |tower| tower.model_type);
         fields.fault("model_type", supported, name, "use a supported vision tower");
-        &VISION[0]
+        &TOWERS[0]
     })
 }
 
-/// Hidden state `i` is the output of `i` layers; negative indices count from the last.
-fn feature_layer(fields: &mut Fields<'_, '_>, layers: usize) -> usize {
+/// A number, or a list of two equal ones.
+fn square(fields: &mut Fields<'_, '_>, key: &str, default: usize, max: usize) -> usize {
+    match fields.get(key).and_then(Value::as_array).map(Vec::as_slice) {
+        Some([a, b]) if a == b => {
+            let sides = Map::from_iter([(key.to_string(), a.clone())]);
+            fields.inside(&sides).size(key, default, max)
+        }
+        _ => fields.size(key, default, max),
+    }
+}
+
+fn rms(fields: &mut Fields<'_, '_>, family: &Tower) -> bool {
+    let Some(key) = family.norm_type else { return false };
+    match fields.text(key).unwrap_or("layer_norm") {
+        "layer_norm" => false,
+        "rms_norm" => true,
+        other => {
+            fields.fault(key, "layer_norm, rms_norm", other, FIX_CONFIG);
+            false
+        }
+    }
+}
+
+/// Patches down and across that become a token.
+fn merge(
+    layout: &Layout,
+    top: &Map<String, Value>,
+    vision: &Map<String, Value>,
+    faults: &mut Diagnostics,
+) -> usize {
+    match layout.projector.merge {
+        Merge::None => 1,
+        Merge::Factor(key, default) => Fields::new("", top, faults).size(key, default, 64),
+        Merge::Vision(key, default) => Fields::new("vision_config", vision, faults).size(key, default, 64),
+        Merge::Ratio(key, default) => {
+            let mut fields = Fields::new("", top, faults);
+            let ratio = fields.number(key).unwrap_or(default);
+            let factor = (1.0 / ratio).round();
+            if !(1.0..=64.0).contains(&factor) || (factor * ratio - 1.0).abs() > 1e-6 {
+                fields.fault(key, "one over a small whole number", ratio.to_string(), FIX_CONFIG);
+                return 1;
+            }
+            factor as usize
+        }
+    }
+}
+
+/// Sizes (height, width) that LLaVA-NeXT cuts pictures to; those of its first release by default.
+fn pinpoints(fields: &mut Fields<'_, '_>, tile: usize) -> Vec<[usize; 2]> {
+    const DEFAULT: [[usize; 2]; 5] = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]];
+    let key = "image_grid_pinpoints";
+    let Some(value) = fields.get(key) else { return DEFAULT.to_vec() };
+    let side = |v: &Value| v.as_u64().map(|n| n as usize).filter(|n| (tile..=64 * tile).contains(n));
+    let pair = |v: &Value| match v.as_array()?.as_slice() {
+        [height, width] => Some([side(height)?, side(width)?]),
+        _ => None,
+    };
+    let list: Option<Vec<[usize; 2]>> =
+        value.as_array().and_then(|list| list.iter().map(pair).collect::<Option<_>>());
+    match list.filter(|list| !list.is_empty() && list.len() <= 1024) {
+        Some(list) => list,
+        None => {
+            let expected = format!("a list of [height, width], each from {tile} to {}", 64 * tile);
+            fields.fault(key, expected, "another value", FIX_CONFIG);
+            DEFAULT.to_vec()
+        }
+    }
+}
+
+/// Hidden state `i` is the output of `i` layers; negative indices count from the last. True for the
+/// last one.
+fn feature_layer(fields: &mut Fields<'_, '_>, default: i64, layers: usize, spec: &mut VisionSpec) -> bool {
     let key = "vision_feature_layer";
     let value = match fields.get(key) {
-        None => -2,
+        None => default,
         Some(value) => match value.as_i64() {
             Some(index) => index,
             None => {
                 let help = "features from several layers are not supported; use a single index";
                 fields.fault(key, "one whole number", value.to_string(), help);
-                return layers;
+                return true;
             }
         },
     };
     let states = layers as i64 + 1;
     let index = if value < 0 { states.saturating_add(value) } else { value };
     if (0..states).contains(&index) {
-        return index as usize;
+        spec.layers_used = index as usize;
+    } else {
+        let expected = format!("an index into {states} hidden states");
+        fields.fault(key, expected, value.to_string(), FIX_CONFIG);
     }
-    let expected = format!("an index into {states} hidden states");
-    fields.fault(key, expected, value.to_string(), FIX_CONFIG);
-    layers
+    value == -1
 }
 
 fn skip_rows(fields: &mut Fields<'_, '_>) -> usize {

@@ -1,6 +1,7 @@
 //! Weights of a graph, bound to the tensors of a checkpoint and converted on demand.
 
-use half::{bf16, f16};
+use half::f16;
+use rayon::prelude::*;
 
 use super::checkpoint::{Checkpoint, TensorRef};
 use super::header::Dtype;
@@ -16,12 +17,15 @@ pub struct WeightStore {
 struct Slot {
     decl: WeightDecl,
     tensor: Option<TensorRef>,
+    /// Vectors that the weight's changes read.
+    factors: Vec<TensorRef>,
 }
 
 impl WeightStore {
     /// A store that knows shapes only (`--no-weights`).
     pub fn shapes_only(graph: &Graph) -> Self {
-        let slots = graph.weights.iter().map(|decl| Slot { decl: decl.clone(), tensor: None });
+        let slots =
+            graph.weights.iter().map(|decl| Slot { decl: decl.clone(), tensor: None, factors: Vec::new() });
         Self { slots: slots.collect(), ignored: Vec::new() }
     }
 
@@ -36,16 +40,20 @@ impl WeightStore {
         let mut diagnostics = Diagnostics::new();
         let mut missing = Vec::new();
         let mut slots = Vec::new();
+        let mut used = std::collections::BTreeSet::new();
         for decl in &graph.weights {
-            let tensor = checkpoint.tensors.get(&decl.name).cloned();
-            match &tensor {
-                None => missing.push(decl.name.as_str()),
-                Some(tensor) => check_tensor(decl, tensor, &mut diagnostics),
-            }
-            slots.push(Slot { decl: decl.clone(), tensor });
+            let mut find = |name, shape: &[usize]| {
+                let tensor = checkpoint.tensors.get(name).cloned();
+                match (&tensor, used.insert(name)) {
+                    (None, first) => missing.extend(first.then_some(name)),
+                    (Some(tensor), _) => check_tensor(name, shape, tensor, &mut diagnostics),
+                }
+                tensor
+            };
+            let tensor = find(decl.name.as_str(), &decl.stored_shape());
+            let factors = decl.factors().filter_map(|(name, len)| find(name, &[len])).collect();
+            slots.push(Slot { decl: decl.clone(), tensor, factors });
         }
-        let used: std::collections::BTreeSet<&str> =
-            graph.weights.iter().map(|decl| decl.name.as_str()).collect();
         let extra = checkpoint.tensors.keys().filter(|name| !used.contains(name.as_str()));
         let (ignored, unexpected): (Vec<String>, Vec<String>) =
             extra.cloned().partition(|name| harmless(name));
@@ -117,7 +125,10 @@ impl WeightStore {
         };
         let values = to_f32(tensor).expect("invariant: bind accepts float tensors only");
         match values.iter().position(|value| !value.is_finite()) {
-            None => Ok(values),
+            None => {
+                let factors = slot.factors.iter().map(|t| to_f32(t).expect("invariant: as above"));
+                Ok(slot.decl.apply(values, &factors.collect::<Vec<_>>()))
+            }
             Some(index) => Err(Diagnostic::new(
                 &slot.decl.name,
                 "finite values",
@@ -128,23 +139,27 @@ impl WeightStore {
     }
 }
 
-fn check_tensor(decl: &WeightDecl, tensor: &TensorRef, diagnostics: &mut Diagnostics) {
+fn check_tensor(name: &str, shape: &[usize], tensor: &TensorRef, diagnostics: &mut Diagnostics) {
     let entry = &tensor.entry;
     if !entry.dtype.is_some_and(Dtype::is_float) {
         diagnostics.push(Diagnostic::new(
-            &decl.name,
+            name,
             "element type F32, F16 or BF16",
             &entry.dtype_name,
             "save the model unquantised, in float32, float16 or bfloat16",
         ));
     }
-    // A convolution weight [out, c, p, p] is used as [out, c*p*p]: same elements, same order.
+    // A convolution weight [out, c, (t,) p, p] is used as [out, c*t*p*p]: same elements, same order.
     let flat: usize = entry.shape.iter().skip(1).product();
-    let folded = entry.shape.len() == 4 && decl.shape == [entry.shape[0], flat];
-    if entry.shape != decl.shape && !folded {
+    let folded = entry.shape.len() >= 4 && *shape == [entry.shape[0], flat];
+    // Leading dimensions of one row ([1, n, c] tables, a single [c] row) hold the same elements, too.
+    let bare = |shape: &[usize]| shape.iter().copied().skip_while(|n| *n == 1).collect::<Vec<_>>();
+    let same =
+        entry.shape == shape || folded || (!entry.shape.is_empty() && bare(&entry.shape) == bare(shape));
+    if !same {
         diagnostics.push(Diagnostic::new(
-            &decl.name,
-            format!("shape {:?} (from config.json)", decl.shape),
+            name,
+            format!("shape {shape:?} (from config.json)"),
             format!("shape {:?} (in the file)", entry.shape),
             "check that config.json and the weights are of one model",
         ));
@@ -155,9 +170,13 @@ fn check_tensor(decl: &WeightDecl, tensor: &TensorRef, diagnostics: &mut Diagnos
 pub(crate) fn to_f32(tensor: &TensorRef) -> Option<Vec<f32>> {
     let data = tensor.data();
     Some(match tensor.entry.dtype? {
-        Dtype::F32 => data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        Dtype::F16 => data.as_chunks::<2>().0.iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-        Dtype::Bf16 => data.as_chunks::<2>().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()).collect(),
+        Dtype::F32 => data.as_chunks::<4>().0.par_iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        Dtype::F16 => data.as_chunks::<2>().0.par_iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
+        // The upper half of a float32.
+        Dtype::Bf16 => {
+            let wide = |b: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
+            data.as_chunks::<2>().0.par_iter().map(wide).collect()
+        }
         Dtype::I64 | Dtype::I32 => return None,
     })
 }

@@ -5,15 +5,15 @@
 //! [`Packed`] knows sizes without weights; [`Packed::write`] compresses the weights
 //! ([`crate::quant`]) and appends each slice's bytes.
 
-use crate::diag::{Diagnostic, Diagnostics};
-use crate::import::WeightStore;
+use crate::diag::Diagnostic;
 use crate::plan::Linear;
-use crate::quant::{quantise, tile_word_bits, Calibration, Sparsity, Spec, Widths};
+use crate::quant::{tile_word_bits, Sparsity, Spec, Widths};
 use flightvlm_hw::config::{HwConfig, TILE};
 use flightvlm_hw::isa::{names::*, MIXED_BITS, NM_INDEX_UNITS, NM_WINDOW_WORDS};
 use flightvlm_hw::numerics::canon;
 
 mod stream;
+mod write;
 
 /// One matrix inside a packed linear layer: rows of a checkpoint weight in hardware order.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,64 +158,6 @@ impl Packed {
     /// Multiply-accumulates of one row, stored ones only.
     pub fn macs_per_row(&self) -> u64 {
         u64::from(self.tiles()) * u64::from(self.words()) * 256
-    }
-
-    /// Appends the layer's bytes to each slice's buffer.
-    pub fn write(
-        &self,
-        weights: &WeightStore,
-        calibration: Option<&Calibration>,
-        out: &mut [Vec<u8>],
-    ) -> Result<(), Diagnostics> {
-        assert_eq!(out.len(), self.slices as usize);
-        let mut slot = 0;
-        for part in &self.parts {
-            let w = weights.load_f32(part.linear.w)?;
-            let b = match part.linear.b {
-                Some(b) if self.bias => Some(weights.load_f32(b)?),
-                _ => None,
-            };
-            let hessian = calibration.and_then(|c| c.hessians.get(&part.linear.w));
-            let hessian = hessian.map(|h| h.select(&self.cols));
-            let q = quantise(
-                &self.ordered(part, &w),
-                part.rows.len(),
-                self.cols.len(),
-                &self.spec,
-                hessian.as_ref(),
-            );
-            for (tile, rows) in part.rows.chunks_exact(TILE).enumerate() {
-                let to = &mut out[slot % self.slices as usize];
-                let end = to.len() + self.tile_units() as usize * 64;
-                if self.bias {
-                    for r in rows {
-                        let x = r.zip(b.as_deref()).map_or(0.0, |(r, b)| b[r as usize]);
-                        to.extend(canon(x).to_le_bytes());
-                    }
-                }
-                stream::tile(&q, tile, to);
-                assert!(to.len() <= end, "invariant: a tile fits its {} units", self.tile_units());
-                to.resize(end, 0);
-                slot += 1;
-            }
-        }
-        // Slices with a tile less keep their place empty.
-        let longest = out.iter().map(Vec::len).max().unwrap_or(0);
-        out.iter_mut().for_each(|o| o.resize(longest, 0));
-        Ok(())
-    }
-
-    /// The part's weights in hardware order, padding as zeros.
-    fn ordered(&self, part: &Part, w: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; part.rows.len() * self.cols.len()];
-        for (to, row) in out.chunks_exact_mut(self.cols.len()).zip(&part.rows) {
-            let Some(row) = row else { continue };
-            let from = &w[*row as usize * part.linear.cols_in..][..part.linear.cols_in];
-            for (x, c) in to.iter_mut().zip(&self.cols) {
-                *x = c.map_or(0.0, |c| from[c as usize]);
-            }
-        }
-        out
     }
 
     /// Can the target run it? Width of the FIFOs, and whole windows for sparse inputs.

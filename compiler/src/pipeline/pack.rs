@@ -1,8 +1,9 @@
 //! Contents of the memory regions, made record by record so that no model has to be in memory whole.
 
 use super::Laid;
-use crate::codegen::{Build, LayerOffsets};
+use crate::codegen::{head_norms, projector_region, Build, Dims, LayerOffsets};
 use crate::diag::Diagnostics;
+use crate::graph::WeightId;
 use crate::import::WeightStore;
 use crate::layout::pack::{matrix, vector, Packed};
 use crate::layout::words;
@@ -32,20 +33,30 @@ pub(super) fn all<E: From<Diagnostics>>(
     let (t, l) = (&plan.text, &laid.text);
     p.layers("text.layers", &t.layers, |x| l.record(x, build))?;
     p.linear("text.head", &l.head)?;
-    p.norms("text.norms", t.layers.iter().flat_map(|l| [&l.norm1, &l.norm2]))?;
+    p.layer_norms("text.norms", &t.layers, &l.dims)?;
     p.norms("text.final_norm", [&t.final_norm])?;
     let table = w.load_f32(t.embed).map_err(Diagnostics::from)?;
     p.table("text.embed", &table, t.hidden)?;
+    if let Some((rows, _)) = t.learned {
+        // Right behind the vocabulary, in the same region.
+        let rows = w.load_f32(rows).map_err(Diagnostics::from)?;
+        (p.sink)(Piece::Bytes(&matrix(&rows, t.hidden)))?;
+    }
     if let Some((v, l)) = plan.vision.as_ref().zip(laid.vision.as_ref()) {
         p.layers("vision.layers", &v.layers, |x| l.record(x, build))?;
         p.linear("vision.patch", &l.patch)?;
-        for (i, packed) in l.projector.iter().enumerate() {
-            p.linear(&format!("vision.projector.{i}"), packed)?;
+        for (i, pieces) in l.projector.linears.iter().enumerate() {
+            for (j, packed) in pieces.iter().enumerate() {
+                p.linear(&projector_region(i, j), packed)?;
+            }
         }
-        p.norms("vision.layer_norms", v.layers.iter().flat_map(|l| [&l.norm1, &l.norm2]))?;
+        p.norms("vision.projector_norm", &v.projector_norm)?;
+        p.layer_norms("vision.layer_norms", &v.layers, &l.dims)?;
         p.norms("vision.norms", [&v.pre_norm, &v.post_norm].into_iter().flatten())?;
-        let position = position_table(v, w)?;
-        p.table("vision.position", &position, v.patch.cols_out)?;
+        if let Some((table, _)) = v.position {
+            let position = position_table(v, w, table)?;
+            p.table("vision.position", &position, v.patch.cols_out)?;
+        }
     }
     Ok(())
 }
@@ -65,39 +76,72 @@ impl<E: From<Diagnostics>> Packer<'_, '_, E> {
         (self.sink)(Piece::Region(name))
     }
 
-    /// A record of packed layers, channel by channel.
-    fn record<'p>(&mut self, pieces: impl Iterator<Item = &'p Packed>) -> Result<(), E> {
+    fn linear(&mut self, name: &str, p: &Packed) -> Result<(), E> {
+        self.region(name)?;
         let mut channels = vec![Vec::new(); self.slices];
-        for p in pieces {
-            p.write(self.w, self.calibration, &mut channels)?;
-        }
+        p.write(self.w, self.calibration, &mut channels)?;
+        self.channels(&channels)
+    }
+
+    /// A record of packed layers, channel by channel.
+    fn channels(&mut self, channels: &[Vec<u8>]) -> Result<(), E> {
         channels.iter().try_for_each(|c| (self.sink)(Piece::Bytes(c)))
     }
 
-    fn linear(&mut self, name: &str, p: &Packed) -> Result<(), E> {
-        self.region(name)?;
-        self.record([p].into_iter())
-    }
-
-    /// A tower's layers: all have the same offsets, each its own weights.
+    /// A tower's layers: all have the same offsets, each its own weights. A layer is packed while the one
+    /// before it is written.
     fn layers(
         &mut self,
         name: &str,
         layers: &[Layer],
-        offsets: impl Fn(&Layer) -> LayerOffsets,
+        offsets: impl Fn(&Layer) -> LayerOffsets + Sync,
     ) -> Result<(), E> {
         self.region(name)?;
+        let (w, calibration, slices) = (self.w, self.calibration, self.slices);
+        let pack = |layer: &Layer| {
+            let mut channels = vec![Vec::new(); slices];
+            let offsets = offsets(layer);
+            offsets.pieces().try_for_each(|(_, p)| p.write(w, calibration, &mut channels))?;
+            Ok(channels)
+        };
+        let mut ready: Option<Vec<Vec<u8>>> = None;
         for layer in layers {
-            self.record(offsets(layer).pieces().map(|x| &x.1))?;
+            let (packed, written): (Result<_, Diagnostics>, _) = std::thread::scope(|scope| {
+                let packing = scope.spawn(|| pack(layer));
+                let written = ready.take().map_or(Ok(()), |channels| self.channels(&channels));
+                (packing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), written)
+            });
+            written?;
+            ready = Some(packed?);
         }
-        Ok(())
+        ready.map_or(Ok(()), |channels| self.channels(&channels))
     }
 
     fn norms<'p>(&mut self, name: &str, norms: impl IntoIterator<Item = &'p Norm>) -> Result<(), E> {
         self.region(name)?;
+        self.norm_vectors(norms)
+    }
+
+    /// The norms of a tower's layers: in front of attention and feed-forward block, then of the heads.
+    fn layer_norms(&mut self, name: &str, layers: &[Layer], d: &Dims) -> Result<(), E> {
+        self.region(name)?;
+        for l in layers {
+            self.norm_vectors([&l.norm1, &l.norm2])?;
+            for (n, heads) in head_norms(l).zip([d.heads, d.kv_heads]) {
+                let values = self.w.load_f32(n.w).map_err(Diagnostics::from)?;
+                (self.sink)(Piece::Bytes(&vector(&d.head_vector(&values, heads), heads * d.hw)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn norm_vectors<'p>(&mut self, norms: impl IntoIterator<Item = &'p Norm>) -> Result<(), E> {
         for n in norms {
             for v in [Some(n.w), n.b].into_iter().flatten() {
-                let values = self.w.load_f32(v).map_err(Diagnostics::from)?;
+                let mut values = self.w.load_f32(v).map_err(Diagnostics::from)?;
+                if let Some(scales) = self.calibration.and_then(|c| c.folding.vectors.get(&v)) {
+                    values.iter_mut().zip(scales.iter()).for_each(|(x, s)| *x *= s);
+                }
                 (self.sink)(Piece::Bytes(&vector(&values, words(n.cols))))?;
             }
         }
@@ -111,12 +155,8 @@ impl<E: From<Diagnostics>> Packer<'_, '_, E> {
 }
 
 /// The position table with the class row folded into its row 0.
-fn position_table(v: &Vision, w: &WeightStore) -> Result<Vec<f32>, Diagnostics> {
-    let cols = v.patch.cols_out;
-    let mut table = match v.position {
-        Some(p) => w.load_f32(p)?,
-        None => vec![0.0; v.rows * cols],
-    };
+fn position_table(v: &Vision, w: &WeightStore, table: WeightId) -> Result<Vec<f32>, Diagnostics> {
+    let mut table = w.load_f32(table)?;
     if let Some(class) = v.class_row {
         for (x, c) in table.iter_mut().zip(w.load_f32(class)?) {
             *x += c;

@@ -1,9 +1,9 @@
 //! Graph → Plan: follows values from the inputs and recognises the fused blocks. Nodes that no
 //! block covers are reported together.
 
-use super::{Attention, Layer, Linear, Mlp, Norm, Plan, Rope, Text, Vision};
+use super::{Attention, Layer, Linear, Mlp, Norm, Plan, Text, Vision};
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::graph::{ActKind, Graph, InputKind, Node, NodeId, Op, Rows, ValueId};
+use crate::graph::{ActKind, Graph, InputKind, Node, NodeId, Op, Rotary, Rows, ValueId};
 use std::collections::HashSet;
 
 /// Finds the fused form, or lists every node that does not fit one.
@@ -112,11 +112,13 @@ impl<'g> Matcher<'g> {
         let embed_id = self.sole(ids, |op| matches!(op, Op::Embedding { .. }))?;
         let Op::Embedding { w: embed } = self.node(embed_id).op else { return None };
         let mut x = self.take(embed_id)?;
+        let mut learned = None;
         if let Some(rows) = image_rows {
             let merge = self.sole(x, |op| matches!(op, Op::MergeImageRows { .. }))?;
             if self.node(merge).inputs != [x, rows] {
                 return None;
             }
+            learned = self.node(merge).op.weights().first().map(|w| (*w, self.graph.weight(*w).shape[0]));
             x = self.take(merge)?;
         }
         let mut layers = Vec::new();
@@ -132,7 +134,7 @@ impl<'g> Matcher<'g> {
         self.take(out);
         let hidden = final_norm.cols;
         let vocab = self.graph.weight(embed).shape[0];
-        Some(Plan { vision, text: Text { embed, vocab, hidden, layers, final_norm, head } })
+        Some(Plan { vision, text: Text { embed, learned, vocab, hidden, layers, final_norm, head } })
     }
 
     fn vision(&mut self) -> Option<(Vision, ValueId)> {
@@ -144,7 +146,8 @@ impl<'g> Matcher<'g> {
             x = self.take(id)?;
         }
         if let Some(id) = self.sole(x, |op| matches!(op, Op::AddPosition { .. })) {
-            position = Some(self.node(id).op.weights()[0]);
+            let w = self.node(id).op.weights()[0];
+            position = Some((w, self.graph.weight(w).shape[0]));
             x = self.take(id)?;
         }
         if let Some(id) = self.sole(x, |op| matches!(op, Op::LayerNorm { .. })) {
@@ -159,13 +162,19 @@ impl<'g> Matcher<'g> {
             x = out;
         }
         let mut post_norm = None;
-        if let Some(id) = self.sole(x, |op| matches!(op, Op::LayerNorm { .. })) {
+        let is_norm = |op: &Op| matches!(op, Op::LayerNorm { .. } | Op::RmsNorm { .. });
+        if let Some(id) = self.sole(x, is_norm) {
             post_norm = self.norm_of(id);
             x = self.take(id)?;
         }
-        let skip = self.sole(x, |op| matches!(op, Op::SkipRows { .. }))?;
-        let Op::SkipRows { count: skip_rows } = self.node(skip).op else { return None };
-        x = self.take(skip)?;
+        let select = self.sole(x, |op| matches!(op, Op::SelectRows { .. }))?;
+        let Op::SelectRows { skip: skip_rows, join } = self.node(select).op else { return None };
+        x = self.take(select)?;
+        let mut projector_norm = None;
+        if let Some(id) = self.sole(x, is_norm) {
+            projector_norm = self.norm_of(id);
+            x = self.take(id)?;
+        }
         let mut projector = Vec::new();
         while let Some((linear, out)) = self.sole_linear(x) {
             x = out;
@@ -188,7 +197,9 @@ impl<'g> Matcher<'g> {
             layers,
             post_norm,
             skip_rows,
+            join,
             tokens,
+            projector_norm,
             projector,
         };
         Some((v, x))
@@ -236,7 +247,7 @@ impl<'g> Matcher<'g> {
             let [id] = self.users(v) else { return None };
             match self.node(*id).op {
                 Op::Attention { .. } => break *id,
-                Op::Rope { .. } => v = self.node(*id).output?,
+                Op::Rope { .. } | Op::RmsNorm { .. } => v = self.node(*id).output?,
                 _ => return None,
             }
         };
@@ -245,13 +256,18 @@ impl<'g> Matcher<'g> {
             return None;
         };
         taken.push(attention_id);
-        let mut ropes = Vec::new();
+        let (mut ropes, mut norms) = (Vec::new(), Vec::new());
         let mut projections = Vec::new();
         for input in &node.inputs {
             let mut id = self.def(*input)?;
             let mut rope = None;
-            if let Op::Rope { inv_freq, attention_scaling, .. } = &self.node(id).op {
-                rope = Some(Rope { inv_freq: inv_freq.clone(), scaling: *attention_scaling });
+            if let Op::Rope { rotary, .. } = &self.node(id).op {
+                rope = Some(rotary.clone());
+                taken.push(id);
+                id = self.def(self.node(id).inputs[0])?;
+            }
+            if let Op::RmsNorm { .. } = self.node(id).op {
+                norms.push(self.norm_of(id)?);
                 taken.push(id);
                 id = self.def(self.node(id).inputs[0])?;
             }
@@ -265,12 +281,18 @@ impl<'g> Matcher<'g> {
         taken.push(out_id);
         let o = self.linear_of(out_id)?;
         let [q, k, v] = <[Linear; 3]>::try_from(projections).ok()?;
-        let [rope, rope_k, rope_v] = <[Option<Rope>; 3]>::try_from(ropes).ok()?;
+        let [rope, rope_k, rope_v] = <[Option<Rotary>; 3]>::try_from(ropes).ok()?;
+        let widths = [heads, kv_heads].map(|n| n * head_dim);
+        let fits = |norms: &[Norm; 2]| norms.iter().zip(widths).all(|(n, cols)| n.cols == cols);
+        let qk_norm = match norms.len() {
+            0 => None,
+            _ => Some(<[Norm; 2]>::try_from(norms).ok().filter(fits)?),
+        };
         if rope != rope_k || rope_v.is_some() {
             return None;
         }
         let path = node.path.clone();
-        let a = Attention { path, q, k, v, o, heads, kv_heads, head_dim, scale, causal, rope };
+        let a = Attention { path, q, k, v, o, heads, kv_heads, head_dim, scale, causal, qk_norm, rope };
         Some((a, self.node(out_id).output?, taken))
     }
 
@@ -321,7 +343,7 @@ fn shape(l: &Layer) -> String {
         Mlp::Plain { up, down, act } => format!("{}{}{act:?}", linear(up), linear(down)),
     };
     format!(
-        "{}{}{}{}{}{} {} {} {} {} {} {:?} {mlp}",
+        "{}{}{}{}{}{} {} {} {} {} {} {:?} {:?} {mlp}",
         norm(&l.norm1),
         norm(&l.norm2),
         linear(&a.q),
@@ -333,6 +355,7 @@ fn shape(l: &Layer) -> String {
         a.head_dim,
         a.scale,
         a.causal,
+        a.qk_norm.as_ref().map(|norms| norms.each_ref().map(norm)),
         a.rope
     )
 }

@@ -10,7 +10,7 @@ mod print;
 
 pub use fuse::fuse;
 
-use crate::graph::{ActKind, WeightId};
+use crate::graph::{ActKind, Rotary, WeightId};
 
 /// A linear layer: weight `[cols_out, cols_in]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,15 +42,6 @@ pub struct Norm {
     pub cols: usize,
 }
 
-/// Rotary embedding.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rope {
-    /// `head_dim / 2` angular frequencies.
-    pub inv_freq: Vec<f32>,
-    /// Factor on cos and sin.
-    pub scaling: f32,
-}
-
 /// Attention with its projections.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attention {
@@ -74,8 +65,10 @@ pub struct Attention {
     pub scale: f32,
     /// Causal mask.
     pub causal: bool,
+    /// Norms of queries and keys, each over all heads of a row.
+    pub qk_norm: Option<[Norm; 2]>,
     /// Rotary embedding of queries and keys.
-    pub rope: Option<Rope>,
+    pub rope: Option<Rotary>,
 }
 
 /// Feed-forward block.
@@ -119,7 +112,7 @@ pub struct Layer {
 /// Vision tower and projector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vision {
-    /// Rows inside the tower (patches and class row).
+    /// Rows inside the tower (patches and class row) of a full tile.
     pub rows: usize,
     /// True when row 0 is the class row.
     pub has_class: bool,
@@ -127,8 +120,8 @@ pub struct Vision {
     pub patch: Linear,
     /// Class row.
     pub class_row: Option<WeightId>,
-    /// Position table `[rows, cols]`.
-    pub position: Option<WeightId>,
+    /// Position table `[positions, cols]`, and its rows.
+    pub position: Option<(WeightId, usize)>,
     /// Norm in front of the layers (CLIP).
     pub pre_norm: Option<Norm>,
     /// Layers.
@@ -137,8 +130,12 @@ pub struct Vision {
     pub post_norm: Option<Norm>,
     /// Rows dropped in front of the projector.
     pub skip_rows: usize,
+    /// Rows joined to a visual token.
+    pub join: usize,
     /// Visual tokens.
     pub tokens: usize,
+    /// Norm of the joined rows.
+    pub projector_norm: Option<Norm>,
     /// Projector: linear layers with an optional activation behind each.
     pub projector: Vec<(Linear, Option<ActKind>)>,
 }
@@ -148,6 +145,8 @@ pub struct Vision {
 pub struct Text {
     /// Embedding table `[vocab, hidden]`.
     pub embed: WeightId,
+    /// Learned rows behind it, and how many.
+    pub learned: Option<(WeightId, usize)>,
     /// Rows of the table.
     pub vocab: usize,
     /// Residual width.

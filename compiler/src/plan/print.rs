@@ -20,12 +20,13 @@ fn layer(f: &mut fmt::Formatter<'_>, l: &Layer) -> fmt::Result {
     }
     writeln!(
         f,
-        "    attention heads {} kv {} head_dim {} scale {}{}{}",
+        "    attention heads {} kv {} head_dim {} scale {}{}{}{}",
         a.heads,
         a.kv_heads,
         a.head_dim,
         a.scale,
         if a.causal { " causal" } else { "" },
+        if a.qk_norm.is_some() { " qk_norm" } else { "" },
         if a.rope.is_some() { " rope" } else { "" }
     )?;
     writeln!(f, "    linear+residual+statistic {}", linear(&a.o))?;
@@ -44,7 +45,7 @@ fn layer(f: &mut fmt::Formatter<'_>, l: &Layer) -> fmt::Result {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(v) = &self.vision {
-            writeln!(f, "vision rows {} tokens {} skip {}", v.rows, v.tokens, v.skip_rows)?;
+            writeln!(f, "vision rows {} tokens {} skip {} join {}", v.rows, v.tokens, v.skip_rows, v.join)?;
             writeln!(f, "  patch {}", linear(&v.patch))?;
             if let Some(n) = &v.pre_norm {
                 writeln!(f, "  {}", norm(n))?;
@@ -52,6 +53,9 @@ impl fmt::Display for Plan {
             if let Some(first) = v.layers.first() {
                 writeln!(f, "  loop {} layers", v.layers.len())?;
                 layer(f, first)?;
+            }
+            for n in v.post_norm.iter().chain(&v.projector_norm) {
+                writeln!(f, "  {}", norm(n))?;
             }
             for (l, act) in &v.projector {
                 writeln!(f, "  projector {} {}", linear(l), act.map_or("", |a| a.name()))?;

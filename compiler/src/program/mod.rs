@@ -6,7 +6,7 @@ mod file;
 pub(crate) use file::verify;
 pub use file::{read, write, ProgramError, Writer, MAGIC, VERSION};
 
-use crate::graph::ModelSpec;
+use crate::graph::{ModelSpec, Rotary};
 use crate::layout::dram::DramMap;
 use flightvlm_hw::config::HwConfig;
 use serde::{Deserialize, Serialize};
@@ -29,10 +29,10 @@ pub struct TextMeta {
     pub logit_units: u32,
     /// Rotary table: words of each half (cos, sin) of a row; 0 without.
     pub rope_half_words: u32,
-    /// Angular frequencies.
-    pub rope_inv_freq: Vec<f32>,
-    /// Factor on cos and sin.
-    pub rope_scaling: f32,
+    /// Pairs of a row that are used: half the columns of a head.
+    pub rope_pairs: usize,
+    /// What the table holds.
+    pub rotary: Option<Rotary>,
 }
 
 /// What the driver needs for the vision tower.
@@ -40,7 +40,7 @@ pub struct TextMeta {
 pub struct VisionMeta {
     /// pc of the entry point.
     pub entry: u32,
-    /// Rows in the tower.
+    /// Rows in the tower, of a tile of full size.
     pub rows: usize,
     /// Row 0 is the class row: the driver leaves its pixels zero.
     pub has_class: bool,
@@ -48,10 +48,18 @@ pub struct VisionMeta {
     pub pixel_cols: usize,
     /// DRAM units of a pixel row.
     pub pixel_units: u32,
-    /// Visual tokens of an image.
+    /// Visual tokens of a tile of full size.
     pub tokens: usize,
-    /// Image slots.
+    /// Tiles of that size that a prompt may show.
     pub slots: usize,
+    /// Learned rows between the vocabulary and the visual tokens.
+    pub learned_rows: usize,
+    /// Rotary table: words of each half (cos, sin) of a row; 0 without.
+    pub rope_half_words: u32,
+    /// Pairs of a row that are used: half the columns of a head.
+    pub rope_pairs: usize,
+    /// What the table holds.
+    pub rotary: Option<Rotary>,
 }
 
 /// Everything but code and weights.

@@ -1,11 +1,12 @@
 //! [`Hessian`]s of a model's linear layers, from running the float reference over sample inputs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::Hessian;
+use super::{Folding, Hessian};
 use crate::diag::Diagnostic;
 use crate::eval::{LinearInput, Session};
-use crate::graph::{NodeId, Op, ValueId, WeightId};
+use crate::graph::{NodeId, Op, Picture, ValueId, WeightId};
 use crate::import::Model;
 
 /// What is known about the inputs of a model's linear layers.
@@ -13,14 +14,45 @@ use crate::import::Model;
 pub struct Calibration {
     /// By weight. Layers that read the same value (query, key and value; gate and up) share one sum.
     pub hessians: BTreeMap<WeightId, Hessian>,
+    /// Some of the input rows, by weight.
+    pub samples: BTreeMap<WeightId, Arc<Vec<f32>>>,
+    /// Scales that are folded into the weights; none until they are chosen.
+    pub folding: Folding,
+}
+
+/// Every so many input rows one is kept: no divisor of usual prompt lengths, so that all positions occur.
+const SAMPLE_STEP: usize = 97;
+/// Rows kept at most.
+const SAMPLES_MAX: usize = 128;
+
+/// What is collected about one value.
+struct Seen {
+    /// The first linear layer that reads it.
+    first: NodeId,
+    sum: Hessian,
+    samples: Vec<f32>,
+}
+
+impl Seen {
+    fn add(&mut self, rows: &[f32]) {
+        let cols = self.sum.cols();
+        let before = self.sum.rows() as usize;
+        self.sum.add_rows(rows);
+        let wanted = |(i, _): &(usize, &[f32])| (before + i).is_multiple_of(SAMPLE_STEP);
+        for (_, row) in rows.chunks_exact(cols).enumerate().filter(wanted) {
+            if self.samples.len() < SAMPLES_MAX * cols {
+                self.samples.extend(row);
+            }
+        }
+    }
 }
 
 /// Runs samples and sums what each linear layer reads.
 pub struct Calibrator<'m> {
     model: &'m Model,
     session: Session<'m>,
-    /// For each value that linear layers read: the first of them, and the sum.
-    sums: BTreeMap<ValueId, (NodeId, Hessian)>,
+    /// By the value that linear layers read.
+    seen: BTreeMap<ValueId, Seen>,
 }
 
 impl<'m> Calibrator<'m> {
@@ -41,36 +73,43 @@ impl<'m> Calibrator<'m> {
             ));
         }
         let session = Session::new(model)?;
-        let sums = first.into_iter().map(|(value, node)| (value, (node, Hessian::new(cols(value)))));
-        Ok(Calibrator { model, session, sums: sums.collect() })
+        let seen = first.into_iter().map(|(value, first)| {
+            (value, Seen { first, sum: Hessian::new(cols(value)), samples: Vec::new() })
+        });
+        Ok(Calibrator { model, session, seen: seen.collect() })
     }
 
-    /// Runs one prompt with its pictures, each patch-major as [`Session::encode_image`] takes it.
-    pub fn add(&mut self, ids: &[u32], pictures: &[Vec<f32>]) -> Result<(), Diagnostic> {
-        let sums = &mut self.sums;
+    /// Runs one prompt with its pictures.
+    pub fn add(&mut self, ids: &[u32], pictures: &[Picture]) -> Result<(), Diagnostic> {
+        let seen = &mut self.seen;
         // A value that several layers read is shown once for each of them; the first one counts.
         let mut watch = |input: LinearInput<'_>| {
-            let (first, sum) = sums.get_mut(&input.value).expect("invariant: every input has a sum");
-            if *first == input.node {
-                sum.add_rows(input.rows);
+            let seen = seen.get_mut(&input.value).expect("invariant: every input has a sum");
+            if seen.first == input.node {
+                seen.add(input.rows);
             }
         };
         let mut images = Vec::with_capacity(pictures.len());
-        for pixels in pictures {
-            images.push(self.session.encode_image_watched(pixels, &mut watch)?);
+        for picture in pictures {
+            images.push(self.session.encode_image_watched(picture, &mut watch)?);
         }
         self.session.prefill_watched(ids, &images, &mut watch)?;
         Ok(())
     }
 
-    /// The sums by weight.
-    pub fn finish(self) -> Calibration {
-        let mut hessians: BTreeMap<WeightId, Hessian> = BTreeMap::new();
-        for (_, value, w) in linear_layers(self.model) {
-            let (_, sum) = &self.sums[&value];
-            hessians.entry(w).and_modify(|h| h.add(sum)).or_insert_with(|| sum.clone());
+    /// What was collected, by weight.
+    pub fn finish(mut self) -> Calibration {
+        let mut out = Calibration::default();
+        let mut samples: BTreeMap<ValueId, Arc<Vec<f32>>> = BTreeMap::new();
+        for (value, seen) in &mut self.seen {
+            samples.insert(*value, Arc::new(std::mem::take(&mut seen.samples)));
         }
-        Calibration { hessians }
+        for (_, value, w) in linear_layers(self.model) {
+            let sum = &self.seen[&value].sum;
+            out.hessians.entry(w).and_modify(|h| h.add(sum)).or_insert_with(|| sum.clone());
+            out.samples.entry(w).or_insert_with(|| samples[&value].clone());
+        }
+        out
     }
 }
 

@@ -7,6 +7,8 @@
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grid {
     step: f32,
+    /// 1 / step, exact: steps are powers of two.
+    inverse: f32,
     offset: f32,
     low: f32,
     high: f32,
@@ -22,15 +24,16 @@ impl Grid {
         assert!(super::WIDTHS.contains(&bits), "no levels of {bits} bits");
         let half = f32::from(1u16 << (bits - 1));
         match bits {
-            8 => Grid { step: 1.0, offset: 0.0, low: 1.0 - half, high: half - 1.0 },
-            4.. => Grid { step: 1.0, offset: 0.0, low: -half, high: half - 1.0 },
-            _ => Grid { step: 2.0, offset: 1.0, low: -half, high: half - 1.0 },
+            8 => Grid { step: 1.0, inverse: 1.0, offset: 0.0, low: 1.0 - half, high: half - 1.0 },
+            4.. => Grid { step: 1.0, inverse: 1.0, offset: 0.0, low: -half, high: half - 1.0 },
+            _ => Grid { step: 2.0, inverse: 0.5, offset: 1.0, low: -half, high: half - 1.0 },
         }
     }
 
     /// The level nearest to `x`, as a float.
+    #[inline(always)]
     pub fn nearest(&self, x: f32) -> f32 {
-        let k = ((x - self.offset) / self.step).clamp(self.low, self.high);
+        let k = ((x - self.offset) * self.inverse).clamp(self.low, self.high);
         self.step * ((k + ROUNDER) - ROUNDER) + self.offset
     }
 

@@ -93,6 +93,23 @@ impl Hessian {
         Hessian { cols: cols.len(), rows: self.rows, packed: Arc::new(packed) }
     }
 
+    /// The sum for inputs that have been divided by `scales`.
+    pub fn divided(&self, scales: &[f32]) -> Hessian {
+        assert_eq!(self.cols, scales.len(), "one scale per input");
+        let inverse: Vec<f64> = scales.iter().map(|s| 1.0 / f64::from(*s)).collect();
+        let mut packed = Vec::with_capacity(self.packed.len());
+        for (row, a) in inverse.iter().enumerate() {
+            let values = &self.packed[row_start(row)..];
+            packed.extend(inverse[..=row].iter().zip(values).map(|(b, x)| x * a * b));
+        }
+        Hessian { cols: self.cols, rows: self.rows, packed: Arc::new(packed) }
+    }
+
+    /// True when both are the same sum, not only equal ones.
+    pub fn is(&self, other: &Hessian) -> bool {
+        Arc::ptr_eq(&self.packed, &other.packed)
+    }
+
     /// All elements, `[padded, padded]`, zero beyond the inputs.
     pub(super) fn expand(&self, padded: usize) -> Vec<f64> {
         let mut out = vec![0.0; padded * padded];

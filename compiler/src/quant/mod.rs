@@ -17,6 +17,7 @@ mod budget;
 mod calibration;
 mod cholesky;
 mod dense;
+pub mod fold;
 mod grid;
 mod hessian;
 mod quantised;
@@ -25,11 +26,13 @@ mod scale;
 mod shape;
 mod spec;
 mod sweep;
+mod wide;
 
 #[cfg(test)]
 mod tests;
 
 pub use calibration::{Calibration, Calibrator};
+pub use fold::Folding;
 pub use grid::Grid;
 pub use hessian::Hessian;
 pub use quantised::{dequantise, Quantised};
@@ -40,6 +43,14 @@ use shape::Shape;
 
 /// Output rows of a tile: they share the width of each group.
 pub const TILE_ROWS: usize = 16;
+
+/// Compresses the tiles of one layer.
+pub struct Quantiser {
+    shape: Shape,
+    widths: Widths,
+    inputs: Inputs,
+    tile_word_bits: usize,
+}
 
 /// What is known about the inputs, in the form that the algorithms need.
 struct Inputs {
@@ -69,40 +80,57 @@ pub fn quantise(w: &[f32], rows: usize, cols: usize, spec: &Spec, hessian: Optio
     assert_eq!(w.len(), rows * cols, "a matrix of {rows} x {cols}");
     assert!(rows > 0 && cols > 0, "a matrix with elements");
     assert!(hessian.is_none_or(|h| h.cols() == cols), "one input per column");
-    let shape = Shape::new(cols, spec);
-    let inputs = Inputs::new(w, &shape, hessian);
-    let totals = budget::tile_word_bits(&shape, spec.widths);
-    let tiles: Vec<sweep::Tile> = w
-        .par_chunks(TILE_ROWS * cols)
-        .map(|rows| {
-            let padded = shape.pad(rows);
-            let bits = budget::allocate(&padded, &shape, &inputs.cost, spec.widths, totals);
-            let mut tile = sweep::run(padded.clone(), &shape, &inputs, bits);
-            if let Some(curvature) = &inputs.curvature {
-                refine::run(&mut tile, &padded, &shape, &curvature.h);
-            }
-            tile
-        })
-        .collect();
-    Quantised::assemble(rows, &shape, tiles)
+    let mut live = vec![false; cols];
+    for row in w.chunks_exact(cols) {
+        live.iter_mut().zip(row).for_each(|(live, w)| *live |= *w != 0.0);
+    }
+    if let Some(hessian) = hessian {
+        (0..cols).for_each(|c| live[c] |= hessian.at(c, c) > 0.0);
+    }
+    let quantiser = Quantiser::new(&live, spec, hessian);
+    let tiles: Vec<sweep::Tile> = w.par_chunks(TILE_ROWS * cols).map(|rows| quantiser.sweep(rows)).collect();
+    Quantised::assemble(rows, &quantiser.shape, tiles)
+}
+
+impl Quantiser {
+    /// For a layer whose inputs are those of `hessian`, or all alike; `live` is false for padding.
+    pub fn new(live: &[bool], spec: &Spec, hessian: Option<&Hessian>) -> Self {
+        let shape = Shape::new(live.len(), spec);
+        let inputs = Inputs::new(live, &shape, hessian);
+        let tile_word_bits = budget::tile_word_bits(&shape, spec.widths);
+        Quantiser { shape, widths: spec.widths, inputs, tile_word_bits }
+    }
+
+    /// Compresses a tile, `[TILE_ROWS or fewer, columns]`.
+    pub fn tile(&self, w: &[f32]) -> Quantised {
+        Quantised::assemble(w.len() / self.shape.cols, &self.shape, vec![self.sweep(w)])
+    }
+
+    fn sweep(&self, w: &[f32]) -> sweep::Tile {
+        let (shape, inputs) = (&self.shape, &self.inputs);
+        let padded = shape.pad(w);
+        let bits = budget::allocate(&padded, shape, &inputs.cost, self.widths, self.tile_word_bits);
+        let Some(curvature) = &inputs.curvature else {
+            return sweep::run(padded, shape, inputs, bits);
+        };
+        let mut tile = sweep::run(padded.clone(), shape, inputs, bits);
+        refine::run(&mut tile, &padded, shape, &curvature.h);
+        tile
+    }
 }
 
 impl Inputs {
-    fn new(w: &[f32], shape: &Shape, hessian: Option<&Hessian>) -> Self {
-        let (cols, padded) = (shape.cols, shape.padded);
-        let mut live = vec![false; padded];
-        for row in w.chunks_exact(cols) {
-            live.iter_mut().zip(row).for_each(|(live, w)| *live |= *w != 0.0);
-        }
+    fn new(live: &[bool], shape: &Shape, hessian: Option<&Hessian>) -> Self {
+        let padded = shape.padded;
+        let live = |c: usize| live.get(c).is_some_and(|live| *live);
         let Some(hessian) = hessian else {
-            let cost = live.iter().map(|live| f32::from(u8::from(*live))).collect();
+            let cost = (0..padded).map(|c| f32::from(u8::from(live(c)))).collect();
             return Inputs { curvature: None, cost };
         };
-        (0..cols).for_each(|c| live[c] |= hessian.at(c, c) > 0.0);
         let (mut h, u) = cholesky::damped_factor(&hessian.expand(padded), padded);
         // Padding has no say in coordinate descent, damping or not.
-        (0..padded).filter(|c| !live[*c]).for_each(|c| h[c * padded + c] = 0.0);
-        let cost = (0..padded).map(|c| if live[c] { u[c * padded + c].powi(-2) } else { 0.0 }).collect();
+        (0..padded).filter(|c| !live(*c)).for_each(|c| h[c * padded + c] = 0.0);
+        let cost = (0..padded).map(|c| if live(c) { u[c * padded + c].powi(-2) } else { 0.0 }).collect();
         Inputs { curvature: Some(Curvature { h, u }), cost }
     }
 }

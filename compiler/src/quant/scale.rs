@@ -3,11 +3,10 @@
 use half::bf16;
 
 use super::grid::Grid;
+use super::wide::widest;
 
 /// Values that are summed side by side, so that the search vectorises.
 const LANES: usize = 16;
-/// Clippings tried between none and the strongest.
-const STEPS: usize = 20;
 /// Smaller scales would be lost among subnormal numbers; such a group is zero.
 const SCALE_MIN: f32 = 1e-36;
 
@@ -24,11 +23,15 @@ pub(super) fn to_bf16(x: f32) -> f32 {
     bf16::from_f32(x).to_f32()
 }
 
-/// Searches clippings from none (the largest weight is the largest level) downwards, then improves the
-/// best by least squares for its levels. 0 for weights that are all zero.
-pub(super) fn fit(grid: &Grid, bits: u8, w: &[f32], cost: &[f32]) -> Fit {
-    let peak = w.iter().fold(0.0f32, |peak, w| peak.max(w.abs()));
-    let unclipped = peak / grid.max();
+widest! {
+    /// Searches clippings from none (the largest weight is the largest level) downwards, first coarsely, then
+    /// around the best, and improves that by least squares for its levels. 0 for weights that are all zero.
+    pub(super) fn fit(grid: &Grid, bits: u8, w: &[f32], cost: &[f32]) -> Fit = search
+}
+
+#[inline(always)]
+fn search(grid: &Grid, bits: u8, w: &[f32], cost: &[f32]) -> Fit {
+    let unclipped = peak(w) / grid.max();
     if unclipped < SCALE_MIN {
         return Fit { scale: 0.0, error: errors(grid, 0.0, w, cost) };
     }
@@ -44,12 +47,16 @@ pub(super) fn fit(grid: &Grid, bits: u8, w: &[f32], cost: &[f32]) -> Fit {
         }
         best
     };
-    let strongest = strongest_clipping(bits);
-    for step in 0..=STEPS {
-        let share = step as f32 / STEPS as f32;
-        consider(unclipped * (1.0 - share * (1.0 - strongest)));
+    let (strongest, coarse, fine) = clippings(bits);
+    let step = unclipped * (1.0 - strongest) / coarse.max(1) as f32;
+    for i in 0..=coarse {
+        consider(unclipped - i as f32 * step);
     }
-    for _ in 0..2 {
+    let center = consider(f32::NAN).scale;
+    for i in (1..=fine).flat_map(|i| [i as f32, -(i as f32)]) {
+        consider((center + i * step / (fine + 1) as f32).min(unclipped));
+    }
+    for _ in 0..if fine > 0 { 2 } else { 1 } {
         let scale = consider(f32::NAN).scale;
         consider(least_squares(grid, scale, w, cost));
     }
@@ -61,46 +68,85 @@ pub(super) fn fit(grid: &Grid, bits: u8, w: &[f32], cost: &[f32]) -> Fit {
     best
 }
 
-/// The smallest share of the range worth trying: the fewer levels, the more an outlier may be cut.
-fn strongest_clipping(bits: u8) -> f32 {
+/// The smallest share of the range worth trying, coarse steps down to it, and finer ones on each side of the
+/// best: the fewer levels, the more an outlier may be cut. Cutting gains nothing worth its time at 8 bits.
+fn clippings(bits: u8) -> (f32, usize, usize) {
     match bits {
-        8 => 0.9,
-        6 => 0.7,
-        5 => 0.6,
-        4 => 0.45,
-        3 => 0.3,
-        _ => 0.2,
+        8 => (0.98, 1, 0),
+        6 => (0.8, 4, 1),
+        5 => (0.7, 5, 1),
+        4 => (0.5, 7, 2),
+        3 => (0.35, 7, 2),
+        _ => (0.25, 8, 2),
     }
 }
 
-fn errors(grid: &Grid, scale: f32, w: &[f32], cost: &[f32]) -> f32 {
-    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-    let error = |w: f32, cost: f32| {
-        let rest = w - scale * grid.nearest(w * inverse);
-        cost * rest * rest
-    };
+/// `f` of 16 neighbours at a time and their costs, summed side by side, and of the rest.
+#[inline(always)]
+fn sums<const N: usize>(w: &[f32], cost: &[f32], f: impl Fn(f32, f32) -> [f32; N]) -> [f32; N] {
     let (w, w_tail) = w.as_chunks::<LANES>();
     let (cost, cost_tail) = cost.as_chunks::<LANES>();
-    let mut sums = [0.0f32; LANES];
+    let mut lanes = [[0.0f32; LANES]; N];
     for (w, cost) in w.iter().zip(cost) {
         for lane in 0..LANES {
-            sums[lane] += error(w[lane], cost[lane]);
+            let terms = f(w[lane], cost[lane]);
+            for (sums, term) in lanes.iter_mut().zip(terms) {
+                sums[lane] += term;
+            }
         }
     }
-    let tail: f32 = w_tail.iter().zip(cost_tail).map(|(w, cost)| error(*w, *cost)).sum();
-    sums.iter().sum::<f32>() + tail
+    let mut out = lanes.map(|sums| sums.iter().sum::<f32>());
+    for (w, cost) in w_tail.iter().zip(cost_tail) {
+        out.iter_mut().zip(f(*w, *cost)).for_each(|(sum, term)| *sum += term);
+    }
+    out
+}
+
+#[inline(always)]
+fn peak(w: &[f32]) -> f32 {
+    let (blocks, tail) = w.as_chunks::<LANES>();
+    let mut lanes = [0.0f32; LANES];
+    for block in blocks {
+        for lane in 0..LANES {
+            lanes[lane] = lanes[lane].max(block[lane].abs());
+        }
+    }
+    lanes.iter().copied().chain(tail.iter().map(|w| w.abs())).fold(0.0, f32::max)
+}
+
+#[inline(always)]
+fn errors(grid: &Grid, scale: f32, w: &[f32], cost: &[f32]) -> f32 {
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    let [error] = sums(w, cost, |w, cost| {
+        let rest = w - scale * grid.nearest(w * inverse);
+        [cost * rest * rest]
+    });
+    error
 }
 
 /// The scale that suits best the levels that `scale` leads to.
+#[inline(always)]
 fn least_squares(grid: &Grid, scale: f32, w: &[f32], cost: &[f32]) -> f32 {
     let inverse = 1.0 / scale;
-    let (mut above, mut below) = (0.0, 0.0);
-    for (w, cost) in w.iter().zip(cost) {
+    let [above, below] = sums(w, cost, |w, cost| {
         let level = grid.nearest(w * inverse);
-        above += cost * w * level;
-        below += cost * level * level;
-    }
+        [cost * w * level, cost * level * level]
+    });
     above / below
+}
+
+widest! {
+    /// The levels nearest to `w / scale`.
+    pub(super) fn levels(grid: &Grid, scale: f32, w: &[f32], out: &mut [i8]) = round
+}
+
+#[inline(always)]
+fn round(grid: &Grid, scale: f32, w: &[f32], out: &mut [i8]) {
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    // Levels are whole numbers of at most 8 bits: the conversion cannot fail, and this one vectorises.
+    for (out, w) in out.iter_mut().zip(w) {
+        *out = grid.nearest(w * inverse) as i32 as i8;
+    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,12 @@ pub(super) fn run(mut w: Vec<f32>, shape: &Shape, inputs: &Inputs, bits: Vec<u8>
         scales: vec![0.0; rows * shape.groups],
         bits,
     };
+    if inputs.curvature.is_none() && !sparse {
+        for (row, w) in w.chunks_exact(padded).enumerate() {
+            round_row(w, shape, &inputs.cost, &mut tile.row(row, shape));
+        }
+        return tile;
+    }
     let mut errors = vec![0.0; rows * BLOCK];
     for start in (0..padded).step_by(BLOCK) {
         let end = (start + BLOCK).min(padded);
@@ -67,6 +73,16 @@ impl Tile {
             scales: &mut self.scales[row * shape.groups..][..shape.groups],
             bits: &self.bits,
         }
+    }
+}
+
+/// Rounding to nearest of a dense row: no column has an error to pass on.
+fn round_row(w: &[f32], shape: &Shape, cost: &[f32], out: &mut Row<'_>) {
+    for group in 0..shape.groups {
+        let (range, bits) = (shape.group(group), out.bits[group]);
+        let (w, grid) = (&w[range.clone()], Grid::new(bits));
+        out.scales[group] = scale::fit(&grid, bits, w, &cost[range.clone()]).scale;
+        scale::levels(&grid, out.scales[group], w, &mut out.levels[range]);
     }
 }
 

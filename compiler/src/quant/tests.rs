@@ -100,7 +100,7 @@ fn descent_behind_the_sweep_lowers_its_error_further() {
     for spec in specs() {
         let Widths::Uniform(bits) = spec.widths else { continue };
         let shape = Shape::new(cols, &spec);
-        let inputs = Inputs::new(&w, &shape, Some(&h));
+        let inputs = Inputs::new(&[true].repeat(cols), &shape, Some(&h));
         let swept = || sweep::run(w.clone(), &shape, &inputs, vec![bits; shape.groups]);
         let mut refined = swept();
         refine::run(&mut refined, &w, &shape, &inputs.curvature.as_ref().unwrap().h);

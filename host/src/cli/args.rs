@@ -68,12 +68,17 @@ fn kv_bits(text: &str) -> Result<u32, String> {
 impl ModelArgs {
     /// Opens the model's small files.
     pub(super) fn open(&self) -> Result<Source> {
-        self.open_with(self.no_weights)
+        self.open_with(self.no_weights, None)
     }
 
     /// The same for commands that never need weights.
     pub(super) fn open_shape(&self) -> Result<Source> {
-        self.open_with(true)
+        self.open_with(true, None)
+    }
+
+    /// The same with another weight format.
+    pub(super) fn open_shape_as(&self, weights: Option<Widths>) -> Result<Source> {
+        self.open_with(true, weights)
     }
 
     /// Is it a compiled program?
@@ -81,7 +86,7 @@ impl ModelArgs {
         self.model.is_file() && self.model.extension().is_none_or(|x| x != "gguf")
     }
 
-    fn open_with(&self, no_weights: bool) -> Result<Source> {
+    fn open_with(&self, no_weights: bool, weights: Option<Widths>) -> Result<Source> {
         Ok(Source::open(
             &self.model,
             LoadOptions {
@@ -89,7 +94,7 @@ impl ModelArgs {
                 target: self.target.clone(),
                 no_weights,
                 storage: Spec {
-                    widths: self.weights,
+                    widths: weights.unwrap_or(self.weights),
                     sparsity: self.sparsity,
                     group_words: self.group_size / 16,
                 },

@@ -2,9 +2,9 @@
 
 use super::args::ModelArgs;
 use super::output::{print, print_json};
-use crate::device::{open, Device, Logits, PhaseStats};
-use crate::image::PatchRows;
+use crate::device::{open, open_untimed, Device, Logits, PhaseStats};
 use anyhow::Result;
+use flightvlm_compiler::graph::{Picture, Tile};
 use serde_json::{json, Value};
 
 /// Measure the simulators on a model: wall-clock rates, and simulated cycles apart from them
@@ -13,7 +13,7 @@ pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
     /// Devices to measure, separated by commas
-    #[arg(long, value_delimiter = ',', default_value = "iss,rtl", value_name = "LIST")]
+    #[arg(long, value_delimiter = ',', default_value = "iss,hls,rtl", value_name = "LIST")]
     device: Vec<String>,
     /// Text tokens of the prompt, besides one picture's
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = super::args::positive)]
@@ -24,6 +24,9 @@ pub(super) struct Args {
     /// Runs of each device; rates are given as minimum, median and maximum
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = super::args::positive)]
     runs: usize,
+    /// Leave the simulator's timing model out: the fastest answer, without cycles
+    #[arg(long)]
+    untimed: bool,
     /// Write JSON
     #[arg(long)]
     json: bool,
@@ -41,10 +44,11 @@ fn once(d: &mut dyn Device, args: &Args) -> Result<()> {
     let info = d.model().clone();
     let (mut ids, mut handles) = (vec![1u32; args.prompt_tokens], Vec::new());
     if let Some(image) = &info.image {
-        let patches = (image.side / image.patch).pow(2);
-        let columns = 3 * image.patch * image.patch;
-        let data = (0..patches * columns).map(|i| (i % 97) as f32 / 48.0 - 1.0).collect();
-        handles.push(d.encode_image(&PatchRows { rows: patches, columns, data })?);
+        let grid = image.vision.full_grid();
+        let count = grid[0] * grid[1] * image.vision.pixel_cols;
+        let rows = (0..count).map(|i| (i % 97) as f32 / 48.0 - 1.0).collect();
+        let picture = Picture::of_tiles(&image.vision, vec![Tile { grid, rows }]);
+        handles.push(d.encode_image(&picture)?);
         ids.splice(0..0, vec![image.token_id; image.rows]);
     }
     let mut out = d.prefill(&ids, &handles, Logits::None)?;
@@ -64,6 +68,7 @@ fn phase(name: &str, runs: &[PhaseStats]) -> Value {
     };
     json!({
         "phase": name,
+        "programs_per_s": rate(|p| Some(p.calls)),
         "rows_per_s": rate(|p| Some(p.rows)),
         "simulated_cycles_per_s": rate(|p| p.cycles),
         "macs_per_s": rate(|p| p.macs),
@@ -77,7 +82,7 @@ pub(super) fn main(args: Args) -> Result<()> {
     let mut results = Vec::new();
     for name in &args.device {
         crate::device::find(name)?;
-        let mut device = open(name, &source)?;
+        let mut device = if args.untimed { open_untimed(name, &source)? } else { open(name, &source)? };
         let mut runs = Vec::new();
         for _ in 0..args.runs {
             once(device.as_mut(), &args)?;
@@ -109,6 +114,7 @@ fn describe(p: &Value) -> String {
         Some(format!("{:.2} / {:.2} / {:.2} {unit}", a? / scale, b? / scale, c? / scale))
     };
     let parts = [
+        triple("programs_per_s", 1.0, "programs/s wall"),
         triple("rows_per_s", 1.0, "rows/s wall"),
         triple("simulated_cycles_per_s", 1e6, "M simulated cycles/s wall"),
         triple("macs_per_s", 1e6, "M MAC/s wall"),

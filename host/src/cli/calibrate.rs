@@ -82,6 +82,5 @@ fn add_question(question: &Question, source: &Source, run: &mut Calibrator<'_>) 
     let mut ids = prompt.ids;
     ids.extend(assets.tokenizer()?.encode(&question.answers[0], false)?);
     ids.truncate(info.max_context);
-    let images: Vec<Vec<f32>> = prompt.images.into_iter().map(|patches| patches.data).collect();
-    run.add(&ids, &images).map_err(|e| anyhow!("{e}"))
+    run.add(&ids, &prompt.images).map_err(|e| anyhow!("{e}"))
 }

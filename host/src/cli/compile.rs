@@ -4,10 +4,11 @@ use super::args::ModelArgs;
 use super::calibrate::CalibrateArgs;
 use super::output::{print, print_json, PendingFile};
 use super::progress::spinner;
-use anyhow::{bail, Context, Result};
+use anyhow::{anyhow, bail, Context, Result};
 use flightvlm_compiler::import::is_checkpoint;
 use flightvlm_compiler::layout::dram::Space;
 use flightvlm_compiler::pipeline::{Compiled, STAGES};
+use flightvlm_compiler::quant::fold::Decision;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -55,7 +56,7 @@ pub(super) fn main(args: Args) -> Result<()> {
         bail!("there is no checkpoint folder or GGUF file at {}", args.model.model.display());
     }
     let source = args.model.open()?;
-    let calibration = args.calibrate.collect(&source)?;
+    let mut calibration = args.calibrate.collect(&source)?;
     let waiting = spinner("compiling");
     let compiled = source.compile(args.stop_after.as_deref())?;
     waiting.finish_and_clear();
@@ -65,8 +66,12 @@ pub(super) fn main(args: Args) -> Result<()> {
         eprintln!("stopped after {last}; no program written");
         return Ok(());
     };
+    if let Some(calibration) = &mut calibration {
+        built.fold(calibration).map_err(|faults| anyhow!("{faults}"))?;
+    }
     built.write(output.temporary_path(), calibration.as_ref())?;
     output.commit()?;
+    let folded = calibration.map(|c| c.folding.report).unwrap_or_default();
     let program = &built.program;
     let m = &program.meta;
     let path = args.output.as_deref().unwrap_or(Path::new("")).display().to_string();
@@ -87,7 +92,11 @@ pub(super) fn main(args: Args) -> Result<()> {
             "channels": m.dram.channels,
             "channel_bytes": bytes(Space::Channels),
             "max_context": m.text.max_context,
+            "folding": folded.iter().map(decision).collect::<Vec<_>>(),
         }));
+    }
+    if !folded.is_empty() {
+        report(&folded);
     }
     eprintln!(
         "{path}: {} instructions ({code_bytes} bytes) for every length up to {}, {weights} bytes \
@@ -95,6 +104,25 @@ pub(super) fn main(args: Args) -> Result<()> {
         m.code_len, m.text.max_context, m.weights, m.sparsity, m.config.name
     );
     Ok(())
+}
+
+fn decision(d: &Decision) -> serde_json::Value {
+    json!({
+        "path": d.path,
+        "strength": d.strength,
+        "balanced": d.balanced,
+        "error_before": d.error_before,
+        "error_after": d.error_after,
+    })
+}
+
+/// What calibration changed, place by place.
+fn report(folded: &[Decision]) {
+    eprintln!("inputs of                                          strength   output error without    with");
+    for d in folded {
+        let [before, after] = [d.error_before, d.error_after].map(|e| 100.0 * e.sqrt());
+        eprintln!("{:<50} {:>8.2} {before:>20.2} % {after:>7.2} %", d.path, d.strength);
+    }
 }
 
 fn emit(compiled: &Compiled, list: &[String], dir: Option<&Path>) -> Result<()> {

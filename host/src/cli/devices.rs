@@ -32,7 +32,7 @@ pub(super) fn main(args: Args) -> Result<()> {
     for entry in DEVICES {
         let note = (entry.unavailable)().map(|reason| format!(" (not available: {reason})"));
         let note = note.unwrap_or_default();
-        print(&format!("{:<13} {}{note}\n", entry.name, entry.description))?;
+        print(&format!("{:<16} {}{note}\n", entry.name, entry.description))?;
     }
     Ok(())
 }

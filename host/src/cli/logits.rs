@@ -4,8 +4,7 @@ use super::args::{DeviceArgs, ModelArgs};
 use super::output::PendingFile;
 use super::progress::spinner;
 use crate::device::{open, Logits};
-use crate::image::PixelValues;
-use anyhow::{anyhow, bail, Result};
+use anyhow::{anyhow, Result};
 use flightvlm_compiler::eval::{write_logits, Inputs};
 use std::path::PathBuf;
 
@@ -35,10 +34,8 @@ pub(super) fn main(args: Args) -> Result<()> {
     let mut device = open(&args.device.device, &source)?;
     device.begin()?;
     let mut handles = Vec::with_capacity(inputs.images.len());
-    for pixels in &inputs.images {
-        let Some(image) = &info.image else { bail!("the model takes no images") };
-        let pixels = PixelValues::new(3, image.side, image.side, pixels.clone());
-        handles.push(device.encode_image(&pixels.patch_rows(image.patch))?);
+    for picture in &inputs.images {
+        handles.push(device.encode_image(picture)?);
     }
     let result = device.prefill(&inputs.input_ids, &handles, Logits::AllRows)?;
     write_logits(output.temporary_path(), &result.logits, inputs.input_ids.len(), info.vocabulary)

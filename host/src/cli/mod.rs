@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod calibrate;
 mod check;
+mod compare;
 mod compile;
 mod devices;
 mod evaluate;
@@ -21,6 +22,7 @@ mod profile;
 mod progress;
 mod run;
 mod score;
+mod serve;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -46,6 +48,8 @@ enum Command {
     Isa(isa::Args),
     Bench(bench::Args),
     Profile(profile::Args),
+    Serve(serve::Args),
+    Compare(compare::Args),
 }
 
 /// Parses the arguments, runs the command, reports an error.
@@ -58,6 +62,8 @@ pub fn main() -> ExitCode {
         Command::Isa(args) => isa::main(args),
         Command::Bench(args) => bench::main(args),
         Command::Profile(args) => profile::main(args),
+        Command::Serve(args) => serve::main(args),
+        Command::Compare(args) => compare::main(args),
         Command::Run(args) => run::main(args),
         Command::Logits(args) => logits::main(args),
         Command::Evaluate(args) => evaluate::main(args),

@@ -8,7 +8,7 @@
 use super::args::{positive, DeviceArgs, ModelArgs};
 use super::output::{print, print_json};
 use super::progress::{bar, interrupt_flag};
-use crate::device::{open, DeviceError, Logits, PhaseStats};
+use crate::device::{open_untimed, DeviceError, Logits, PhaseStats};
 use anyhow::{bail, Context, Result};
 use serde_json::json;
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ pub(super) fn main(model: &ModelArgs, device: &DeviceArgs, args: &TextArgs, as_j
     let begin = tokenizer.encode("", true)?;
     let mut ids = tokenizer.encode(&text, false)?;
     ids.truncate(args.limit_tokens.unwrap_or(usize::MAX));
-    let mut device = open(&device.device, &source)?;
+    let mut device = open_untimed(&device.device, &source)?;
     device.interrupt(interrupt_flag().clone());
     // A prompt leaves one position free for an answer.
     let room = device.model().max_context.saturating_sub(1);
@@ -76,6 +76,9 @@ pub(super) fn main(model: &ModelArgs, device: &DeviceArgs, args: &TextArgs, as_j
         bail!("{}: no token could be scored; two are needed", path.display());
     }
     let perplexity = (loss / scored as f64).exp();
+    if !perplexity.is_finite() {
+        bail!("device {} gave logits that are not finite, or certainty of a wrong token", device.name());
+    }
     if interrupted {
         eprintln!("interrupted; the result covers {windows} windows");
     }

@@ -1,16 +1,22 @@
 //! `flightvlm profile`.
 
 use super::args::{positive, ModelArgs};
-use super::output::{print, print_json};
+use super::output::{print, print_json, PendingFile};
 use super::progress::spinner;
-use crate::profile::{array_dsps, channel_peak, peak_macs_per_cycle, profile, Phase, Profile, Workload};
-use anyhow::{bail, Result};
+use crate::energy::{card, Spread};
+use crate::profile::{
+    array_dsps, channel_peak, peak_macs_per_cycle, profile, roofline_svg, typical_picture, write_trace,
+    Bottleneck, Phase, Profile, RequestEnergy, Workload, UNITS,
+};
+use anyhow::{bail, Context, Result};
 use flightvlm_compiler::program::Program;
 use flightvlm_hw::config::HwConfig;
 use serde_json::json;
 use std::fmt::Write as _;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
 
-/// Simulate what a model takes on the target: cycles, time, bytes, utilisation (no weights needed)
+/// Simulate what a model takes on the target: cycles, time, bytes, energy (no weights needed)
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -27,6 +33,12 @@ pub(super) struct Args {
     /// Tokens to generate
     #[arg(long, default_value_t = 128, value_name = "N", value_parser = positive)]
     new_tokens: usize,
+    /// Write a timeline of every unit and channel for Perfetto (ui.perfetto.dev) or chrome://tracing
+    #[arg(long, value_name = "FILE.json")]
+    trace: Option<PathBuf>,
+    /// Write a roofline plot
+    #[arg(long, value_name = "FILE.svg")]
+    roofline: Option<PathBuf>,
     /// Write JSON
     #[arg(long)]
     json: bool,
@@ -48,7 +60,7 @@ pub(super) fn main(args: Args) -> Result<()> {
     if images > 0 && !takes_images {
         bail!("the model takes no images; leave --images out");
     }
-    let visual = meta.vision.as_ref().map_or(0, |v| v.tokens);
+    let visual = typical_picture(program).placeholders;
     if let Some(n) = args.visual_tokens.filter(|n| *n > visual) {
         bail!("--visual-tokens {n} is more than the {visual} visual tokens of a picture");
     }
@@ -68,11 +80,45 @@ pub(super) fn main(args: Args) -> Result<()> {
     };
     waiting.set_message("simulating");
     let p = profile(program, &workload)?;
+    let energy = RequestEnergy::of(&p, &meta.config, workload.new_tokens);
+    if let Some(path) = &args.roofline {
+        write_roofline(path, program, &p)?;
+    }
+    if let Some(path) = &args.trace {
+        waiting.set_message("tracing");
+        trace(path, program, &workload)?;
+    }
     waiting.finish_and_clear();
     if args.json {
-        return print_json(&report(program, &p, &workload));
+        return print_json(&report(program, &p, &energy, &workload));
     }
-    Ok(print(&text(program, &p, &workload))?)
+    Ok(print(&(text(program, &p, &workload) + &limits_text(&p) + &energy_text(&energy)))?)
+}
+
+fn write_roofline(path: &Path, program: &Program, p: &Profile) -> Result<()> {
+    let m = &program.meta;
+    let title = format!(
+        "{} {} {} on {} ({})",
+        m.model.architecture,
+        m.weights,
+        m.sparsity,
+        m.config.name,
+        basis(&m.config)
+    );
+    let svg = roofline_svg(p, &m.config, &title).map_err(anyhow::Error::msg)?;
+    let mut file = PendingFile::create(path)?;
+    file.writer().write_all(svg.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+    file.commit()
+}
+
+fn trace(path: &Path, program: &Program, workload: &Workload) -> Result<()> {
+    let mut file = PendingFile::create(path)?;
+    let size = write_trace(program, workload, &mut BufWriter::new(file.writer()))?;
+    file.commit()?;
+    if size.left_out > 0 {
+        eprintln!("note: {} spans at the ends of long launches are not in {}", size.left_out, path.display());
+    }
+    Ok(())
 }
 
 /// Milliseconds per generated token after the first.
@@ -89,7 +135,7 @@ fn basis(c: &HwConfig) -> &'static str {
 }
 
 /// The `--json` result; the keys are a contract.
-fn report(program: &Program, p: &Profile, w: &Workload) -> serde_json::Value {
+fn report(program: &Program, p: &Profile, energy: &RequestEnergy, w: &Workload) -> serde_json::Value {
     let m = &program.meta;
     let tpot = tpot_ms(p, w);
     json!({
@@ -115,10 +161,98 @@ fn report(program: &Program, p: &Profile, w: &Workload) -> serde_json::Value {
         "program_instructions": m.code_len,
         "weight_bytes": program.weight_bytes(),
         "kv_bytes_per_token": m.kv_bytes_per_token,
+        "power_w": energy.power_w,
+        "j_per_token": energy.j_per_token,
+        "j_per_request": energy.j_per_request,
+        "j_per_token_decode": energy.j_per_token_decode,
+        "energy_basis": "modelled",
+        "energy": energy,
+        "cards_measured": card::readings(),
         "array_dsps": array_dsps(&m.config),
         "phases": {"vision": p.vision, "prefill": p.prefill, "decode": p.decode},
+        "bottlenecks": p.bottlenecks.iter().map(|(phase, b)| ((*phase).to_owned(), json!(b))).collect::<serde_json::Map<_, _>>(),
         "steps": p.steps,
     })
+}
+
+/// Which unit holds each phase up, and for which parts of the model it works.
+fn limits_text(p: &Profile) -> String {
+    let mut out = String::from("\nwhere the time goes (one launch of each phase)\n");
+    let phase_of = |name: &str| match name {
+        "vision" => &p.vision,
+        "prefill" => &p.prefill,
+        _ => &p.decode,
+    };
+    for (name, b) in &p.bottlenecks {
+        let _ = writeln!(out, "  {name:<8} held up by: {}", phase_of(name).limit);
+        let _ = writeln!(out, "{}", units_text(b));
+        let parts: Vec<String> = b
+            .parts
+            .iter()
+            .take(4)
+            .map(|part| format!("{} on {} {:.0} %", part.part, part.unit, 100.0 * part.share))
+            .collect();
+        let _ = writeln!(out, "           longest: {}", parts.join("; "));
+    }
+    out
+}
+
+fn units_text(b: &Bottleneck) -> String {
+    let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+    let units = (0..4).map(|u| format!("{} {}", UNITS[u], percent(b.busy[u]))).collect::<Vec<_>>().join(", ");
+    let c = &b.channels;
+    format!(
+        "           busy: {units} (mm without weights {}); channels: moving {}, full FIFO {}, no load {}, memory {}",
+        percent(b.starved),
+        percent(c.moving),
+        percent(c.fifo_full),
+        percent(c.no_load),
+        percent(c.memory),
+    )
+}
+
+/// Three values for people.
+fn ends(s: &Spread) -> String {
+    let digits = |x: f64| match x {
+        x if x >= 100.0 => format!("{x:.0}"),
+        x if x >= 1.0 => format!("{x:.2}"),
+        x => format!("{x:.3}"),
+    };
+    format!("{} / {} / {}", digits(s.low), digits(s.mid), digits(s.high))
+}
+
+fn energy_text(e: &RequestEnergy) -> String {
+    let mut out = format!(
+        "\nenergy, modelled for the board of an {}: low / mid / high (one deviation is {:.0} %)\n",
+        e.board,
+        100.0 * e.sigma
+    );
+    for stage in &e.stages {
+        let mut parts = stage.by_part_w.clone();
+        parts.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let parts: Vec<String> = parts.iter().take(4).map(|(part, w)| format!("{part} {w:.1}")).collect();
+        let (watts, joules) = (ends(&stage.power_w), ends(&stage.joules));
+        let _ =
+            writeln!(out, "  {:<8} {watts:>22} W {joules:>24} J   mid W: {}", stage.stage, parts.join(", "));
+    }
+    let _ = writeln!(
+        out,
+        "  request  {:>22} W {:>24} J\n  a token  {:>22} J of the request, {} J of decode alone",
+        ends(&e.power_w),
+        ends(&e.j_per_request),
+        ends(&e.j_per_token),
+        ends(&e.j_per_token_decode),
+    );
+    let c = &e.constant;
+    let _ = writeln!(
+        out,
+        "  beside it, constant {} ± {} W (null model): {:.3} J a request, {:.3} J a token",
+        c.power_w, c.sigma_w, c.j_per_request, c.j_per_token
+    );
+    for card in card::readings() {
+        let _ = writeln!(out, "  card {} draws {:.1} W now (measured by the card)", card.bdf, card.power_w);
+    }
+    out
 }
 
 fn text(program: &Program, p: &Profile, w: &Workload) -> String {

@@ -3,11 +3,11 @@
 use super::args::{DeviceArgs, GenerateArgs, ModelArgs};
 use super::output::{print, print_json};
 use super::progress::{interrupt_flag, spinner};
-use crate::device::{open, Device, PhaseStats};
+use crate::device::{open, open_with_waves, Device, PhaseStats, Waves};
 use crate::generate::{generate, Answer, Finish};
 use crate::image::decode_file;
 use crate::prompt::{prepare, user_turn, Prompt};
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use serde_json::{json, Value};
 use std::path::PathBuf;
 
@@ -26,6 +26,15 @@ pub(super) struct Args {
     device: DeviceArgs,
     #[command(flatten)]
     generate: GenerateArgs,
+    /// Write waveforms of --device rtl (FST; needs a binary built with feature `waves`)
+    #[arg(long, value_name = "FILE.fst")]
+    waves: Option<PathBuf>,
+    /// First cycle of the waveforms, counted from the end of reset
+    #[arg(long, default_value_t = 0, value_name = "CYCLE", requires = "waves")]
+    waves_from: u64,
+    /// Cycles of the waveforms
+    #[arg(long, default_value_t = 20_000, value_name = "N", requires = "waves")]
+    waves_cycles: u64,
     /// Write JSON instead of streaming the answer
     #[arg(long)]
     json: bool,
@@ -33,6 +42,9 @@ pub(super) struct Args {
 
 pub(super) fn main(args: Args) -> Result<()> {
     crate::device::find(&args.device.device)?;
+    if args.waves.is_some() && args.device.device != "rtl" {
+        bail!("--waves needs --device rtl; {} has no signals", args.device.device);
+    }
     let source = args.model.open()?;
     let mut pictures = Vec::with_capacity(args.images.len());
     for path in &args.images {
@@ -41,7 +53,13 @@ pub(super) fn main(args: Args) -> Result<()> {
     }
     let turn = user_turn(source.assets(), pictures.len(), &args.prompt)?;
     let waiting = spinner("loading the model");
-    let mut device = open(&args.device.device, &source)?;
+    let mut device = match &args.waves {
+        None => open(&args.device.device, &source)?,
+        Some(file) => {
+            let cycles = args.waves_from..args.waves_from.saturating_add(args.waves_cycles);
+            open_with_waves(&source, &Waves { file: file.clone(), cycles })?
+        }
+    };
     let prompt = prepare(source.assets(), device.model(), &[turn], &pictures)?;
     let options = args.generate.options(&device.model().stop_ids);
     waiting.set_message("reading the prompt");

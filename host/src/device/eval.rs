@@ -7,9 +7,9 @@ use super::{
     check_prompt, check_step, Device, DeviceError, ImageHandle, Logits, ModelInfo, PhaseStats, RunStats,
     StepOutput,
 };
-use crate::image::PatchRows;
 use flightvlm_compiler::diag::Diagnostic;
-use flightvlm_compiler::eval::Session;
+use flightvlm_compiler::eval::{Embedded, Session};
+use flightvlm_compiler::graph::Picture;
 use flightvlm_compiler::import::Model;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 pub struct EvalDevice<'m> {
     session: Session<'m>,
     info: ModelInfo,
-    images: Vec<Vec<f32>>,
+    images: Vec<Embedded>,
     used: usize,
     stats: RunStats,
 }
@@ -66,16 +66,16 @@ impl Device for EvalDevice<'_> {
         Ok(())
     }
 
-    fn encode_image(&mut self, patches: &PatchRows) -> Result<ImageHandle, DeviceError> {
+    fn encode_image(&mut self, picture: &Picture) -> Result<ImageHandle, DeviceError> {
         let start = Instant::now();
-        let Some(image) = &self.info.image else {
+        if self.info.image.is_none() {
             return Err(DeviceError::Input("the model takes no images".into()));
-        };
-        let rows = image.rows;
-        let embedded = self.session.encode_image(&patches.data).map_err(input)?;
-        self.stats.vision.add(&phase(patches.rows, start.elapsed()));
+        }
+        let embedded = self.session.encode_image(picture).map_err(input)?;
+        let patches = picture.tiles.iter().map(|tile| tile.grid[0] * tile.grid[1]).sum();
+        self.stats.vision.add(&phase(patches, start.elapsed()));
         self.images.push(embedded);
-        Ok(ImageHandle { index: self.images.len() - 1, rows })
+        Ok(ImageHandle { index: self.images.len() - 1, rows: picture.rows.len() })
     }
 
     fn prefill(
@@ -86,7 +86,7 @@ impl Device for EvalDevice<'_> {
     ) -> Result<StepOutput, DeviceError> {
         let start = Instant::now();
         check_prompt(&self.info, ids, images)?;
-        let rows: Vec<Vec<f32>> = images.iter().map(|handle| self.images[handle.index].clone()).collect();
+        let rows: Vec<Embedded> = images.iter().map(|handle| self.images[handle.index].clone()).collect();
         let mut logits = self.session.prefill(ids, &rows).map_err(input)?;
         self.used = ids.len();
         self.stats.prefill.add(&phase(ids.len(), start.elapsed()));

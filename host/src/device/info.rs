@@ -1,5 +1,7 @@
 //! The facts about a loaded model that callers need.
 
+use flightvlm_compiler::graph::VisionSpec;
+
 /// What everyone above a device has to know about the model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelInfo {
@@ -16,16 +18,14 @@ pub struct ModelInfo {
 }
 
 /// The picture side of a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ImageInfo {
-    /// Rows and columns of `pixel_values`.
-    pub side: usize,
-    /// Side of a patch in pixels.
-    pub patch: usize,
+    /// The vision tower: sizes, patches, arrangement of tiles.
+    pub vision: VisionSpec,
     /// The id that stands for one image token in the prompt.
     pub token_id: u32,
-    /// Image tokens per picture, after pruning.
+    /// Image tokens per tile of full size, after pruning.
     pub rows: usize,
-    /// Image tokens per picture, before pruning: what the checkpoint's own processor counts.
+    /// The same before pruning: what the checkpoint's own processor counts.
     pub rows_unpruned: usize,
 }

@@ -11,15 +11,19 @@ mod info;
 mod program;
 mod registry;
 mod stats;
+mod vision;
+mod waves;
+mod xrt;
 
 pub use check::{check_prompt, check_step};
 pub use eval::EvalDevice;
 pub use info::{ImageInfo, ModelInfo};
 pub use program::ProgramDevice;
-pub use registry::{find, open, DeviceEntry, OpenError, DEVICES};
+pub use registry::{find, open, open_untimed, DeviceEntry, OpenError, DEVICES};
 pub use stats::{PhaseStats, RunStats};
+pub use waves::{open_with_waves, Waves};
 
-use crate::image::PatchRows;
+use flightvlm_compiler::graph::Picture;
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 
@@ -65,10 +69,18 @@ pub trait Device {
     /// Starts an empty context: no tokens, no pictures, statistics at zero.
     fn begin(&mut self) -> Result<(), DeviceError>;
 
-    /// Runs the vision tower and projector on one picture.
-    fn encode_image(&mut self, patches: &PatchRows) -> Result<ImageHandle, DeviceError>;
+    /// Keeps the first `positions` of the context and forgets the rest, pictures included, so that the
+    /// next [`Device::prefill`] continues behind them; statistics at zero. Gives the positions kept: 0,
+    /// as after [`Device::begin`], where a device cannot.
+    fn keep(&mut self, _positions: usize) -> Result<usize, DeviceError> {
+        self.begin()?;
+        Ok(0)
+    }
 
-    /// Runs a prompt into the empty context. The image placeholders in `ids` are filled from
+    /// Runs the vision tower and projector on the tiles of one picture.
+    fn encode_image(&mut self, picture: &Picture) -> Result<ImageHandle, DeviceError>;
+
+    /// Runs a prompt into the context, empty or behind what was kept. The image placeholders in `ids` are filled from
     /// `images` in order.
     fn prefill(
         &mut self,

@@ -4,12 +4,13 @@
 //! The driver writes token rows, pixel rows and the rotary table, starts a launch, and reads logits
 //! and tokens back. The whole network, token selection included, runs on the machine.
 
+use super::vision::Shown;
 use super::{
     check_prompt, check_step, Device, DeviceError, ImageHandle, Logits, ModelInfo, PhaseStats, RunStats,
     StepOutput,
 };
-use crate::image::PatchRows;
-use flightvlm_compiler::codegen::{logits, text_args, vision_args};
+use flightvlm_compiler::codegen::{logits, text_args};
+use flightvlm_compiler::graph::{Picture, Position, PositionScheme, Rotary};
 use flightvlm_compiler::layout::dram::Space;
 use flightvlm_compiler::program::{Program, CODE_REGION};
 use flightvlm_hw::config::UNIT_BYTES;
@@ -24,15 +25,19 @@ const WATCHDOG_CYCLES: u32 = 65_536;
 /// A program loaded onto a machine.
 pub struct ProgramDevice<'p> {
     name: &'static str,
-    program: &'p Program,
+    pub(super) program: &'p Program,
     machine: Box<dyn Machine>,
     info: ModelInfo,
-    images: usize,
+    pub(super) images: Vec<Shown>,
+    /// Rows behind the learned ones that visual tokens take.
+    pub(super) visual_rows: usize,
     used: usize,
-    stats: RunStats,
+    /// Added to a row's place to get its rotary position.
+    shift: f32,
+    pub(super) stats: RunStats,
 }
 
-fn failed(e: MachineError) -> DeviceError {
+pub(super) fn failed(e: MachineError) -> DeviceError {
     DeviceError::Fault(e.to_string())
 }
 
@@ -50,16 +55,52 @@ impl<'p> ProgramDevice<'p> {
             let why = "the program was compiled without weights; compile it without --no-weights";
             return Err(DeviceError::Load(why.into()));
         }
-        let (images, used, stats) = (0, 0, RunStats::default());
-        let mut d = ProgramDevice { name, program, machine, info, images, used, stats };
+        let (images, visual_rows, used, stats) = (Vec::new(), 0, 0, RunStats::default());
+        let mut d =
+            ProgramDevice { name, program, machine, info, images, visual_rows, used, shift: 0.0, stats };
         let (main, channels) = (meta.dram.end(Space::Main), meta.dram.end(Space::Channels));
         d.machine.resize(main, channels).map_err(|e| DeviceError::Load(e.to_string()))?;
         d.put(CODE_REGION, 0, &program.code)?;
         for (region, bytes) in &program.contents {
             d.fill(region, bytes)?;
         }
-        d.put("text.rope", 0, &rope_table(program))?;
+        if meta.text.rotary.as_ref().is_some_and(|r| !r.depends_on_length()) {
+            d.write_rope(0, &places(0, meta.text.max_context, 0.0))?;
+        }
         Ok(d)
+    }
+
+    /// Rotary rows of a prompt, where they are not what stands in the table from the start.
+    fn place_rows(&mut self, ids: &[u32], images: &[ImageHandle]) -> Result<(), DeviceError> {
+        let meta = &self.program.meta;
+        if meta.model.position_scheme == PositionScheme::Sequence {
+            return self.follow_length(ids.len());
+        }
+        let grids: Vec<[usize; 2]> = images.iter().map(|h| self.images[h.index].grid).collect();
+        let mut positions = meta.model.positions(ids, &grids);
+        // Rows that come later are known by now, too.
+        positions.rows.extend(places(ids.len(), meta.text.max_context, positions.shift));
+        self.shift = positions.shift;
+        self.write_rope(0, &positions.rows)
+    }
+
+    /// Rotary rows of the next `rows` places, where their angles depend on the sequence's length.
+    fn follow_length(&mut self, rows: usize) -> Result<(), DeviceError> {
+        let rotary = self.program.meta.text.rotary.as_ref();
+        if rotary.is_some_and(Rotary::depends_on_length) {
+            self.write_rope(self.used, &places(self.used, self.used + rows, self.shift))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the rotary rows of places from `from` on.
+    fn write_rope(&mut self, from: usize, positions: &[Position]) -> Result<(), DeviceError> {
+        let text = &self.program.meta.text;
+        let Some(rotary) = &text.rotary else { return Ok(()) };
+        let shape = (text.rope_half_words, text.rope_pairs);
+        let rows = rope_rows(rotary, shape, positions, from + positions.len());
+        let row_bytes = rows.len() / positions.len().max(1);
+        self.put("text.rope", (from * row_bytes) as u64, &rows)
     }
 
     fn address(&self, region: &str) -> u64 {
@@ -67,7 +108,7 @@ impl<'p> ProgramDevice<'p> {
         u64::from(r.unwrap_or_else(|| panic!("invariant: program has region {region}")).base) * 64
     }
 
-    fn put(&mut self, region: &str, offset: u64, bytes: &[u8]) -> Result<(), DeviceError> {
+    pub(super) fn put(&mut self, region: &str, offset: u64, bytes: &[u8]) -> Result<(), DeviceError> {
         let at = self.address(region) + offset;
         self.machine.write(Bank::Main, at, bytes).map_err(failed)
     }
@@ -99,7 +140,7 @@ impl<'p> ProgramDevice<'p> {
         Ok(out)
     }
 
-    fn launch(&mut self, entry: u32, args: &[(usize, u32)]) -> Result<Report, DeviceError> {
+    pub(super) fn launch(&mut self, entry: u32, args: &[(usize, u32)]) -> Result<Report, DeviceError> {
         let meta = &self.program.meta;
         let mut launch = Launch {
             code_base_units: (self.address(CODE_REGION) / UNIT_BYTES as u64) as u32,
@@ -123,6 +164,23 @@ impl<'p> ProgramDevice<'p> {
             return Err(DeviceError::Interrupted);
         }
         Ok(report)
+    }
+
+    /// What a launch over `rows` rows adds to the statistics.
+    pub(super) fn phase(&self, rows: usize, report: &Report, wall: Duration) -> PhaseStats {
+        let c = &report.counters;
+        PhaseStats {
+            calls: 1,
+            rows: rows as u64,
+            cycles: self.machine.keeps_time().then_some(c.cycles),
+            instructions: Some(c.dispatched),
+            macs: Some(c.mac_beats * 256),
+            dram_bytes_read: Some((c.read_beats + c.channel_read_beats) * UNIT_BYTES as u64),
+            dram_bytes_written: Some((c.write_beats + c.channel_write_beats) * UNIT_BYTES as u64),
+            channel_bytes: Some((c.channel_read_beats + c.channel_write_beats) * UNIT_BYTES as u64),
+            busy_cycles: self.machine.keeps_time().then_some(c.busy_cycles),
+            wall,
+        }
     }
 
     /// Writes `ids` rows and runs them behind position `self.used`.
@@ -157,48 +215,43 @@ impl<'p> ProgramDevice<'p> {
         Ok((logits, token, report))
     }
 
-    /// Row of the embedding table (or of the visual tokens behind it) for each prompt position.
+    /// Row of the embedding table, or behind it, for each prompt position.
     fn table_rows(&self, ids: &[u32], images: &[ImageHandle]) -> Vec<u32> {
         let placeholder = self.info.image.as_ref().map(|i| i.token_id);
-        let vocab = self.program.meta.text.vocab;
-        let tokens = self.program.meta.vision.as_ref().map_or(0, |v| v.tokens);
-        let mut visual = images.iter().flat_map(|h| (0..h.rows).map(move |r| h.index * tokens + r));
+        let mut visual = images.iter().flat_map(|h| self.images[h.index].rows.iter().copied());
         let mut row = |id: &u32| {
             let seen = if Some(*id) == placeholder { visual.next() } else { None };
-            seen.map_or(*id, |row| (vocab + row) as u32)
+            seen.unwrap_or(*id)
         };
         ids.iter().map(&mut row).collect()
     }
 }
 
-/// cos and sin of every position, each half padded to whole words, as float32 of float64 products
-/// rounded the way `transformers` rounds them (angle and result in float32).
-fn rope_table(program: &Program) -> Vec<u8> {
-    let t = &program.meta.text;
-    let half = t.rope_half_words as usize * 16;
-    let mut out = Vec::with_capacity(t.max_context * half * 8);
-    for position in 0..t.max_context {
-        for f in [f32::cos, f32::sin] {
-            let row = t.rope_inv_freq.iter().map(|w| f(position as f32 * w) * t.rope_scaling);
-            let padded = row.chain(std::iter::repeat(0.0)).take(half);
-            out.extend(padded.flat_map(f32::to_le_bytes));
-        }
-    }
-    out
+/// Positions of the places `from..to` of a sequence of text.
+fn places(from: usize, to: usize, shift: f32) -> Vec<Position> {
+    (from..to).map(|place| [place as f32 + shift; 3]).collect()
 }
 
-fn phase(rows: usize, report: &Report, wall: Duration) -> PhaseStats {
-    let c = &report.counters;
-    PhaseStats {
-        calls: 1,
-        rows: rows as u64,
-        cycles: Some(c.cycles),
-        instructions: Some(c.dispatched),
-        macs: Some(c.mac_beats * 256),
-        dram_bytes_read: Some((c.read_beats + c.channel_read_beats) * UNIT_BYTES as u64),
-        dram_bytes_written: Some((c.write_beats + c.channel_write_beats) * UNIT_BYTES as u64),
-        wall,
+/// Rows of the rotary table: cos and sin of each pair of a half, padded to whole words. Pairs that do not
+/// turn have cos 1 and sin 0. Angle and result are rounded to float32, as in `transformers`.
+pub(super) fn rope_rows(
+    rotary: &Rotary,
+    (half_words, pairs): (u32, usize),
+    positions: &[Position],
+    length: usize,
+) -> Vec<u8> {
+    let words = half_words as usize * 16;
+    let frequencies = rotary.frequencies(length);
+    let mut out = Vec::with_capacity(positions.len() * words * 8);
+    for position in positions {
+        let mut row = vec![0.0; 2 * words];
+        row[rotary.pairs()..pairs].fill(1.0);
+        for (pair, (cos, sin)) in rotary.row(&frequencies, *position).enumerate() {
+            (row[pair], row[words + pair]) = (cos, sin);
+        }
+        out.extend(row.into_iter().flat_map(f32::to_le_bytes));
     }
+    out
 }
 
 impl Device for ProgramDevice<'_> {
@@ -211,40 +264,33 @@ impl Device for ProgramDevice<'_> {
     }
 
     fn begin(&mut self) -> Result<(), DeviceError> {
-        (self.images, self.used, self.stats) = (0, 0, RunStats::default());
+        self.images.clear();
+        (self.visual_rows, self.used, self.shift) = (0, 0, 0.0);
+        self.stats = RunStats::default();
         Ok(())
     }
 
-    fn encode_image(&mut self, patches: &PatchRows) -> Result<ImageHandle, DeviceError> {
-        let start = Instant::now();
-        let Some(v) = self.program.meta.vision.clone() else {
-            return Err(DeviceError::Input("the model takes no images".into()));
-        };
-        if self.images == v.slots {
-            let what = format!("a prompt can show {} pictures with this program", v.slots);
-            return Err(DeviceError::Input(what));
+    fn keep(&mut self, positions: usize) -> Result<usize, DeviceError> {
+        let model = &self.program.meta.model;
+        let rotary = self.program.meta.text.rotary.as_ref();
+        // Elsewhere the turn of a kept row depends on what follows it.
+        let fixed = model.position_scheme == PositionScheme::Sequence
+            && !rotary.is_some_and(Rotary::depends_on_length);
+        if !fixed {
+            self.begin()?;
+            return Ok(0);
         }
-        let class_rows = usize::from(v.has_class);
-        let expected = (v.rows - class_rows, v.pixel_cols);
-        if (patches.rows, patches.columns) != expected {
-            return Err(DeviceError::Input(format!(
-                "the picture has {} patches of {} values, the model takes {} of {}",
-                patches.rows, patches.columns, expected.0, expected.1
-            )));
-        }
-        let row_bytes = v.pixel_units as usize * UNIT_BYTES;
-        let mut bytes = vec![0u8; v.rows * row_bytes];
-        let rows = bytes.chunks_exact_mut(row_bytes).skip(class_rows);
-        for (row, pixels) in rows.zip(patches.data.chunks_exact(v.pixel_cols)) {
-            for (b, x) in row.chunks_exact_mut(4).zip(pixels) {
-                b.copy_from_slice(&x.to_le_bytes());
-            }
-        }
-        self.put("vision.pixels", 0, &bytes)?;
-        let report = self.launch(v.entry, &[(vision_args::SLOT, self.images as u32)])?;
-        self.stats.vision.add(&phase(v.rows, &report, start.elapsed()));
-        self.images += 1;
-        Ok(ImageHandle { index: self.images - 1, rows: v.tokens })
+        self.images.clear();
+        let kept = positions.min(self.used);
+        (self.visual_rows, self.used, self.stats) = (0, kept, RunStats::default());
+        Ok(kept)
+    }
+
+    fn encode_image(&mut self, picture: &Picture) -> Result<ImageHandle, DeviceError> {
+        let shown = self.show(picture)?;
+        let rows = shown.rows.len();
+        self.images.push(shown);
+        Ok(ImageHandle { index: self.images.len() - 1, rows })
     }
 
     fn prefill(
@@ -254,7 +300,13 @@ impl Device for ProgramDevice<'_> {
         want: Logits,
     ) -> Result<StepOutput, DeviceError> {
         check_prompt(&self.info, ids, images)?;
+        let (needed, limit) = (self.used + ids.len(), self.info.max_context);
+        if needed >= limit {
+            let image = images.iter().map(|handle| handle.rows).sum();
+            return Err(DeviceError::PromptTooLong { needed, image, limit });
+        }
         let rows = self.table_rows(ids, images);
+        self.place_rows(ids, images)?;
         let all = want == Logits::AllRows;
         // The device loops over tiles itself; with all logits the host reads them tile by tile.
         let piece = if all { self.program.meta.text.tile_rows } else { rows.len() };
@@ -262,7 +314,8 @@ impl Device for ProgramDevice<'_> {
         for rows in rows.chunks(piece) {
             let start = Instant::now();
             let (logits, token, report) = self.run_text(rows, want)?;
-            self.stats.prefill.add(&phase(rows.len(), &report, start.elapsed()));
+            let phase = self.phase(rows.len(), &report, start.elapsed());
+            self.stats.prefill.add(&phase);
             out.logits.extend(logits);
             out.greedy_token = token;
         }
@@ -272,8 +325,10 @@ impl Device for ProgramDevice<'_> {
     fn step(&mut self, token: u32, want: Logits) -> Result<StepOutput, DeviceError> {
         let start = Instant::now();
         check_step(&self.info, token, self.used)?;
+        self.follow_length(1)?;
         let (logits, greedy_token, report) = self.run_text(&[token], want)?;
-        self.stats.decode.add(&phase(1, &report, start.elapsed()));
+        let phase = self.phase(1, &report, start.elapsed());
+        self.stats.decode.add(&phase);
         Ok(StepOutput { greedy_token, logits })
     }
 

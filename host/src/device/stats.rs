@@ -31,6 +31,10 @@ pub struct PhaseStats {
     pub dram_bytes_read: Option<u64>,
     /// Bytes written to device memory.
     pub dram_bytes_written: Option<u64>,
+    /// Of the bytes read and written, those of the weight channels; the rest is main memory's.
+    pub channel_bytes: Option<u64>,
+    /// Cycles in which ld, st, mm, vx executed a command.
+    pub busy_cycles: Option<[u64; 4]>,
     /// Seconds on this machine, which for a simulator say nothing about the hardware.
     #[serde(rename = "wall_s", serialize_with = "seconds")]
     pub wall: Duration,
@@ -58,6 +62,9 @@ impl PhaseStats {
         self.macs = sum(self.macs, other.macs);
         self.dram_bytes_read = sum(self.dram_bytes_read, other.dram_bytes_read);
         self.dram_bytes_written = sum(self.dram_bytes_written, other.dram_bytes_written);
+        self.channel_bytes = sum(self.channel_bytes, other.channel_bytes);
+        let busy = self.busy_cycles.zip(other.busy_cycles);
+        self.busy_cycles = busy.map(|(a, b)| std::array::from_fn(|unit| a[unit] + b[unit]));
         self.wall += other.wall;
     }
 }

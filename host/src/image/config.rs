@@ -1,6 +1,6 @@
 //! The settings of an image processor, from the JSON that Hugging Face saves.
 
-use super::{Filter, ImageError};
+use super::{Filter, ImageError, Scheme, MAX_PIXELS};
 use serde_json::{Map, Value};
 
 /// Whose arithmetic to reproduce.
@@ -32,7 +32,11 @@ pub enum Size {
 pub struct ProcessorConfig {
     /// Whose arithmetic to reproduce.
     pub backend: Backend,
-    /// Resize to this size, if at all.
+    /// How pictures are cut into tiles.
+    pub scheme: Scheme,
+    /// Filter of every change of size.
+    pub filter: Filter,
+    /// Resize each tile to this size, if at all.
     pub resize: Option<(Size, Filter)>,
     /// Crop to (height, width), if at all.
     pub crop: Option<(usize, usize)>,
@@ -67,6 +71,73 @@ impl ProcessorConfig {
     }
 }
 
+/// Which parameters a class's way of cutting pictures has.
+#[derive(Clone, Copy)]
+enum Cutting {
+    None,
+    Square,
+    Pinpoints,
+    LongestEdge,
+    ClosestRatio,
+    SmartResize,
+}
+
+/// A Hugging Face image processor: defaults of its settings.
+struct Class {
+    name: &'static str,
+    /// Resize of each tile; `None`: the scheme does it.
+    size: Option<Size>,
+    crops: bool,
+    clip_colours: bool,
+    filter: Filter,
+    cutting: Cutting,
+}
+
+const CLIP: Class = Class {
+    name: "CLIPImageProcessor",
+    size: Some(Size::ShortestEdge(224)),
+    crops: true,
+    clip_colours: true,
+    filter: Filter::Bicubic,
+    cutting: Cutting::None,
+};
+
+const IDEFICS3: Class = Class {
+    name: "Idefics3ImageProcessor",
+    size: None,
+    crops: false,
+    clip_colours: false,
+    filter: Filter::Lanczos,
+    cutting: Cutting::LongestEdge,
+};
+
+const CLASSES: &[Class] = &[
+    CLIP,
+    Class {
+        name: "SiglipImageProcessor",
+        size: Some(Size::Exact { height: 224, width: 224 }),
+        crops: false,
+        clip_colours: false,
+        ..CLIP
+    },
+    Class { name: "LlavaImageProcessor", cutting: Cutting::Square, ..CLIP },
+    Class { name: "LlavaNextImageProcessor", cutting: Cutting::Pinpoints, ..CLIP },
+    IDEFICS3,
+    Class { name: "SmolVLMImageProcessor", ..IDEFICS3 },
+    // InternVL's.
+    Class {
+        name: "GotOcr2ImageProcessor",
+        size: Some(Size::Exact { height: 384, width: 384 }),
+        crops: false,
+        cutting: Cutting::ClosestRatio,
+        ..CLIP
+    },
+    Class { name: "Qwen2VLImageProcessor", size: None, crops: false, cutting: Cutting::SmartResize, ..CLIP },
+];
+
+/// Sizes (height, width) of LLaVA-NeXT's first release.
+const PINPOINTS: [[usize; 2]; 5] = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]];
+
 /// Typed access to the keys, with errors that name them.
 struct Keys<'a> {
     file: &'a str,
@@ -75,18 +146,15 @@ struct Keys<'a> {
 
 impl Keys<'_> {
     fn read(&self) -> Result<ProcessorConfig, ImageError> {
-        let kind = self.class()?;
-        let is_clip = kind.starts_with("CLIP");
-        self.refuse("do_pad")?;
-        let resize = if self.flag("do_resize", true)? {
-            let default =
-                if is_clip { Size::ShortestEdge(224) } else { Size::Exact { height: 224, width: 224 } };
-            Some((self.size(default)?, self.filter()?))
-        } else {
-            None
+        let (kind, class) = self.class()?;
+        let filter = self.filter(class.filter)?;
+        let resize = match (class.size, self.flag("do_resize", true)?) {
+            (Some(default), true) => Some((self.size(default)?, filter)),
+            _ => None,
         };
-        let crop = if self.flag("do_center_crop", is_clip)? { Some(self.crop()?) } else { None };
-        let (mean, std) = if is_clip { (CLIP_MEAN, CLIP_STD) } else { ([0.5; 3], [0.5; 3]) };
+        let crop = if self.flag("do_center_crop", class.crops)? { Some(self.crop()?) } else { None };
+        let (mean, std) = if class.clip_colours { (CLIP_MEAN, CLIP_STD) } else { ([0.5; 3], [0.5; 3]) };
+        let scheme = self.scheme(class, resize, crop, self.triple("image_mean", mean)?)?;
         let std = self.triple("image_std", std)?;
         if std.contains(&0.0) {
             return Err(self.error("image_std contains 0".into()));
@@ -98,6 +166,8 @@ impl Keys<'_> {
         let backend = if kind.ends_with("Pil") { Backend::Pillow } else { Backend::Torchvision };
         Ok(ProcessorConfig {
             backend,
+            scheme,
+            filter,
             resize,
             crop,
             do_rescale: self.flag("do_rescale", true)?,
@@ -117,25 +187,116 @@ impl Keys<'_> {
         self.keys.get(key).filter(|value| !value.is_null())
     }
 
-    fn class(&self) -> Result<&str, ImageError> {
-        const KNOWN: [&str; 2] = ["CLIPImageProcessor", "SiglipImageProcessor"];
+    /// The class's name and row of the table.
+    fn class(&self) -> Result<(&str, &'static Class), ImageError> {
         let Some(name) = self.get("image_processor_type").or(self.get("feature_extractor_type")) else {
-            return Ok(KNOWN[0]);
+            return Ok((CLASSES[0].name, &CLASSES[0]));
         };
         let name = name.as_str().unwrap_or_default();
         let stem = name.trim_end_matches("Fast").trim_end_matches("Pil");
-        let stem = if stem == "CLIPFeatureExtractor" { KNOWN[0] } else { stem };
-        if KNOWN.contains(&stem) {
-            return Ok(name);
+        let stem = if stem == "CLIPFeatureExtractor" { CLASSES[0].name } else { stem };
+        if let Some(class) = CLASSES.iter().find(|class| class.name == stem) {
+            return Ok((name, class));
         }
-        Err(self.error(format!("image processor {name:?} is not supported; supported: {}", KNOWN.join(", "))))
+        let known: Vec<&str> = CLASSES.iter().map(|class| class.name).collect();
+        Err(self.error(format!("image processor {name:?} is not supported; supported: {}", known.join(", "))))
     }
 
-    fn refuse(&self, key: &str) -> Result<(), ImageError> {
-        if self.flag(key, false)? {
-            return Err(self.error(format!("{key} = true is not supported")));
+    /// The scheme of the class with its settings.
+    fn scheme(
+        &self,
+        class: &Class,
+        resize: Option<(Size, Filter)>,
+        crop: Option<(usize, usize)>,
+        mean: [f64; 3],
+    ) -> Result<Scheme, ImageError> {
+        let side = match resize {
+            Some((Size::Exact { height, .. } | Size::ShortestEdge(height), _)) => height,
+            None => 224,
+        };
+        Ok(match class.cutting {
+            Cutting::None if self.flag("do_pad", false)? => {
+                return Err(self.error("do_pad = true is not supported".into()));
+            }
+            Cutting::None => Scheme::Whole,
+            Cutting::Square if self.flag("do_pad", false)? => {
+                // Truncated, as Python's int does.
+                Scheme::PadToSquare { fill: mean.map(|m| (m * 255.0).clamp(0.0, 255.0) as u8) }
+            }
+            Cutting::Square => Scheme::Whole,
+            Cutting::Pinpoints => {
+                let tile = crop.map_or(side, |(height, _)| height);
+                Scheme::Pinpoints { pinpoints: self.pinpoints(tile)?, tile, whole: side }
+            }
+            Cutting::LongestEdge => {
+                let longest = self.edge("size", "longest_edge", 4 * 364)?;
+                Scheme::LongestEdge {
+                    longest: self.flag("do_resize", true)?.then_some(longest),
+                    tile: self.edge("max_image_size", "longest_edge", 364)?,
+                    split: self.flag("do_image_splitting", true)?,
+                }
+            }
+            Cutting::ClosestRatio if self.flag("crop_to_patches", false)? => {
+                let (min, max) = (self.count("min_patches", 1)?, self.count("max_patches", 12)?);
+                if min > max {
+                    return Err(self.error(format!("min_patches {min} is more than max_patches {max}")));
+                }
+                Scheme::ClosestRatio { tile: side, min, max }
+            }
+            Cutting::ClosestRatio => Scheme::Whole,
+            Cutting::SmartResize => Scheme::SmartResize {
+                factor: self.count("patch_size", 14)? * self.count("merge_size", 2)?,
+                min_area: self.area("min_pixels", "shortest_edge", 56 * 56)?,
+                max_area: self.area("max_pixels", "longest_edge", 28 * 28 * 1280)?,
+            },
+        })
+    }
+
+    /// A small count.
+    fn count(&self, key: &str, default: usize) -> Result<usize, ImageError> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(value) => match value.as_u64() {
+                Some(n @ 1..=64) => Ok(n as usize),
+                _ => Err(self.error(format!("{key} is {value}, expected 1 to 64"))),
+            },
         }
-        Ok(())
+    }
+
+    /// A length inside an object.
+    fn edge(&self, key: &str, name: &str, default: usize) -> Result<usize, ImageError> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(object) => match object.get(name) {
+                Some(value) => self.pixels(&format!("{key}.{name}"), value),
+                None => Err(self.error(format!("{key} is {object}; supported: {name}"))),
+            },
+        }
+    }
+
+    /// An area in pixels, under its own key or inside `size`.
+    fn area(&self, key: &str, name: &str, default: usize) -> Result<usize, ImageError> {
+        let value = self.get(key).or_else(|| self.get("size")?.get(name));
+        match value.map(|v| (v, v.as_u64())) {
+            None => Ok(default),
+            Some((_, Some(area @ 1..=MAX_PIXELS))) => Ok(area as usize),
+            Some((value, _)) => Err(self.error(format!("{key} is {value}, expected 1 to {MAX_PIXELS}"))),
+        }
+    }
+
+    fn pinpoints(&self, tile: usize) -> Result<Vec<[usize; 2]>, ImageError> {
+        let Some(value) = self.get("image_grid_pinpoints") else { return Ok(PINPOINTS.to_vec()) };
+        let most = MAX_TARGET as usize;
+        let side = |v: &Value| v.as_u64().map(|n| n as usize).filter(|n| (tile..=most).contains(n));
+        let pair = |v: &Value| match v.as_array()?.as_slice() {
+            [height, width] => Some([side(height)?, side(width)?]),
+            _ => None,
+        };
+        let list: Option<Vec<[usize; 2]>> =
+            value.as_array().and_then(|list| list.iter().map(pair).collect::<Option<_>>());
+        list.filter(|list| !list.is_empty()).ok_or_else(|| {
+            self.error(format!("image_grid_pinpoints: expected pairs [height, width] from {tile} to {most}"))
+        })
     }
 
     fn flag(&self, key: &str, default: bool) -> Result<bool, ImageError> {
@@ -208,8 +369,8 @@ impl Keys<'_> {
         }
     }
 
-    fn filter(&self) -> Result<Filter, ImageError> {
-        let Some(value) = self.get("resample") else { return Ok(Filter::Bicubic) };
+    fn filter(&self, default: Filter) -> Result<Filter, ImageError> {
+        let Some(value) = self.get("resample") else { return Ok(default) };
         value.as_u64().and_then(Filter::from_code).ok_or_else(|| {
             self.error(format!("resample is {value}; supported: 1 (Lanczos), 2 (bilinear), 3 (bicubic)"))
         })

@@ -1,6 +1,6 @@
 //! Picture files to the tensor a vision tower reads.
 //!
-//! The path is `decode` (file bytes to upright 8-bit RGB) -> `resize` -> `crop` -> `normalize`,
+//! The path is `decode` (file bytes to upright 8-bit RGB) -> `tiling` -> `resize` -> `crop` -> `normalize`,
 //! driven by the JSON that a Hugging Face image processor saves ([`ImageProcessor`]). Every
 //! step works on integers until the last one, so the result does not depend on the machine.
 //!
@@ -17,11 +17,13 @@ mod decode;
 mod normalize;
 mod processor;
 mod resize;
+mod tiling;
 
 pub use config::{Backend, ProcessorConfig, Size};
 pub use decode::{decode, decode_file, MAX_PIXELS, MAX_SIDE};
 pub use processor::ImageProcessor;
 pub use resize::{resize, Filter};
+pub use tiling::{Canvas, Cut, Extent, Scheme, Whole};
 
 /// An upright 8-bit RGB picture, rows from top to bottom, three bytes per pixel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,48 +69,13 @@ impl PixelValues {
         assert_eq!(data.len(), channels * height * width, "pixel buffer does not fit its shape");
         PixelValues { channels, height, width, data }
     }
-
-    /// Cuts the picture into non-overlapping `patch` x `patch` squares, one row each.
-    ///
-    /// Row `r` is the patch at grid position (r / columns, r % columns); inside a row the order
-    /// is [channel, y, x], which is how a convolution weight [out, channel, y, x] flattens, so
-    /// patch embedding is a plain matrix product. Pixels right of or below the last whole patch
-    /// are dropped, as the convolution does.
-    pub fn patch_rows(&self, patch: usize) -> PatchRows {
-        assert!(patch > 0, "patch size must be positive");
-        let (grid_h, grid_w) = (self.height / patch, self.width / patch);
-        let columns = self.channels * patch * patch;
-        let mut data = Vec::with_capacity(grid_h * grid_w * columns);
-        for gy in 0..grid_h {
-            for gx in 0..grid_w {
-                for c in 0..self.channels {
-                    for y in 0..patch {
-                        let start = (c * self.height + gy * patch + y) * self.width + gx * patch;
-                        data.extend_from_slice(&self.data[start..start + patch]);
-                    }
-                }
-            }
-        }
-        PatchRows { rows: grid_h * grid_w, columns, data }
-    }
-}
-
-/// Flattened patches: [rows, columns] row-major, see [`PixelValues::patch_rows`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct PatchRows {
-    /// Number of patches.
-    pub rows: usize,
-    /// Values per patch: channels * patch * patch.
-    pub columns: usize,
-    /// `rows * columns` values.
-    pub data: Vec<f32>,
 }
 
 /// What can be wrong with a picture or with the processor's configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The file cannot be read.
-    #[error("cannot read the image: {0}")]
+    #[error("cannot read the image")]
     Read(#[from] std::io::Error),
     /// The first bytes are neither PNG nor JPEG.
     #[error("not a PNG or JPEG image (the file starts with {found}); convert it to PNG or JPEG")]

@@ -1,7 +1,7 @@
 //! Words to token ids and back.
 //!
 //! A request goes `ChatTemplate::render` (messages to one string with `<image>` placeholders) ->
-//! `expand_placeholders` (each placeholder repeated once per image token) ->
+//! `expand_placeholders` (each placeholder becomes its picture's text) ->
 //! `Tokenizer::encode`. On the way out, [`TokenStream`] turns ids into text without ever printing
 //! half a character, and [`StopStrings`] ends the text at agreed words.
 //!
@@ -10,6 +10,7 @@
 //!
 //! What this module does not know: pixels, devices, sampling.
 
+mod picture;
 mod placeholder;
 mod special;
 mod stop;
@@ -17,7 +18,8 @@ mod stream;
 mod template;
 mod tokenizer;
 
-pub use placeholder::{expand_placeholders, ImageTokens};
+pub use picture::{expand_placeholders, PictureText};
+pub use placeholder::ImageTokens;
 pub use special::SpecialTokens;
 pub use stop::StopStrings;
 pub use stream::TokenStream;

@@ -19,6 +19,7 @@ module queues (
     output fvlm_isa_pkg::st_cmd_t st_cmd_o,
     output fvlm_isa_pkg::mm_cmd_t mm_cmd_o,
     output fvlm_isa_pkg::vx_cmd_t vx_cmd_o,
+    input  logic                  mm_ready_i,  // MM takes a further command
     input  logic [3:0]            done_i,
     output logic [63:0]           pc_o,
     output logic [3:0]            active_o,
@@ -45,6 +46,7 @@ module queues (
       .consume_o(consume[3:0]),
       .start_o  (start_o[0]),
       .cmd_o    (ld_cmd_o),
+      .ready_i  (1'b1),
       .done_i   (done_i[0]),
       .release_o(releases[3:0]),
       .pc_o     (pc_o[15:0]),
@@ -68,6 +70,7 @@ module queues (
       .consume_o(consume[7:4]),
       .start_o  (start_o[1]),
       .cmd_o    (st_cmd_o),
+      .ready_i  (1'b1),
       .done_i   (done_i[1]),
       .release_o(releases[7:4]),
       .pc_o     (pc_o[31:16]),
@@ -77,7 +80,8 @@ module queues (
   );
   unit_queue #(
       .Width($bits(fvlm_isa_pkg::mm_cmd_t)),
-      .Depth(fvlm_isa_pkg::QueueDepth)
+      .Depth(fvlm_isa_pkg::QueueDepth),
+      .Flights(fvlm_isa_pkg::MmFlights)
   ) u_mm_queue (
       .clk_i,
       .rst_ni,
@@ -91,6 +95,7 @@ module queues (
       .consume_o(consume[11:8]),
       .start_o  (start_o[2]),
       .cmd_o    (mm_cmd_o),
+      .ready_i  (mm_ready_i),
       .done_i   (done_i[2]),
       .release_o(releases[11:8]),
       .pc_o     (pc_o[47:32]),
@@ -114,6 +119,7 @@ module queues (
       .consume_o(consume[15:12]),
       .start_o  (start_o[3]),
       .cmd_o    (vx_cmd_o),
+      .ready_i  (1'b1),
       .done_i   (done_i[3]),
       .release_o(releases[15:12]),
       .pc_o     (pc_o[63:48]),

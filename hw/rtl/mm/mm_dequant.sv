@@ -7,6 +7,8 @@
 //   scale FIFO: the group's scales at T + 1; the bias one cycle later, on last groups; the words of
 //               a tile are dropped at T + 2 of its last group
 //   S:          the row scale when the row's first step is at stage 8
+// Commands follow each other without a gap: what a group needs of its command comes with its sums, the
+// rest waits in three FIFOs (mm_context) for the stages that look at it.
 // A row is written to SPAD in WriteCycles cycles after its last step reached stage 17: NS words
 // shift down a chain of slices, VxWords of them a cycle.
 `default_nettype none
@@ -17,15 +19,15 @@ module mm_dequant #(
   localparam int unsigned NS     = fvlm_isa_pkg::Slices,
   localparam int unsigned W      = fvlm_isa_pkg::VxWords,
   localparam int unsigned PairCycles = fvlm_isa_pkg::PairWriteCycles,
+  localparam int unsigned CountW = $clog2(NS + 1),
   localparam int unsigned SfAw   = $clog2(fvlm_isa_pkg::SfifoWords)
 ) (
   input  wire              clk_i,
   input  wire              rst_ni,
-  input  wire              load_i,
-  input  wire              wscale_i,
-  input  wire              bias_i,
-  input  wire  [15:0]      tiles_i,
-  input  wire  [15:0]      first_i,
+  input  wire              load_i,       // a command begins
+  input  wire  [CountW-1:0] lowest_i,    // its rounds: see mm_round
+  input  wire  [CountW-1:0] stop_i,
+  input  wire  [15:0]      left_i,
   input  wire  [SpadAw-1:0] out_addr_i,
   input  wire  [SpadAw-1:0] out_stride_i,
   input  wire  [SAw-1:0]   sa_addr_i,
@@ -34,10 +36,13 @@ module mm_dequant #(
   input  wire              sums_valid_i,
   input  wire  [NS*512-1:0] sums0_i,
   input  wire  [NS*512-1:0] sums1_i,
+  input  wire              wscale_i,     // with the sums, of their command
+  input  wire              bias_i,
   input  wire              first_group_i,
   input  wire              last_group_i,
   input  wire              odd_i,        // the pair has a second row
   input  wire              tile_end_i,   // last pair of the round
+  input  wire              command_end_i, // ... and of the last one
 
   output logic             sf_re_o,
   output logic [SfAw-1:0]  sf_rd_off_o,
@@ -61,7 +66,7 @@ module mm_dequant #(
   localparam logic [StepW-1:0] PartMask = StepW'(RowSteps - 1);
 
   // ---- Steps; bit or field k = stage k -----------------------------------------------------------
-  logic             run0_q, first0_q, last0_q, odd0_q, end0_q, final0;
+  logic             run0_q, wscale0_q, bias0_q, first0_q, last0_q, odd0_q, end0_q, command_end0_q, final0;
   logic [StepW-1:0] step0_q;
   assign final0 = step0_q == (odd0_q ? StepW'(2 * RowSteps - 1) : StepW'(RowSteps - 1));
   always_ff @(posedge clk_i) begin
@@ -70,16 +75,22 @@ module mm_dequant #(
     else if (final0) run0_q <= 1'b0;
     step0_q <= sums_valid_i ? '0 : step0_q + 1'b1;
     if (sums_valid_i) begin
+      wscale0_q <= wscale_i;
+      bias0_q   <= bias_i;
       first0_q <= first_group_i;
       last0_q  <= last_group_i;
       odd0_q   <= odd_i;
       end0_q   <= tile_end_i;
+      command_end0_q <= command_end_i;
     end
   end
 
   logic [10:1]         valid_q, firsts_q;
   logic [17:1]         lasts_q;  // steps of last groups
   logic [17:1]         odd_q, end_q;
+  logic [12:1]         bias_q;
+  logic [8:1]          command_end_q;
+  logic [2:1]          wscale_q;
   logic [17*StepW-1:0] steps_q;
   logic [18*StepW-1:0] steps;
   assign steps = {steps_q, step0_q};
@@ -94,6 +105,9 @@ module mm_dequant #(
     firsts_q <= {firsts_q[9:1], first0_q};
     odd_q    <= {odd_q[16:1], odd0_q};
     end_q    <= {end_q[16:1], end0_q};
+    bias_q   <= {bias_q[11:1], bias0_q};
+    wscale_q <= {wscale_q[1], wscale0_q};
+    command_end_q <= {command_end_q[7:1], command_end0_q};
     steps_q  <= steps[17*StepW-1:0];
   end
 
@@ -115,16 +129,15 @@ module mm_dequant #(
 
   // ---- Scale FIFO --------------------------------------------------------------------------------
   logic [SfAw-1:0] group_q;         // index of the group at T + 1
-  logic            start_q, second_q, bias_here_q, read_scale, read_bias, drop;
+  logic            start_q, second_q, bias_here_q, read_scale, read_bias, drop, drop_last;
   logic [NS-1:0]   pop_active;
-  assign read_scale   = start_q && wscale_i;
-  assign read_bias    = second_q && last1_q && bias_i;
-  assign drop         = second_q && last1_q && end1_q;
+  assign read_scale   = start_q && wscale0_q;
+  assign read_bias    = second_q && last0_q && bias0_q;
+  assign drop         = second_q && last0_q && end0_q;
   assign sf_re_o      = read_scale || read_bias;
-  assign sf_rd_off_o  = read_scale ? group_q + {{(SfAw-1){1'b0}}, bias_i} : '0;
-  assign sf_pop_num_o = {{SfAw{1'b0}}, bias_i} + (wscale_i ? {1'b0, group_q} + 1'b1 : '0);
+  assign sf_rd_off_o  = read_scale ? group_q + {{(SfAw-1){1'b0}}, bias0_q} : '0;
+  assign sf_pop_num_o = {{SfAw{1'b0}}, bias0_q} + (wscale0_q ? {1'b0, group_q} + 1'b1 : '0);
   assign sf_pop_o     = (drop && sf_pop_num_o != '0) ? pop_active : '0;
-  logic last1_q, end1_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       start_q     <= 1'b0;
@@ -137,39 +150,56 @@ module mm_dequant #(
       bias_here_q <= read_bias;
       if (sums_valid_i) group_q <= first_group_i ? '0 : group_q + 1'b1;
     end
-    last1_q <= last0_q;
-    end1_q  <= end0_q;
   end
+
+  logic              pop_load;
+  logic [CountW-1:0] pop_lowest, pop_stop;
+  logic [15:0]       pop_left;
+  mm_context #(.Width(2 * CountW + 16)) u_pop_context (
+    .clk_i, .rst_ni, .push_i(load_i), .data_i({lowest_i, stop_i, left_i}), .end_i(drop && drop_last),
+    .load_o(pop_load), .data_o({pop_lowest, pop_stop, pop_left})
+  );
   mm_round u_pop_round (
-    .clk_i, .load_i, .step_i(drop), .tiles_i, .first_i, .active_o(pop_active), .next_o(), .count_o(),
-    .last_o()
+    .clk_i, .load_i(pop_load), .lowest_i(pop_lowest), .stop_i(pop_stop), .left_i(pop_left), .step_i(drop),
+    .active_o(pop_active), .next_o(), .count_o(), .last_o(drop_last)
   );
 
   // ---- Bias buffer: in at stage 3, out at stage 12 -------------------------------------------------
   logic [BiasW-1:0] bias_put_q, bias_base_q;
   logic             bias_put;
-  assign bias_put = lasts_q[3] && !row3 && bias_i;
+  assign bias_put = lasts_q[3] && !row3 && bias_q[3];
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       bias_put_q  <= '0;
       bias_base_q <= '0;
-    end else if (bias_i) begin
+    end else begin
       if (bias_put) bias_put_q <= bias_put_q + 1'b1;
-      if (lasts_q[12] && part12 == PartMask && (row12 || !odd_q[12])) begin
+      if (lasts_q[12] && bias_q[12] && part12 == PartMask && (row12 || !odd_q[12])) begin
         bias_base_q <= bias_base_q + BiasW'(RowSteps);
       end
     end
   end
 
   // ---- Row scale -----------------------------------------------------------------------------------
-  logic        s_here_q;
-  logic [31:0] row_scale_q;
-  assign s_re_o = lasts_q[8] && part8 == '0;
+  logic           s_here_q, s_load, row_pair_end;
+  logic [31:0]    row_scale_q;
+  logic [SAw-1:0] sa_addr, sa_stride, sa_base_q, sa_stride_q;
+  assign s_re_o       = lasts_q[8] && part8 == '0;
+  assign row_pair_end = row8 || !odd_q[8];
+  mm_context #(.Width(2 * SAw)) u_s_context (
+    .clk_i, .rst_ni, .push_i(load_i), .data_i({sa_addr_i, sa_stride_i}),
+    .end_i(s_re_o && row_pair_end && command_end_q[8]), .load_o(s_load), .data_o({sa_addr, sa_stride})
+  );
   always_ff @(posedge clk_i) begin
     if (!rst_ni) s_here_q <= 1'b0;
     else s_here_q <= s_re_o;
-    if (load_i) s_addr_o <= sa_addr_i;
-    else if (s_re_o) s_addr_o <= (end_q[8] && (row8 || !odd_q[8])) ? sa_addr_i : s_addr_o + sa_stride_i;
+    if (s_load) begin
+      s_addr_o    <= sa_addr;
+      sa_base_q   <= sa_addr;
+      sa_stride_q <= sa_stride;
+    end else if (s_re_o) begin
+      s_addr_o <= (end_q[8] && row_pair_end) ? sa_base_q : s_addr_o + sa_stride_q;
+    end
     if (s_here_q) row_scale_q <= fp_pkg::canon(s_rdata_i);
   end
 
@@ -181,12 +211,12 @@ module mm_dequant #(
       .capture_i      (sums_valid_i),
       .sums0_i        (sums0_i[512*s +: 512]),
       .sums1_i        (sums1_i[512*s +: 512]),
-      .scale_here_i   (second_q && wscale_i),
+      .scale_here_i   (second_q && wscale0_q),
       .bias_here_i    (bias_here_q),
       .sf_rdata_i     (sf_rdata_i[512*s +: 512]),
       .row_scale_i    (row_scale_q),
-      .wscale_i,
-      .bias_en_i      (bias_i),
+      .wscale2_i      (wscale_q[2]),
+      .bias12_i       (bias_q[12]),
       .ce_i           ({valid_q[9:1], run0_q}),
       .ce_last_i      (lasts_q[16:10]),
       .first_i        (firsts_q[9:5]),
@@ -209,18 +239,27 @@ module mm_dequant #(
   // ---- Write: even row when complete, odd row behind it; down the rows, then the next round ---------
   // A slice's odd row is complete when the even one leaves (RowSteps <= WriteCycles), and stays until
   // then.
-  logic                   even_done, odd_done, pair_end_q, round_end;
+  logic                   even_done, odd_done, pair_end_q, round_end, write_load, write_last;
   logic [WriteCycles-1:0] odd_wait_q;
   logic [NS-1:0]          write_active, mask_q;
   logic [NS*512-1:0]      chain_q;
-  logic [SpadAw-1:0]      round_addr_q, row_addr_q, next_round;
+  logic [SpadAw-1:0]      round_addr_q, row_addr_q, next_round, out_begin, out_stride, out_stride_q;
+  logic [CountW-1:0]      write_lowest, write_stop;
+  logic [15:0]            write_left;
   assign even_done  = lasts_q[17] && !row17 && part17 == PartMask;
   assign odd_done   = odd_wait_q[WriteCycles-1];
   assign round_end  = (even_done && end_q[17] && !odd_q[17]) || (odd_done && pair_end_q);
   assign next_round = round_addr_q + SpadAw'(NS);
+  // Addresses are those of slice 0, which may lie before the first tile.
+  mm_context #(.Width(2 * CountW + 16 + 2 * SpadAw)) u_write_context (
+    .clk_i, .rst_ni, .push_i(load_i),
+    .data_i({lowest_i, stop_i, left_i, out_addr_i - SpadAw'(lowest_i), out_stride_i}),
+    .end_i(round_end && write_last), .load_o(write_load),
+    .data_o({write_lowest, write_stop, write_left, out_begin, out_stride})
+  );
   mm_round u_write_round (
-    .clk_i, .load_i, .step_i(round_end), .tiles_i, .first_i, .active_o(write_active), .next_o(), .count_o(),
-    .last_o()
+    .clk_i, .load_i(write_load), .lowest_i(write_lowest), .stop_i(write_stop), .left_i(write_left),
+    .step_i(round_end), .active_o(write_active), .next_o(), .count_o(), .last_o(write_last)
   );
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -233,12 +272,13 @@ module mm_dequant #(
     if (even_done) pair_end_q <= end_q[17];
     if (even_done || odd_done) chain_q <= rows;
     else if (mask_q != '0) chain_q <= chain_q >> (512 * W);
-    if (load_i) begin
-      round_addr_q <= out_addr_i - SpadAw'(first_i & 16'(NS - 1));
-      row_addr_q   <= out_addr_i - SpadAw'(first_i & 16'(NS - 1));
+    if (write_load) begin
+      round_addr_q <= out_begin;
+      row_addr_q   <= out_begin;
+      out_stride_q <= out_stride;
     end else if (even_done || odd_done) begin
       round_addr_q <= round_end ? next_round : round_addr_q;
-      row_addr_q   <= round_end ? next_round : row_addr_q + out_stride_i;
+      row_addr_q   <= round_end ? next_round : row_addr_q + out_stride_q;
     end
     spad_waddr_o <= (even_done || odd_done) ? row_addr_q : spad_waddr_o + SpadAw'(W);
   end

@@ -21,8 +21,8 @@ module mm_dequant_slice #(
   input  wire         bias_here_i,
   input  wire  [511:0] sf_rdata_i,
   input  wire  [31:0] row_scale_i,
-  input  wire         wscale_i,
-  input  wire         bias_en_i,
+  input  wire         wscale2_i,      // the step at stage 2 has a scale, that at stage 12 a bias
+  input  wire         bias12_i,
   input  wire  [9:0]  ce_i,
   input  wire  [16:10] ce_last_i,
   input  wire  [9:5]  first_i,
@@ -41,6 +41,7 @@ module mm_dequant_slice #(
   output logic [511:0] row_o           // complete with a row's last part at stage 17
 );
   localparam int unsigned PartBits = 32 * Lanes;
+  localparam logic [31:0] One      = 32'h3f800000;
 
   logic [1023:0] sums_q;
   logic [511:0]  scale_word_q, bias_word_q;
@@ -59,16 +60,15 @@ module mm_dequant_slice #(
 
   for (genvar l = 0; l < Lanes; l++) begin : g_lane
     logic [31:0] scale_q, bias_q;
+    // Without a scale or bias: the same values as times 1, plus 0.
     always_ff @(posedge clk_i) begin
-      if (ce_i[2] && wscale_i) scale_q <= fp_pkg::canon(scale_word_q[PartBits*part2_i + 32*l +: 32]);
-      if (ce_last_i[12] && bias_en_i) bias_q <= fp_pkg::canon(bias_out[32*l +: 32]);
+      if (ce_i[2]) scale_q <= wscale2_i ? fp_pkg::canon(scale_word_q[PartBits*part2_i + 32*l +: 32]) : One;
+      if (ce_last_i[12]) bias_q <= bias12_i ? fp_pkg::canon(bias_out[32*l +: 32]) : '0;
     end
     mm_lane #(.RowSteps(RowSteps)) u_lane (
       .clk_i,
       .ce_i,
       .ce_last_i,
-      .wscale_i,
-      .bias_en_i,
       .first_i,
       .first10_i,
       .step5_i,

@@ -8,6 +8,8 @@
 // Words are read in place in the weight FIFOs and popped while the last pair reads them, so a
 // single pair streams. A beat waits until its word, and its group's scales, were there in all
 // active slices in the cycle before (mm_stock).
+// A command is taken over in the cycle of the last beat of the one before, or when idle, and issues
+// its first beat two cycles later. What the next step will be is kept in registers (`..._next_q`, flags).
 `default_nettype none
 
 module mm_issue #(
@@ -15,22 +17,24 @@ module mm_issue #(
   localparam int unsigned NS     = fvlm_isa_pkg::Slices,
   localparam int unsigned CountW = $clog2(NS + 1),
   localparam int unsigned WfAw   = $clog2(fvlm_isa_pkg::WfifoWords),
-  localparam int unsigned SfAw   = $clog2(fvlm_isa_pkg::SfifoWords)
+  localparam int unsigned SfAw   = $clog2(fvlm_isa_pkg::SfifoWords),
+  localparam int unsigned KW     = WfAw + 1
 ) (
   input  wire                    clk_i,
   input  wire                    rst_ni,
-  input  wire                    load_i,      // take the command's start values, 2 cycles before
-  input  wire                    run_i,       // may issue
-  input  wire  [15:0]            rows_i,
-  input  wire  [15:0]            tiles_i,
-  input  wire  [15:0]            first_i,
-  input  wire  [15:0]            kb_i,
-  input  wire  [7:0]             kbg_i,
-  input  wire  [3:0]             window_words_i,
-  input  wire  [AbufAw-1:0]      act_addr_i,
-  input  wire  [AbufAw-1:0]      act_stride_i,
-  input  wire                    wscale_i,
-  input  wire                    bias_i,
+  output logic                   free_o,      // may take a command over now
+  input  wire                    load_i,      // takes it
+  input  wire                    cancel_i,    // in the cycle after: must not work on it
+  input  fvlm_isa_pkg::mm_cmd_t  cmd_i,
+  input  wire  [KW-1:0]          group_i,     // start values of mm_front
+  input  wire  [KW-1:0]          behind_i,
+  input  wire  [4:0]             group_cycles_i,
+  input  wire  [4:0]             pads_i,
+  input  wire                    odd_i,
+  input  wire                    single_pair_i,
+  input  wire  [CountW-1:0]      lowest_i,
+  input  wire  [CountW-1:0]      stop_i,
+  input  wire  [15:0]            left_i,
 
   output logic                   abuf0_re_o,
   output logic [AbufAw-1:0]      abuf0_addr_o,
@@ -44,72 +48,81 @@ module mm_issue #(
   input  wire  [NS-1:0]          sf_pop_i,    // the dequantiser drops a tile's scale words
   input  wire  [SfAw:0]          sf_pop_num_i,
 
-  output logic                   end_o,       // last cycle of the last pair-group
+  output logic                   end_o,       // last beat of the command
   output logic                   beat_o,      // a beat: its memory data is there in the next cycle
+  output logic [2:0]             nm_o,
   output logic [NS-1:0]          active_o,    // slices it matters to
   output logic [CountW-1:0]      count_o,     // their number
   output logic                   first_o,     // first beat of a group
   output logic                   last_o,      // last beat of a group; the tags below go with it
+  output logic                   tag_wscale_o,
+  output logic                   tag_bias_o,
   output logic                   tag_first_group_o,
   output logic                   tag_last_group_o,
   output logic                   tag_odd_o,   // the pair has a second row
   output logic                   tag_tile_end_o,
+  output logic                   tag_command_end_o,
   output logic                   starved_o
 );
-  localparam int unsigned SingleCycles = fvlm_isa_pkg::PairWriteCycles;
-  localparam int unsigned GroupCycles  = 8;
+  // Of the command.
+  logic [15:0]       rows_q;
+  logic [KW-1:0]     kb_q, group_q;
+  logic [4:0]        group_cycles_q;
+  logic [3:0]        window_words_q;
+  logic [AbufAw-1:0] act_q, act1_q, stride_q;
+  logic              wscale_q, bias_q, odd_q, single_pair_q;
 
-  // Remaining work, counting what is being done: rows, words of the tile, of the group.
-  logic [15:0]       rows_q, k_q, group_q, group_len;
+  // Where the walk is. Words left in the group with the present one, words of the tile behind it.
+  logic              run_q, load_q;
+  logic [15:0]       rows_left_q;
+  logic [KW-1:0]     words_q, behind_q;
+  logic [4:0]        pads_q;      // idle cycles before the next beat
   logic [WfAw-1:0]   word_q;
-  logic              first_word_q;
-  logic [3:0]        slot_q;      // cycles this pair-group has used, without the present one
   logic [SfAw:0]     scale_q;     // index of the group in the tile
-  logic [AbufAw-1:0] row_q, addr_q, next_pair;
+  logic              first_word_q, last_word_q, last_group_q, last_pair_q, pair_odd_q;
+  logic [AbufAw-1:0] row_q, addr_q, addr1_q;
+  // What comes behind the group, computed while it lasts (a group of several takes 8 cycles).
+  logic [KW-1:0]     available_q, words_next_q, behind_next_q;
+  logic [4:0]        pads_next_q;
+  logic [AbufAw-1:0] row_next_q, row1_next_q;
 
-  logic        single_group, last_pair, last_round, pad, ready, slot_end, pair_end, tile_end;
-  logic [4:0]  slot_min;
-  logic [15:0] k_next, group_next;
-
-  assign next_pair    = row_q + act_stride_i + act_stride_i;
-  assign group_len    = (kbg_i == 8'd0) ? kb_i : {8'd0, kbg_i};
-  assign single_group = group_len >= kb_i;
-  assign last_pair    = rows_q <= 16'd2;
-
-  assign slot_min  = single_group ? 5'(SingleCycles) : 5'(GroupCycles);
-  assign pad       = group_q < 16'd16 && {1'b0, slot_q} + {1'b0, group_q[3:0]} < slot_min;
-  assign beat_o    = run_i && !pad && ready;
-  assign starved_o = run_i && !pad && !ready;
-
-  assign first_o   = first_word_q;
-  assign last_o    = group_q == 16'd1;
-  assign slot_end  = beat_o && last_o;
-  assign k_next    = beat_o ? k_q - 16'd1 : k_q;
-  assign pair_end  = slot_end && k_next == 16'd0;
-  assign tile_end  = pair_end && last_pair;
+  logic last_round, ready, group_end, pair_end, tile_end, idle;
+  assign idle      = pads_q != 5'd0;
+  assign beat_o    = run_q && !idle && ready;
+  assign starved_o = run_q && !idle && !ready;
+  assign group_end = beat_o && last_word_q;
+  assign pair_end  = group_end && last_group_q;
+  assign tile_end  = pair_end && last_pair_q;
   assign end_o     = tile_end && last_round;
+  assign free_o    = !(run_q || load_q) || end_o;
 
+  assign first_o           = first_word_q;
+  assign last_o            = last_word_q;
+  assign tag_wscale_o      = wscale_q;
+  assign tag_bias_o        = bias_q;
   assign tag_first_group_o = scale_q == '0;
-  assign tag_last_group_o  = k_q == 16'd1;
-  assign tag_odd_o         = rows_q != 16'd1;
-  assign tag_tile_end_o    = last_pair && k_q == 16'd1;
+  assign tag_last_group_o  = last_group_q;
+  assign tag_odd_o         = pair_odd_q;
+  assign tag_tile_end_o    = last_group_q && last_pair_q;
+  assign tag_command_end_o = last_group_q && last_pair_q && last_round;
 
   assign abuf0_re_o   = beat_o;
   assign abuf0_addr_o = addr_q;
-  assign abuf1_re_o   = beat_o && tag_odd_o;
-  assign abuf1_addr_o = addr_q + act_stride_i;
+  assign abuf1_re_o   = beat_o && pair_odd_q;
+  assign abuf1_addr_o = addr1_q;
   assign wf_re_o      = beat_o;
-  assign wf_rd_off_o  = last_pair ? '0 : word_q;
-  assign wf_pop_o     = (beat_o && last_pair) ? active_o : '0;
+  assign wf_rd_off_o  = last_pair_q ? '0 : word_q;
+  assign wf_pop_o     = (beat_o && last_pair_q) ? active_o : '0;
 
   // ---- Rounds, and what their slices hold --------------------------------------------------------
   logic [NS-1:0] next_active, stay, go;
   mm_round u_round (
     .clk_i,
     .load_i,
+    .lowest_i,
+    .stop_i,
+    .left_i,
     .step_i  (tile_end),
-    .tiles_i,
-    .first_i,
     .active_o,
     .next_o  (next_active),
     .count_o,
@@ -119,10 +132,14 @@ module mm_issue #(
   logic [SfAw:0]   scales;
   logic [SfAw+1:0] scales_next;
   logic [1:0]      scales_fresh;
-  assign scales       = {{SfAw{1'b0}}, bias_i} + (wscale_i ? scale_q + 1'b1 : '0);
-  assign scales_fresh = {1'b0, bias_i} + {1'b0, wscale_i};
-  assign scales_next  = {1'b0, scales} + (tag_tile_end_o ? {{SfAw{1'b0}}, scales_fresh}
-                                          : {{(SfAw+1){1'b0}}, wscale_i && last_o && !tag_last_group_o});
+  logic            pair_last;  // the beat is the last of its pair, of its round
+  logic            round_last;
+  assign pair_last    = last_word_q && last_group_q;
+  assign round_last   = pair_last && last_pair_q;
+  assign scales       = {{SfAw{1'b0}}, bias_q} + (wscale_q ? scale_q + 1'b1 : '0);
+  assign scales_fresh = {1'b0, bias_q} + {1'b0, wscale_q};
+  assign scales_next  = {1'b0, scales} + (round_last ? {{SfAw{1'b0}}, scales_fresh}
+                                          : {{(SfAw+1){1'b0}}, wscale_q && last_word_q && !last_group_q});
   for (genvar s = 0; s < NS; s++) begin : g_stock
     mm_stock u_stock (
       .clk_i,
@@ -131,8 +148,8 @@ module mm_issue #(
       .next_active_i (next_active[s]),
       .wf_avail_i    (wf_avail_i[s*(WfAw+1) +: WfAw+1]),
       .word_i        (wf_rd_off_o),
-      .rewind_i      (!last_pair && tag_last_group_o),
-      .tile_last_i   (tag_tile_end_o),
+      .rewind_i      (!last_pair_q && pair_last),
+      .tile_last_i   (round_last),
       .sf_avail_i    (sf_avail_i[s*(SfAw+1) +: SfAw+1]),
       .scales_i      (scales),
       .scales_next_i (scales_next),
@@ -155,52 +172,96 @@ module mm_issue #(
   end
 
   // ---- Walk --------------------------------------------------------------------------------------
-  // The next group: all of K again after a pair.
-  logic [15:0] k_left;
-  assign k_left     = pair_end ? kb_i : k_next;
-  assign group_next = (group_len < k_left) ? group_len : k_left;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      run_q  <= 1'b0;
+      load_q <= 1'b0;
+    end else begin
+      load_q <= load_i;
+      run_q  <= load_q ? !cancel_i : run_q && !end_o;
+    end
+  end
 
   always_ff @(posedge clk_i) begin
     if (load_i) begin
-      rows_q       <= rows_i;
-      k_q          <= kb_i;
-      group_q      <= single_group ? kb_i : group_len;
-      word_q       <= '0;
+      rows_q         <= cmd_i.rows;
+      kb_q           <= KW'(cmd_i.kb);
+      group_q        <= group_i;
+      group_cycles_q <= group_cycles_i;
+      window_words_q <= fvlm_isa_pkg::nm_window_words(cmd_i.nm);
+      act_q          <= cmd_i.act_addr[AbufAw-1:0];
+      act1_q         <= cmd_i.act_addr[AbufAw-1:0] + cmd_i.act_stride[AbufAw-1:0];
+      stride_q       <= cmd_i.act_stride[AbufAw-1:0];
+      wscale_q       <= cmd_i.wscale;
+      bias_q         <= cmd_i.bias;
+      odd_q          <= odd_i;
+      single_pair_q  <= single_pair_i;
+      nm_o           <= cmd_i.nm;
+    end
+
+    // Next group: all of the tile's words again behind a pair.
+    available_q   <= (behind_q == '0) ? kb_q : behind_q;
+    words_next_q  <= (group_q < available_q) ? group_q : available_q;
+    behind_next_q <= (group_q < available_q) ? available_q - group_q : '0;
+    pads_next_q   <= (words_next_q >= KW'(group_cycles_q)) ? 5'd0 : group_cycles_q - 5'(words_next_q);
+    row_next_q    <= last_pair_q ? act_q : row_q + {stride_q[AbufAw-2:0], 1'b0};
+    row1_next_q   <= last_pair_q ? act1_q : row_q + {stride_q[AbufAw-2:0], 1'b0} + stride_q;
+
+    if (load_i) begin
+      words_q      <= group_i;
+      behind_q     <= behind_i;
+      words_next_q <= group_i;
+      available_q  <= KW'(cmd_i.kb);
+      behind_next_q <= behind_i;
+      pads_q       <= pads_i;
       first_word_q <= 1'b1;
-      slot_q       <= 4'd0;
+      last_word_q  <= group_i == KW'(1);
+      last_group_q <= behind_i == '0;
+      word_q       <= '0;
       scale_q      <= '0;
-      row_q        <= act_addr_i;
-      addr_q       <= act_addr_i;
-    end else if (run_i) begin
+      rows_left_q  <= cmd_i.rows;
+      last_pair_q  <= single_pair_i;
+      pair_odd_q   <= odd_i;
+      row_q        <= cmd_i.act_addr[AbufAw-1:0];
+      addr_q       <= cmd_i.act_addr[AbufAw-1:0];
+      addr1_q      <= cmd_i.act_addr[AbufAw-1:0] + cmd_i.act_stride[AbufAw-1:0];
+    end else if (run_q) begin
+      if (idle) pads_q <= pads_q - 5'd1;
       if (beat_o) begin
-        k_q          <= k_next;
-        group_q      <= group_q - 16'd1;
+        words_q      <= words_q - 1'b1;
         word_q       <= word_q + 1'b1;
-        addr_q       <= addr_q + AbufAw'(window_words_i);
+        addr_q       <= addr_q + AbufAw'(window_words_q);
+        addr1_q      <= addr1_q + AbufAw'(window_words_q);
         first_word_q <= 1'b0;
+        last_word_q  <= words_q == KW'(2);
       end
-      if (beat_o || pad) slot_q <= (slot_q == 4'd15) ? slot_q : slot_q + 4'd1;
-      if (slot_end) begin
-        slot_q       <= 4'd0;
+      if (group_end) begin
+        words_q      <= words_next_q;
+        behind_q     <= behind_next_q;
+        pads_q       <= pads_next_q;
         first_word_q <= 1'b1;
-        group_q      <= group_next;
+        last_word_q  <= words_next_q == KW'(1);
+        last_group_q <= behind_next_q == '0;
         scale_q      <= scale_q + 1'b1;
       end
       if (pair_end) begin
-        k_q     <= kb_i;
-        word_q  <= '0;
-        scale_q <= '0;
-        rows_q  <= tile_end ? rows_i : rows_q - 16'd2;
-        row_q   <= tile_end ? act_addr_i : next_pair;
-        addr_q  <= tile_end ? act_addr_i : next_pair;
+        word_q      <= '0;
+        scale_q     <= '0;
+        rows_left_q <= last_pair_q ? rows_q : rows_left_q - 16'd2;
+        last_pair_q <= last_pair_q ? single_pair_q : rows_left_q <= 16'd4;
+        pair_odd_q  <= last_pair_q ? odd_q : rows_left_q != 16'd3;
+        row_q       <= row_next_q;
+        addr_q      <= row_next_q;
+        addr1_q     <= row1_next_q;
       end
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (rst_ni) begin
-      assert (!run_i || (active_o != '0 && rows_q != 16'd0));
-      assert (!beat_o || (k_q != 16'd0 && group_q != 16'd0));
+      assert (!run_q || (active_o != '0 && rows_left_q != 16'd0));
+      assert (!beat_o || words_q != '0);
+      assert (!load_i || free_o);
       for (int s = 0; s < NS; s++) begin
         assert (!(beat_o && active_o[s]) || wf_avail_i[s*(WfAw+1) +: WfAw+1] > {1'b0, wf_rd_off_o});
       end

@@ -5,7 +5,8 @@
 // Stage numbers as in mm_dequant; ce_i[k] moves a value from stage k to k+1:
 //   0..2 int to float   3..5 * weight scale   6..9 + sum of the groups before
 //   10..12 * row scale  13..16 + bias         17 result
-// Steps a command does not have are delays, with the same values as multiplying by 1, adding 0.
+// One adder serves 6..9 and 13..16: a first group does not add to anything, and only a first group
+// is 7 stages behind a last one (the group after it comes 8 cycles later, past all steps of both).
 // Groups of a pair are at least 8 cycles apart: the sum that stage 10 stores is there (stage 11)
 // when the next group's stage 5 reads it, 13 cycles after stage 0 of the group before.
 `default_nettype none
@@ -17,8 +18,6 @@ module mm_lane #(
   input  wire         clk_i,
   input  wire  [9:0]  ce_i,        // every group
   input  wire  [16:10] ce_last_i,  // last groups only
-  input  wire         wscale_i,
-  input  wire         bias_en_i,
   input  wire  [9:5]  first_i,     // first group of its row, at the stage
   input  wire         first10_i,
   input  wire  [StepW-1:0] step5_i,
@@ -32,18 +31,9 @@ module mm_lane #(
 );
   /*verilator no_inline_module*/
 
-  logic [31:0] x3, scaled, p6;
+  logic [31:0] x3, p6;
   fp_from_int u_int (.clk_i, .ce_i(ce_i[2:0]), .x_i(acc_i), .y_o(x3));
-  fp_mul u_scale (
-    .clk_i, .ce_i(wscale_i ? ce_i[5:3] : 3'd0), .a_i(x3), .b_i(scale_i), .y_o(scaled)
-  );
-  logic [31:0] d3_q, d4_q, d5_q;
-  always_ff @(posedge clk_i) begin
-    if (ce_i[3] && !wscale_i) d3_q <= x3;
-    if (ce_i[4] && !wscale_i) d4_q <= d3_q;
-    if (ce_i[5] && !wscale_i) d5_q <= d4_q;
-  end
-  assign p6 = wscale_i ? scaled : d5_q;
+  fp_mul u_scale (.clk_i, .ce_i(ce_i[5:3]), .a_i(x3), .b_i(scale_i), .y_o(p6));
 
   // Sum over groups.
   (* ram_style = "distributed" *) logic [31:0] part_sums [0:2*RowSteps-1];
@@ -53,8 +43,16 @@ module mm_lane #(
     if (ce_i[5] && !first_i[5]) before_q <= part_sums[step5_i];
     if (keep10_i) part_sums[step10_i] <= p10;
   end
-  fp_add u_group (
-    .clk_i, .ce_i(ce_i[9:6] & ~first_i[9:6]), .a_i(before_q), .b_i(p6), .y_o(sum)
+  logic [3:0]  ce_group, ce_bias;
+  logic [31:0] y13;
+  assign ce_group = ce_i[9:6] & ~first_i[9:6];
+  assign ce_bias  = ce_last_i[16:13];
+  fp_add u_add (
+    .clk_i,
+    .ce_i (ce_group | ce_bias),
+    .a_i  (ce_bias[0] ? y13 : before_q),
+    .b_i  (ce_bias[0] ? bias_i : p6),
+    .y_o  (sum)
   );
   always_ff @(posedge clk_i) begin
     if (ce_i[6] && first_i[6]) d6_q <= p6;
@@ -64,20 +62,11 @@ module mm_lane #(
   end
   assign p10 = first10_i ? d9_q : sum;
 
-  // Row scale, bias.
-  logic [31:0] y13, biased;
+  // Row scale.
   fp_mul u_row (.clk_i, .ce_i(ce_last_i[12:10]), .a_i(p10), .b_i(row_scale_i), .y_o(y13));
-  fp_add u_bias (
-    .clk_i, .ce_i(bias_en_i ? ce_last_i[16:13] : 4'd0), .a_i(y13), .b_i(bias_i), .y_o(biased)
-  );
-  logic [31:0] d13_q, d14_q, d15_q, d16_q;
-  always_ff @(posedge clk_i) begin
-    if (ce_last_i[13] && !bias_en_i) d13_q <= y13;
-    if (ce_last_i[14] && !bias_en_i) d14_q <= d13_q;
-    if (ce_last_i[15] && !bias_en_i) d15_q <= d14_q;
-    if (ce_last_i[16] && !bias_en_i) d16_q <= d15_q;
-  end
-  assign y_o = bias_en_i ? biased : d16_q;
+  assign y_o = sum;
+
+  always_ff @(posedge clk_i) assert ((ce_group & ce_bias) == 4'd0);
 endmodule
 
 `default_nettype wire

@@ -1,6 +1,7 @@
 // MM: int8 activations (ABUF) times streamed int8 weight tiles in all slices, dequantised to SPAD;
 // semantics in hw/doc/microarchitecture.md, section 5, cycles in hw/doc/timing.md, section MM.
-// Front half mm_issue, array mpe_array, back half mm_dequant, operand checks mm_check.
+// Commands mm_front and mm_retire, walk mm_issue, array mpe_array, back half mm_dequant. Commands follow
+// each other through these without waiting for the drain of the one before.
 `default_nettype none
 
 module mm_unit #(
@@ -15,12 +16,12 @@ module mm_unit #(
 ) (
   input  wire                    clk_i,
   input  wire                    clk2x_i,   // for the array
-  input  wire                    rst_ni,    // synchronous; also abandons a running command
+  input  wire                    rst_ni,    // synchronous; also abandons all commands
   input  wire                    start_i,
   input  fvlm_isa_pkg::mm_cmd_t  cmd_i,     // taken with start_i
-  output logic                   busy_o,
-  output logic                   done_o,
-  output logic                   fault_o,
+  output logic                   ready_o,   // takes a command: one is checked while others are at work
+  output logic                   done_o,    // commands end in the order of their starts
+  output logic                   fault_o,   // of the oldest one
   output logic [3:0]             fault_code_o,
 
   output logic                   abuf0_re_o,    // windows: 8 words from the (aligned) address, of
@@ -60,67 +61,66 @@ module mm_unit #(
   localparam int unsigned PairCycles = fvlm_isa_pkg::PairWriteCycles;
   localparam int unsigned RowSteps   = ((PairCycles < 8) ? PairCycles : 8) / 2;
   localparam int unsigned Drain      = 1 + MpeLatency + 1 + RowSteps + 17 + PairCycles;
+  localparam int unsigned CountW     = $clog2(NS + 1);
 
-  typedef enum logic [2:0] {StIdle, StSpan, StLast, StVerdict, StRun, StDrain} state_e;
-
-  fvlm_isa_pkg::mm_cmd_t cmd_q;
-  state_e     state_q;
-  logic       empty, bad, verdict, load, run, issue_end;
-  logic [5:0] drain_q;
-
-  assign empty   = cmd_q.rows == 16'd0 || cmd_q.tiles == 16'd0;
-  assign load    = state_q == StLast;
-  assign verdict = state_q == StVerdict;
-  assign run     = state_q == StRun;
-
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      state_q <= StIdle;
-    end else begin
-      case (state_q)
-        StIdle:    if (start_i) state_q <= StSpan;
-        StSpan:    state_q <= StLast;
-        StLast:    state_q <= StVerdict;
-        StVerdict: state_q <= (empty || bad) ? StIdle : StRun;
-        StRun:     if (issue_end) state_q <= StDrain;
-        StDrain:   if (done_o) state_q <= StIdle;
-        default:   state_q <= StIdle;
-      endcase
-    end
-  end
-  always_ff @(posedge clk_i) begin
-    if (start_i && !busy_o) cmd_q <= cmd_i;
-    drain_q <= (state_q == StDrain) ? drain_q + 6'd1 : 6'd1;
-  end
-
-  assign busy_o  = state_q != StIdle;
-  assign fault_o = verdict && !empty && bad;
-  assign done_o  = (verdict && empty) || (state_q == StDrain && drain_q == 6'(Drain));
-
-  mm_check u_check (
-    .clk_i, .ce_i({state_q == StLast, state_q == StSpan}), .cmd_i(cmd_q), .bad_o(bad), .code_o(fault_code_o)
+  // ---- Commands ----------------------------------------------------------------------------------
+  fvlm_isa_pkg::mm_cmd_t cmd;
+  logic              free, quiet, load, cancel, accept, empty, issue_end, odd, single_pair;
+  logic [WfAw:0]     group, behind;
+  logic [4:0]        group_cycles, pads;
+  logic [CountW-1:0] lowest, stop;
+  logic [15:0]       left;
+  mm_front u_front (
+    .clk_i,
+    .rst_ni,
+    .start_i,
+    .cmd_i,
+    .ready_o,
+    .free_i        (free),
+    .quiet_i       (quiet),
+    .load_o        (load),
+    .cancel_o      (cancel),
+    .accept_o      (accept),
+    .empty_o       (empty),
+    .fault_o,
+    .fault_code_o,
+    .cmd_o         (cmd),
+    .group_o       (group),
+    .behind_o      (behind),
+    .group_cycles_o(group_cycles),
+    .pads_o        (pads),
+    .odd_o         (odd),
+    .single_pair_o (single_pair),
+    .lowest_o      (lowest),
+    .stop_o        (stop),
+    .left_o        (left)
+  );
+  mm_retire #(.Drain(Drain)) u_retire (
+    .clk_i, .rst_ni, .empty_i(empty), .accept_i(accept), .last_i(issue_end), .done_o, .quiet_o(quiet)
   );
 
   // ---- Issue -------------------------------------------------------------------------------------
-  logic                    beat, first, last;
-  logic [NS-1:0]           active;
-  logic [$clog2(NS+1)-1:0] active_count;
-  logic                    tag_first_group, tag_last_group, tag_odd, tag_tile_end;
+  logic              beat, first, last;
+  logic [2:0]        nm;
+  logic [NS-1:0]     active;
+  logic [CountW-1:0] active_count;
+  logic tag_wscale, tag_bias, tag_first_group, tag_last_group, tag_odd, tag_tile_end, tag_command_end;
   mm_issue #(.AbufAw(AbufAw)) u_issue (
     .clk_i,
     .rst_ni,
+    .free_o           (free),
     .load_i           (load),
-    .run_i            (run),
-    .rows_i           (cmd_q.rows),
-    .tiles_i          (cmd_q.tiles),
-    .first_i          (cmd_q.first),
-    .kb_i             (cmd_q.kb),
-    .kbg_i            (cmd_q.kbg),
-    .window_words_i   (fvlm_isa_pkg::nm_window_words(cmd_q.nm)),
-    .act_addr_i       (cmd_q.act_addr[AbufAw-1:0]),
-    .act_stride_i     (cmd_q.act_stride[AbufAw-1:0]),
-    .wscale_i         (cmd_q.wscale),
-    .bias_i           (cmd_q.bias),
+    .cancel_i         (cancel),
+    .cmd_i            (cmd),
+    .group_i          (group),
+    .behind_i         (behind),
+    .group_cycles_i   (group_cycles),
+    .pads_i           (pads),
+    .odd_i            (odd),
+    .single_pair_i    (single_pair),
+    .lowest_i         (lowest),
+    .stop_i           (stop),
+    .left_i           (left),
     .abuf0_re_o,
     .abuf0_addr_o,
     .abuf1_re_o,
@@ -134,26 +134,32 @@ module mm_unit #(
     .sf_pop_num_i     (sf_pop_num_o),
     .end_o            (issue_end),
     .beat_o           (beat),
+    .nm_o             (nm),
     .active_o         (active),
     .count_o          (active_count),
     .first_o          (first),
     .last_o           (last),
+    .tag_wscale_o     (tag_wscale),
+    .tag_bias_o       (tag_bias),
     .tag_first_group_o(tag_first_group),
     .tag_last_group_o (tag_last_group),
     .tag_odd_o        (tag_odd),
     .tag_tile_end_o   (tag_tile_end),
+    .tag_command_end_o(tag_command_end),
     .starved_o
   );
   assign mac_beats_o = !beat ? '0 : tag_odd ? MacW'({active_count, 1'b0}) : MacW'(active_count);
 
   // ---- Array: operands one cycle after the issue ---------------------------------------------------
   logic          beat_q, first_q, last_q;
+  logic [2:0]    nm_q;
   logic [NS-1:0] active_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) beat_q <= 1'b0;
     else beat_q <= beat;
     first_q  <= first;
     last_q   <= last;
+    nm_q     <= nm;
     active_q <= active;
   end
 
@@ -173,7 +179,7 @@ module mm_unit #(
     .valid_i (beat_q),
     .first_i (first_q),
     .last_i  (last_q),
-    .nm_i    (cmd_q.nm),
+    .nm_i    (nm_q),
     .act0_i  (abuf0_rdata_i),
     .act1_i  (abuf1_rdata_i),
     .w_i     (weights),
@@ -185,35 +191,40 @@ module mm_unit #(
   );
 
   // A group's tags meet its sums.
-  logic [MpeLatency:0] tag_valid_q, tag_first_q, tag_last_q, tag_odd_q, tag_end_q;
+  localparam int unsigned Tags = 7;
+  logic [MpeLatency:0] tag_valid_q;
+  logic [Tags-1:0]     tags_q [0:MpeLatency];
   always_ff @(posedge clk_i) begin
     if (!rst_ni) tag_valid_q <= '0;
     else tag_valid_q <= {tag_valid_q[MpeLatency-1:0], beat && last};
-    tag_first_q <= {tag_first_q[MpeLatency-1:0], tag_first_group};
-    tag_last_q  <= {tag_last_q[MpeLatency-1:0], tag_last_group};
-    tag_odd_q   <= {tag_odd_q[MpeLatency-1:0], tag_odd};
-    tag_end_q   <= {tag_end_q[MpeLatency-1:0], tag_tile_end};
+    tags_q[0] <= {tag_wscale, tag_bias, tag_first_group, tag_last_group, tag_odd, tag_tile_end, tag_command_end};
+    for (int i = 1; i <= MpeLatency; i++) tags_q[i] <= tags_q[i-1];
   end
+  logic at_wscale, at_bias, at_first_group, at_last_group, at_odd, at_tile_end, at_command_end;
+  assign {at_wscale, at_bias, at_first_group, at_last_group, at_odd, at_tile_end, at_command_end} =
+         tags_q[MpeLatency];
 
   mm_dequant #(.SpadAw(SpadAw), .SAw(SAw)) u_dequant (
     .clk_i,
     .rst_ni,
     .load_i       (load),
-    .wscale_i     (cmd_q.wscale),
-    .bias_i       (cmd_q.bias),
-    .tiles_i      (cmd_q.tiles),
-    .first_i      (cmd_q.first),
-    .out_addr_i   (cmd_q.out_addr[SpadAw-1:0]),
-    .out_stride_i (cmd_q.out_stride[SpadAw-1:0]),
-    .sa_addr_i    (cmd_q.sa_addr[SAw-1:0]),
-    .sa_stride_i  (cmd_q.sa_stride[SAw-1:0]),
+    .lowest_i     (lowest),
+    .stop_i       (stop),
+    .left_i       (left),
+    .out_addr_i   (cmd.out_addr[SpadAw-1:0]),
+    .out_stride_i (cmd.out_stride[SpadAw-1:0]),
+    .sa_addr_i    (cmd.sa_addr[SAw-1:0]),
+    .sa_stride_i  (cmd.sa_stride[SAw-1:0]),
     .sums_valid_i (sums_valid),
     .sums0_i      (sums0),
     .sums1_i      (sums1),
-    .first_group_i(tag_first_q[MpeLatency]),
-    .last_group_i (tag_last_q[MpeLatency]),
-    .odd_i        (tag_odd_q[MpeLatency]),
-    .tile_end_i   (tag_end_q[MpeLatency]),
+    .wscale_i     (at_wscale),
+    .bias_i       (at_bias),
+    .first_group_i(at_first_group),
+    .last_group_i (at_last_group),
+    .odd_i        (at_odd),
+    .tile_end_i   (at_tile_end),
+    .command_end_i(at_command_end),
     .sf_re_o,
     .sf_rd_off_o,
     .sf_rdata_i,
@@ -228,14 +239,8 @@ module mm_unit #(
     .spad_wdata_o
   );
 
-  // ---- Checks --------------------------------------------------------------------------------------
   always_ff @(posedge clk_i) begin
-    if (rst_ni) begin
-      assert (!(start_i && busy_o));
-      assert (sums_valid == tag_valid_q[MpeLatency]);
-      assert (!beat || state_q == StRun);
-      assert (!(done_o && state_q == StDrain) || tag_valid_q == '0);
-    end
+    if (rst_ni) assert (sums_valid == tag_valid_q[MpeLatency]);
   end
 endmodule
 

@@ -1,7 +1,7 @@
 //! `fvlm_isa_pkg.sv`: opcodes, field positions, enums, registers, configuration, resolved
 //! command structs and the legality check.
 
-use crate::config::HwConfig;
+use crate::config::{HwConfig, MM_FLIGHTS};
 use crate::csr::CSRS;
 use crate::isa::{
     isa_hash, FieldKind, InsnDef, Unit, FIRST_LONG_OPCODE, INSNS, MIXED_BITS, NM_INDEX_UNITS,
@@ -60,6 +60,7 @@ fn configuration(o: &mut String, c: &HwConfig) {
         ("Slices", c.slices),
         ("VxWords", c.vx_words),
         ("PairWriteCycles", c.pair_write_cycles()),
+        ("MmFlights", MM_FLIGHTS),
         ("SpadWords", c.spad_words),
         ("AbufWords", c.abuf_words),
         ("SWords", c.s_words),

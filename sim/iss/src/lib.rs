@@ -27,6 +27,7 @@ mod fetch;
 mod fifo;
 mod front;
 mod matrix;
+mod matrix_unit;
 mod memory;
 pub mod profile;
 mod recipe;
@@ -98,6 +99,11 @@ impl Iss {
         self.profile = on.then(Profile::default);
     }
 
+    /// Keep a timeline too: spans of the units, and the channels' beats by windows of so many cycles.
+    pub fn set_tracing(&mut self, window_cycles: u64) {
+        self.profile = Some(Profile { window_cycles, ..Profile::default() });
+    }
+
     /// Account of the last launch, if it was profiled.
     pub fn profile(&self) -> Option<&Profile> {
         self.profile.as_ref()
@@ -128,6 +134,10 @@ impl Iss {
 }
 
 impl Machine for Iss {
+    fn keeps_time(&self) -> bool {
+        self.timed
+    }
+
     fn name(&self) -> &str {
         "iss"
     }

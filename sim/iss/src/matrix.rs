@@ -16,8 +16,6 @@ pub(crate) struct MatrixRun {
     /// Issue cycles of a pair of rows; idle ones in front of each group's words.
     pair_cycles: u64,
     least: u64,
-    /// From the last issue to completion.
-    end_cycles: u64,
     pub starved_cycles: u64,
     pub mac_beats: u64,
     ready: Vec<u64>,
@@ -26,18 +24,17 @@ pub(crate) struct MatrixRun {
 }
 
 impl MatrixRun {
-    /// `pair_write_cycles`: fewest issue cycles of a pair of rows with one group.
-    pub fn new(command: Command, work: MmWork, start: u64, pair_write_cycles: u64) -> MatrixRun {
+    /// `first`: first issue cycle; `pair_write_cycles`: fewest issue cycles of a pair of rows with one group.
+    pub fn new(command: Command, work: MmWork, start: u64, first: u64, pair_write_cycles: u64) -> MatrixRun {
         let least = if work.groups() == 1 { pair_write_cycles } else { timing::MM_PAIR_GROUP_CYCLES };
         let mut run = MatrixRun {
             command,
             work,
             start,
             tile: 0,
-            at: start + timing::MM_START_CYCLES,
+            at: first,
             pair_cycles: 0,
             least,
-            end_cycles: timing::mm_end_cycles(pair_write_cycles),
             starved_cycles: 0,
             mac_beats: 0,
             ready: Vec::new(),
@@ -53,13 +50,18 @@ impl MatrixRun {
         self.least.saturating_sub(u64::from(words))
     }
 
-    /// Cycle of completion if no more words are late; exact once `is_done`.
-    pub fn end(&self, slices: u32) -> u64 {
+    /// Issue cycle of the last word if no more words are late.
+    pub fn expected_last_issue(&self, slices: u32) -> u64 {
         let w = &self.work;
         let last = u64::from((w.first + w.tiles - 1) / slices);
-        let rounds = if self.is_done() { 0 } else { last + 1 - u64::from((w.first + self.tile) / slices) };
+        let rounds = last + 1 - u64::from((w.first + self.tile) / slices);
         let pairs = u64::from(w.rows.div_ceil(2));
-        self.at + rounds * pairs * self.pair_cycles - 1 + self.end_cycles
+        self.at + rounds * pairs * self.pair_cycles - 1
+    }
+
+    /// Issue cycle of the last word, once `is_done`.
+    pub fn last_issue(&self) -> u64 {
+        self.at - 1
     }
 
     pub fn is_done(&self) -> bool {

@@ -53,6 +53,46 @@ impl ChannelProfile {
     }
 }
 
+/// One execution of an instruction by a unit, in cycles from the start of the launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Instruction index.
+    pub pc: u32,
+    /// Issue.
+    pub start: u64,
+    /// Completion.
+    pub end: u64,
+}
+
+/// Beats that a channel gave, by window of equal length.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BeatWindows {
+    window_cycles: u64,
+    /// Beats of each window.
+    pub beats: Vec<u32>,
+}
+
+impl BeatWindows {
+    pub(crate) fn new(window_cycles: u64) -> BeatWindows {
+        BeatWindows { window_cycles, beats: Vec::new() }
+    }
+
+    /// `count` beats were taken, one a cycle, the last one at a cycle.
+    #[inline]
+    pub(crate) fn add(&mut self, count: u64, last: u64) {
+        if self.window_cycles == 0 {
+            return;
+        }
+        for cycle in (last + 1).saturating_sub(count)..=last {
+            let window = (cycle / self.window_cycles) as usize;
+            if window >= self.beats.len() {
+                self.beats.resize(window + 1, 0);
+            }
+            self.beats[window] += 1;
+        }
+    }
+}
+
 /// Account of one launch. Cycles of a unit: `Counters`; what is neither busy nor waiting there is
 /// an empty queue (the dispatcher, or nothing to do).
 #[derive(Debug, Clone, Default)]
@@ -61,6 +101,12 @@ pub struct Profile {
     pub by_pc: Vec<PcProfile>,
     /// By channel.
     pub channels: Vec<ChannelProfile>,
+    /// Cycles of a window of `channel_windows`; 0: neither those nor `spans` are kept.
+    pub window_cycles: u64,
+    /// What each unit did (ld, st, mm, vx), in the order of completion.
+    pub spans: [Vec<Span>; 4],
+    /// By channel.
+    pub channel_windows: Vec<BeatWindows>,
 }
 
 impl Profile {
@@ -73,7 +119,18 @@ impl Profile {
 
 #[cfg(test)]
 mod tests {
-    use super::ChannelProfile;
+    use super::{BeatWindows, ChannelProfile};
+
+    #[test]
+    fn beats_fall_into_their_windows() {
+        let mut w = BeatWindows::new(10);
+        w.add(3, 10);
+        w.add(1, 35);
+        assert_eq!(w.beats, [2, 1, 0, 1]);
+        let mut none = BeatWindows::default();
+        none.add(3, 10);
+        assert_eq!(none.beats, []);
+    }
 
     #[test]
     fn a_gap_is_split_by_cause() {

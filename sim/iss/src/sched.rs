@@ -9,8 +9,9 @@
 use crate::fetch::fetch;
 use crate::front::{Front, Step};
 use crate::matrix::MatrixRun;
+use crate::matrix_unit::{Kind, MatrixUnit};
 use crate::memory::Memory;
-use crate::profile::Profile;
+use crate::profile::{BeatWindows, Profile, Span};
 use crate::stream::Stream;
 use crate::tiles::Tiles;
 use crate::timing;
@@ -80,7 +81,7 @@ struct Run<'a> {
     tokens: [[VecDeque<u64>; 4]; 4],
     load: Option<LoadRun>,
     store: Option<StoreRun>,
-    matrix: Option<MatrixRun>,
+    matrix: MatrixUnit,
     streams: Vec<Stream>,
     /// Cycles in which the latest vector commands write SPAD.
     spad_writes: VecDeque<Range<u64>>,
@@ -117,7 +118,7 @@ pub(crate) fn run(parts: Parts<'_>, launch: &Launch) -> (Report, [u32; 32]) {
         tokens: Default::default(),
         load: None,
         store: None,
-        matrix: None,
+        matrix: MatrixUnit::new(config.pair_write_cycles()),
         streams: (0..config.slices).map(|s| Stream::new(s, config)).collect(),
         spad_writes: VecDeque::new(),
         held: vec![[0; 2]; config.slices as usize],
@@ -128,7 +129,8 @@ pub(crate) fn run(parts: Parts<'_>, launch: &Launch) -> (Report, [u32; 32]) {
         profile,
     };
     if let Some(p) = &mut run.profile {
-        **p = Profile::default();
+        **p = Profile { window_cycles: p.window_cycles, ..Profile::default() };
+        run.streams.iter_mut().for_each(|s| s.windows = BeatWindows::new(p.window_cycles));
         p.by_pc.resize(launch.code_len as usize, Default::default());
         p.channels.resize(config.slices as usize, Default::default());
     }
@@ -153,6 +155,7 @@ pub(crate) fn run(parts: Parts<'_>, launch: &Launch) -> (Report, [u32; 32]) {
         for (c, s) in p.channels.iter_mut().zip(&run.streams) {
             *c = s.profile;
         }
+        p.channel_windows = run.streams.into_iter().map(|s| s.windows).collect();
     }
     let r = run.front.r;
     let Run { counters, retired, .. } = run;
@@ -166,6 +169,8 @@ enum Event {
     Start(usize),
     LoadBurst,
     StoreBurst(Bank),
+    /// A bad matrix command is the oldest one.
+    MatrixFault(Fault),
 }
 
 impl Run<'_> {
@@ -235,6 +240,10 @@ impl Run<'_> {
                     }
                     self.settle()
                 }
+                Some((at, Event::MatrixFault(fault))) => {
+                    last = last.max(at);
+                    Err(fault)
+                }
                 Some((at, Event::StoreBurst(bank))) => {
                     if let Bank::Channel(c) = bank {
                         self.advance_stream(c as usize, at + 1);
@@ -280,6 +289,9 @@ impl Run<'_> {
                 offer(at, Event::Start(u));
             }
         }
+        if let Some((at, pc, code)) = self.matrix.fault() {
+            offer(at, Event::MatrixFault(Fault { code, unit: Unit::Mm, pc }));
+        }
         match step {
             Some(Step::Push(c)) => {
                 let q = &self.queues[c.work.unit() as usize];
@@ -303,7 +315,7 @@ impl Run<'_> {
         match u {
             0 => self.load.is_some(),
             1 => self.store.is_some(),
-            2 => self.matrix.is_some(),
+            2 => !self.matrix.is_idle(),
             _ => false,
         }
     }
@@ -314,8 +326,10 @@ impl Run<'_> {
 
     fn start_time(&self, u: usize) -> Option<u64> {
         let q = &self.queues[u];
-        let (command, pushed) = q.waiting.front().filter(|_| !self.running(u))?;
-        let mut at = (pushed + timing::QUEUE_CYCLES).max(q.free_at + timing::NEXT_CYCLES);
+        let overlaps = u == Unit::Mm as usize && self.timed;
+        let (command, pushed) = q.waiting.front().filter(|_| overlaps || !self.running(u))?;
+        let free = if overlaps { self.matrix.takes_from()? } else { q.free_at + timing::NEXT_CYCLES };
+        let mut at = (pushed + timing::QUEUE_CYCLES).max(free);
         for p in 0..4 {
             if command.wait >> p & 1 == 1 {
                 at = at.max(self.tokens[p][u].front()? + timing::TOKEN_CYCLES);
@@ -334,12 +348,12 @@ impl Run<'_> {
     fn bring_streams_forward(&mut self, step: Option<&Step>, next_event: Option<u64>) -> bool {
         let fence = matches!(step, Some(Step::Fence | Step::Halt)) && self.units_idle();
         let post = matches!(self.load, Some(LoadRun::Post { .. }));
-        if !fence && !post && self.matrix.is_none() {
+        if !fence && !post && self.matrix.run.is_none() {
             return false;
         }
         let Some(first) = self.streams.iter().filter_map(Stream::next_request).min() else { return false };
-        // The matrix command cannot complete before its end without further delay.
-        let matrix = self.matrix.as_ref().map_or(u64::MAX, |m| m.end(self.config.slices));
+        // Nothing can follow from the matrix command before its last issue without further delay.
+        let matrix = self.matrix.run.as_ref().map_or(u64::MAX, |m| m.expected_last_issue(self.config.slices));
         let until = next_event.unwrap_or(u64::MAX).min(matrix.max(first + 1));
         // A fence or a post is at most as early as the requests that it waits for.
         let until = if fence || post { until.min(first + timing::PAGE_UNITS) } else { until };
@@ -363,9 +377,12 @@ impl Run<'_> {
         let (command, pushed) = q.waiting.pop_front().expect("invariant: start_time saw it");
         q.slot_at = at;
         let ready = (pushed + timing::QUEUE_CYCLES).max(q.free_at + timing::NEXT_CYCLES);
-        self.counters.wait_cycles[u] += at - ready;
+        // A unit with commands in flight does not wait.
+        let idle = u != Unit::Mm as usize || self.matrix.is_idle();
+        let waited = if idle { at.saturating_sub(ready) } else { 0 };
+        self.counters.wait_cycles[u] += waited;
         if let Some(p) = &mut self.profile {
-            p.command(command.pc, Unit::QUEUES[u]).token_wait_cycles += at - ready;
+            p.command(command.pc, Unit::QUEUES[u]).token_wait_cycles += waited;
         }
         for p in 0..4 {
             if command.wait >> p & 1 == 1 {
@@ -443,14 +460,13 @@ impl Run<'_> {
                 }
             }
             Work::Mm(w) => {
-                mm::check_mm(&w, c).map_err(fault)?;
-                if w.rows == 0 || w.tiles == 0 {
-                    at + timing::EMPTY_CYCLES
-                } else {
-                    let write = u64::from(c.pair_write_cycles());
-                    self.matrix = Some(MatrixRun::new(command, w, at, write));
-                    return Ok(());
-                }
+                let kind = match mm::check_mm(&w, c) {
+                    Err(code) => Kind::Bad(code),
+                    Ok(()) if w.rows == 0 || w.tiles == 0 => Kind::Empty,
+                    Ok(()) => Kind::Work(w),
+                };
+                self.matrix.start(command, kind, at);
+                return Ok(());
             }
         };
         self.complete(u, &command, at, end)
@@ -471,32 +487,43 @@ impl Run<'_> {
         if !self.timed {
             return self.settle_untimed();
         }
-        let Some(m) = &mut self.matrix else { return Ok(()) };
-        while m.advance(&mut self.streams) {
-            // Places became free: beats that wait for them are expanded.
-            for (s, channel) in self.streams.iter_mut().zip(&self.memory.channels) {
-                s.expand(channel);
+        loop {
+            while self.matrix.run.as_mut().is_some_and(|m| m.advance(&mut self.streams)) {
+                // Places became free: beats that wait for them are expanded.
+                for (s, channel) in self.streams.iter_mut().zip(&self.memory.channels) {
+                    s.expand(channel);
+                }
             }
-        }
-        if let Some(m) = self.matrix.take_if(|m| m.is_done()) {
-            self.counters.starved_cycles += m.starved_cycles;
-            self.counters.mac_beats += m.mac_beats;
-            if let Some(p) = &mut self.profile {
-                let p = p.command(m.command.pc, Unit::Mm);
-                p.starved_cycles += m.starved_cycles;
-                p.mac_beats += m.mac_beats;
+            let Some(ended) = self.matrix.next_end() else { break };
+            if let Some(m) = &ended.run {
+                self.account_matrix(m);
             }
-            if self.memory.data {
-                mm::run(&m.work, self.memory, &mut self.tiles);
-            }
-            self.complete(2, &m.command, m.start, m.end(self.config.slices))?;
+            self.complete(2, &ended.command, ended.start, ended.end)?;
         }
         self.settle_load()
     }
 
+    fn account_matrix(&mut self, m: &MatrixRun) {
+        self.counters.starved_cycles += m.starved_cycles;
+        self.counters.mac_beats += m.mac_beats;
+        if let Some(p) = &mut self.profile {
+            let p = p.command(m.command.pc, Unit::Mm);
+            p.starved_cycles += m.starved_cycles;
+            p.mac_beats += m.mac_beats;
+        }
+        if self.memory.data {
+            mm::run(&m.work, self.memory, &mut self.tiles);
+        }
+    }
+
     /// A matrix command runs as soon as all its weights are loaded.
     fn settle_untimed(&mut self) -> Result<(), Fault> {
-        let Some(m) = &self.matrix else { return Ok(()) };
+        let Some(m) = &self.matrix.run else {
+            if let Some(ended) = self.matrix.next_end() {
+                self.complete(2, &ended.command, ended.start, ended.end)?;
+            }
+            return Ok(());
+        };
         let (w, command, start, slices) = (m.work, m.command, m.start, self.config.slices);
         let mut needs = vec![[0; 2]; self.held.len()];
         for slot in w.first..w.first + w.tiles {
@@ -510,7 +537,7 @@ impl Run<'_> {
         for (h, n) in self.held.iter_mut().zip(&needs) {
             (h[0], h[1]) = (h[0] - n[0], h[1] - n[1]);
         }
-        self.matrix = None;
+        self.matrix.run = None;
         mm::run(&w, self.memory, &mut self.tiles);
         self.counters.mac_beats += u64::from(w.tiles) * u64::from(w.rows) * u64::from(w.kb);
         self.complete(2, &command, start, start)
@@ -555,13 +582,18 @@ impl Run<'_> {
 
     /// Books a completion: counters, trace, tokens.
     fn complete(&mut self, u: usize, command: &Command, start: u64, end: u64) -> Result<(), Fault> {
+        // Of commands that overlap, each cycle counts once.
+        let busy = end + 1 - start.max(self.queues[u].free_at + 1);
         self.queues[u].free_at = end;
-        self.counters.busy_cycles[u] += end - start + 1;
+        self.counters.busy_cycles[u] += busy;
         self.counters.retired[u] += 1;
         if let Some(p) = &mut self.profile {
             let p = p.command(command.pc, Unit::QUEUES[u]);
             p.commands += 1;
-            p.busy_cycles += end - start + 1;
+            p.busy_cycles += busy;
+        }
+        if let Some(p) = self.profile.as_mut().filter(|p| p.window_cycles > 0) {
+            p.spans[u].push(Span { pc: command.pc, start, end });
         }
         if self.record {
             self.retired[u].push(Retire { pc: command.pc, cycle: end });
@@ -586,7 +618,7 @@ impl Run<'_> {
                     LoadRun::Rows(r) => r.command.pc,
                     LoadRun::Post { command, .. } => command.pc,
                 }),
-                2 => self.matrix.as_ref().map(|r| r.command.pc),
+                2 => self.matrix.oldest_pc(),
                 _ => None,
             };
             let waiting = self.queues[u].waiting.front().map(|(c, _)| c.pc);
@@ -613,7 +645,7 @@ fn vx_steps(w: &VxWork, vx_words: u32) -> u64 {
 
 fn vx_cycles(w: &VxWork, vx_words: u32) -> u64 {
     if w.rows == 0 || w.len == 0 {
-        return vx_divide_cycles(w) + timing::EMPTY_CYCLES;
+        return vx_divide_cycles(w) + timing::VX_EMPTY_CYCLES;
     }
     let (reduce, doubling) = timing::VX_REDUCE_CYCLES;
     let depth = match w.red {

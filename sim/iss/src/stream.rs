@@ -3,7 +3,7 @@
 
 use crate::bursts::burst_beats;
 use crate::fifo::FifoTimes;
-use crate::profile::ChannelProfile;
+use crate::profile::{BeatWindows, ChannelProfile};
 use crate::recipe::{Item, Need, Recipe};
 use crate::timing;
 use crate::work::LdWork;
@@ -80,6 +80,7 @@ pub(crate) struct Stream {
     taken: VecDeque<u64>,
     beats: Vec<u64>,
     pub profile: ChannelProfile,
+    pub windows: BeatWindows,
 }
 
 impl Stream {
@@ -100,6 +101,7 @@ impl Stream {
             taken: VecDeque::new(),
             beats: Vec::new(),
             profile: ChannelProfile::default(),
+            windows: BeatWindows::default(),
         }
     }
 
@@ -301,6 +303,7 @@ impl Stream {
     /// Books `beats` that were taken one a cycle, the last one at a cycle, to their bursts.
     #[inline]
     fn count(&mut self, mut beats: u64, last: u64) {
+        self.windows.add(beats, last);
         while beats > 0 {
             let burst = &mut self.bursts[0];
             let taken = beats.min(*burst);

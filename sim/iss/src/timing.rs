@@ -58,10 +58,16 @@ pub const VX_CYCLES: u64 = 26;
 pub const VX_REDUCE_CYCLES: (u64, u64) = (55, 4);
 /// VX: further cycles when an operand's row is divided.
 pub const VX_DIVIDE_CYCLES: u64 = 8;
-/// VX, MM: an empty command.
-pub const EMPTY_CYCLES: u64 = 3;
-/// MM: from start to the first issue.
-pub const MM_START_CYCLES: u64 = 4;
+/// VX: an empty command.
+pub const VX_EMPTY_CYCLES: u64 = 3;
+/// MM: an empty command, when nothing is in flight; one cycle later the next one can start.
+pub const MM_EMPTY_CYCLES: u64 = 2;
+/// MM: from start to a fault, when nothing is in flight.
+pub const MM_VERDICT_CYCLES: u64 = 4;
+/// MM: from start to the first issue, into an idle walk; one cycle later the next one can start.
+pub const MM_START_CYCLES: u64 = 5;
+/// MM: from the last issue of a command to the first of the next, and to the start of the one behind that.
+pub const MM_NEXT_CYCLES: u64 = 2;
 /// MM: from a word's (or scale's) arrival in the FIFO to its issue.
 pub const MM_SEEN_CYCLES: u64 = 1;
 /// MM: from the last issue to the first write of the last pair, less the dequantiser's cycles a row.

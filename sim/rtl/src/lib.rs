@@ -51,8 +51,17 @@ pub struct RtlConfig {
     pub error_ranges: Vec<(Bank, Range<u64>)>,
     /// A launch longer than this is an error.
     pub cycle_limit: u64,
-    /// FST file (needs feature `trace`).
-    pub trace: Option<PathBuf>,
+    /// Waveforms (needs feature `trace`).
+    pub trace: Option<Trace>,
+}
+
+/// Waveforms of a part of a run.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    /// FST file.
+    pub path: PathBuf,
+    /// Cycles that are written, counted from the end of reset.
+    pub cycles: Range<u64>,
 }
 
 impl RtlConfig {
@@ -75,18 +84,20 @@ pub struct RtlMachine {
 impl RtlMachine {
     /// Builds, resets, and checks that RTL and software agree on the ISA.
     pub fn new(config: RtlConfig) -> Result<RtlMachine, MachineError> {
-        let mut model = Model::new(&config.hw.name)?;
-        if let Some(path) = &config.trace {
-            if !model.trace(path) {
-                let what = "cannot trace: build flightvlm-rtlsim with feature `trace`";
-                return Err(MachineError(what.into()));
-            }
-        }
+        let model = Model::new(&config.hw.name)?;
         let mut memory = Memories::new(config.memory, &config.hw);
         memory.set_errors(&config.error_ranges)?;
         let interrupt = Arc::new(AtomicBool::new(false));
         let mut m = RtlMachine { config, model, memory, record: false, interrupt };
         m.reset()?;
+        if let Some(Trace { path, cycles }) = &m.config.trace {
+            let start = m.model.time;
+            let window = start.saturating_add(cycles.start)..start.saturating_add(cycles.end);
+            if !m.model.trace(path, window) {
+                let what = "cannot trace: build flightvlm-rtlsim with feature `trace`";
+                return Err(MachineError(what.into()));
+            }
+        }
         let (found, expected) = (m.csr_read(csr::ISA_HASH)?, isa_hash(&m.config.hw));
         if found != expected {
             return Err(MachineError(format!(

@@ -3,6 +3,7 @@
 use crate::pins::Pins;
 use flightvlm_hw::machine::MachineError;
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
+use std::ops::Range;
 
 /// What `cpp/shim.cpp` exports for a configuration.
 #[repr(C)]
@@ -52,7 +53,8 @@ pub(crate) struct Model {
     pub pins: Pins,
     /// Cycles since construction.
     pub time: u64,
-    tracing: bool,
+    /// Cycles whose waves are written.
+    traced: Range<u64>,
 }
 
 // SAFETY: the model has no thread affinity; `&mut self` guards every call.
@@ -73,16 +75,17 @@ impl Model {
             let raw = (api.make)();
             let mut pins = std::mem::MaybeUninit::uninit();
             (api.pins)(raw, pins.as_mut_ptr());
-            Ok(Model { api, raw, pins: pins.assume_init(), time: 0, tracing: false })
+            Ok(Model { api, raw, pins: pins.assume_init(), time: 0, traced: 0..0 })
         }
     }
 
-    /// Starts an FST file; false if the crate was built without feature `trace`.
-    pub fn trace(&mut self, path: &std::path::Path) -> bool {
+    /// Starts an FST file for some cycles; false if the crate was built without feature `trace`.
+    pub fn trace(&mut self, path: &std::path::Path, cycles: Range<u64>) -> bool {
         let Ok(path) = CString::new(path.to_string_lossy().as_bytes()) else { return false };
         // SAFETY: `path` is a C string that outlives the call.
-        self.tracing = unsafe { (self.api.trace_open)(self.raw, path.as_ptr(), 99) } != 0;
-        self.tracing
+        let open = unsafe { (self.api.trace_open)(self.raw, path.as_ptr(), 99) } != 0;
+        self.traced = if open { cycles } else { 0..0 };
+        open
     }
 
     /// Sets the clocks and evaluates.
@@ -97,7 +100,7 @@ impl Model {
     }
 
     fn dump(&mut self, half: u64) {
-        if self.tracing {
+        if self.traced.contains(&self.time) {
             // SAFETY: see `new`.
             unsafe { (self.api.trace_dump)(self.raw, 2 * self.time + half) }
         }

@@ -4,18 +4,19 @@
 
 /* verilator lint_off UNUSEDPARAM */
 package fvlm_isa_pkg;
-  localparam logic [31:0] IsaHash = 32'h59e08249;
+  localparam logic [31:0] IsaHash = 32'h757966ee;
 
   localparam int unsigned Slices = 4;
   localparam int unsigned VxWords = 2;
   localparam int unsigned PairWriteCycles = 4;
+  localparam int unsigned MmFlights = 16;
   localparam int unsigned SpadWords = 16384;
   localparam int unsigned AbufWords = 32768;
   localparam int unsigned SWords = 8192;
   localparam int unsigned WfifoWords = 512;
   localparam int unsigned SfifoWords = 128;
   localparam int unsigned ImemWords = 1024;
-  localparam int unsigned QueueDepth = 8;
+  localparam int unsigned QueueDepth = 32;
 
   localparam logic [7:0] OP_NOP = 8'h01;
 

@@ -9,6 +9,7 @@ package fvlm_isa_pkg;
   localparam int unsigned Slices = 1;
   localparam int unsigned VxWords = 1;
   localparam int unsigned PairWriteCycles = 2;
+  localparam int unsigned MmFlights = 16;
   localparam int unsigned SpadWords = 8192;
   localparam int unsigned AbufWords = 16384;
   localparam int unsigned SWords = 4096;

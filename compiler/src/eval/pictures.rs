@@ -1,0 +1,95 @@
+//! The picture tensors of the `logits` command, as each family's Hugging Face processor returns them.
+//!
+//! * `pixel_values` `[..., 3, H, W]`: tiles. All-zero tiles of a five-dimensional tensor are padding.
+//! * `image_sizes` `[n, 2]` beside it: how the tiles of each picture are arranged (LLaVA-NeXT).
+//! * `image_grid_thw` `[n, 3]`: `pixel_values` is `[patches, values]`, already in tower order (Qwen2-VL).
+
+use super::inputs::integers;
+use crate::diag::Diagnostic;
+use crate::graph::{Arrange, ModelSpec, Picture, PositionTable, Tile, VisionSpec};
+use crate::import::{to_f32, TensorRef};
+
+const HELP: &str = "prepare the pictures with the model's own image processor";
+
+fn fault(name: &str, expected: impl Into<String>, got: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(name, expected, got, HELP)
+}
+
+/// Reads the pictures of a file whose tensors `find` gives.
+pub(super) fn read(
+    find: &dyn Fn(&str) -> Option<TensorRef>,
+    spec: &ModelSpec,
+) -> Result<Vec<Picture>, Diagnostic> {
+    let name = "pixel_values";
+    let Some(tensor) = find(name) else { return Ok(Vec::new()) };
+    let shape = &tensor.entry.shape;
+    let Some(vision) = &spec.vision else {
+        return Err(fault(name, "no pictures, as the model is text-only", format!("{shape:?}")));
+    };
+    let values = to_f32(&tensor).ok_or_else(|| fault(name, "float32 values", &tensor.entry.dtype_name))?;
+    if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+        return Err(fault(name, "finite values", format!("{} at {index}", values[index])));
+    }
+    if vision.positions == PositionTable::Rotary {
+        return rows_in_order(find, vision, shape, &values);
+    }
+    let size = vision.image_size;
+    let (&[.., 3, height, width], 4 | 5) = (&shape[..], shape.len()) else {
+        let expected = format!("shape [n, 3, {size}, {size}] or [1, n, 3, {size}, {size}]");
+        return Err(fault(name, expected, format!("{shape:?}")));
+    };
+    if !vision.any_grid && (height, width) != (size, size) {
+        let expected = format!("shape [n, 3, {size}, {size}]");
+        return Err(fault(name, expected, format!("{shape:?}")));
+    }
+    vision.check_grid([height / vision.patch, width / vision.patch])?;
+    let padded = shape.len() == 5;
+    let planes = values.chunks_exact(3 * height * width);
+    let tiles = || planes.clone().filter(|p| !padded || p.iter().any(|v| *v != 0.0));
+    let cut = |planes: &[f32]| vision.tile(planes, [height, width]);
+    let Arrange::AnyResolution { .. } = vision.arrange else {
+        return Ok(tiles().map(|p| Picture::of_tiles(vision, vec![cut(p)])).collect());
+    };
+    let sizes = find("image_sizes").as_ref().and_then(integers).unwrap_or_default();
+    let count = if padded { shape[0] } else { 1 };
+    if sizes.len() != 2 * count {
+        let expected = format!("image_sizes of {count} pictures (height, width)");
+        return Err(fault("image_sizes", expected, format!("{} numbers", sizes.len())));
+    }
+    let per_picture = planes.len() / count.max(1);
+    let planes: Vec<&[f32]> = planes.collect();
+    let groups = planes.chunks(per_picture.max(1)).zip(sizes.chunks_exact(2));
+    let arranged = |(group, size): (&[&[f32]], &[i64])| {
+        let size = [size[0], size[1]].map(|n| n.clamp(0, 1 << 20) as usize);
+        let used = vision.tiles_of_picture(size).min(group.len());
+        Picture::arranged(vision, group[..used].iter().map(|p| cut(p)).collect(), size)
+    };
+    groups.map(arranged).collect()
+}
+
+/// Patches of all pictures one after the other, already in tower order.
+fn rows_in_order(
+    find: &dyn Fn(&str) -> Option<TensorRef>,
+    vision: &VisionSpec,
+    shape: &[usize],
+    values: &[f32],
+) -> Result<Vec<Picture>, Diagnostic> {
+    let grids = find("image_grid_thw").as_ref().and_then(integers).unwrap_or_default();
+    let mut rest = values;
+    let mut pictures = Vec::new();
+    for grid in grids.chunks(3) {
+        let [1, height, width] = *grid else {
+            return Err(fault("image_grid_thw", "[1, height, width] for each picture", format!("{grid:?}")));
+        };
+        let grid = [height, width].map(|n| usize::try_from(n).unwrap_or(0).min(1 << 16));
+        vision.check_grid(grid)?;
+        let Some((rows, more)) = rest.split_at_checked(grid[0] * grid[1] * vision.pixel_cols) else { break };
+        pictures.push(Picture::of_tiles(vision, vec![Tile { grid, rows: rows.to_vec() }]));
+        rest = more;
+    }
+    if shape.len() == 2 && shape[1] == vision.pixel_cols && rest.is_empty() && !pictures.is_empty() {
+        return Ok(pictures);
+    }
+    let expected = format!("shape [patches, {}], as many as image_grid_thw says", vision.pixel_cols);
+    Err(fault("pixel_values", expected, format!("{shape:?}, and grids {grids:?}")))
+}

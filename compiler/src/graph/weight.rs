@@ -1,0 +1,117 @@
+//! Weights as the graph uses them, and how they come out of the checkpoint's tensors.
+//!
+//! Families store the same mathematics in different ways: fused projections, norm weights minus one,
+//! scales behind a layer. A [`WeightDecl`] says so in [`Change`]s, so that neither the operators nor
+//! the hardware know of it.
+
+/// What turns a stored tensor into the weight; applied in order, in float32.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Takes rows from `first` on of a tensor with `of` rows (fused projections).
+    Rows {
+        /// First row.
+        first: usize,
+        /// Rows in the file.
+        of: usize,
+    },
+    /// Adds one to every value (norm weights stored around zero).
+    PlusOne,
+    /// Multiplies every value.
+    Times(f32),
+    /// Multiplies row `i` by element `i` of another tensor (a layer scale folded into the layer).
+    RowsTimes(String),
+}
+
+/// A weight: its tensor in the checkpoint, what is done with it, and the shape the graph uses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightDecl {
+    /// Tensor name in the checkpoint's files.
+    pub name: String,
+    /// Shape as used by the graph; the file may hold the same elements with more dimensions
+    /// (convolution weights).
+    pub shape: Vec<usize>,
+    /// From the stored tensor to the weight.
+    pub changes: Vec<Change>,
+}
+
+impl WeightDecl {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// True for a weight without elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Shape in the file.
+    pub fn stored_shape(&self) -> Vec<usize> {
+        let mut shape = self.shape.clone();
+        for change in &self.changes {
+            if let (Change::Rows { of, .. }, Some(rows)) = (change, shape.first_mut()) {
+                *rows = *of;
+            }
+        }
+        shape
+    }
+
+    /// First row of the stored tensor that is used.
+    pub fn first_row(&self) -> usize {
+        let first = |c: &Change| if let Change::Rows { first, .. } = c { Some(*first) } else { None };
+        self.changes.iter().find_map(first).unwrap_or(0)
+    }
+
+    /// Names and lengths of the vectors that the changes read.
+    pub fn factors(&self) -> impl Iterator<Item = (&str, usize)> {
+        let rows = self.shape.first().copied().unwrap_or(0);
+        self.changes.iter().filter_map(move |c| match c {
+            Change::RowsTimes(name) => Some((name.as_str(), rows)),
+            _ => None,
+        })
+    }
+
+    /// Applies the changes to the stored values; `factors` are the vectors of [`WeightDecl::factors`].
+    pub fn apply(&self, mut values: Vec<f32>, factors: &[Vec<f32>]) -> Vec<f32> {
+        let rows = self.shape.first().copied().unwrap_or(0).max(1);
+        let cols = self.len() / rows;
+        let mut factors = factors.iter();
+        for change in &self.changes {
+            match change {
+                Change::Rows { first, .. } => {
+                    values.truncate((first + rows) * cols);
+                    values.drain(..first * cols);
+                }
+                Change::PlusOne => values.iter_mut().for_each(|v| *v += 1.0),
+                Change::Times(factor) => values.iter_mut().for_each(|v| *v *= factor),
+                Change::RowsTimes(_) => {
+                    let by = factors.next().expect("invariant: a vector for every change that reads one");
+                    for (row, by) in values.chunks_exact_mut(cols.max(1)).zip(by) {
+                        row.iter_mut().for_each(|v| *v *= by);
+                    }
+                }
+            }
+        }
+        values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_apply_in_order() {
+        let changes = vec![
+            Change::Rows { first: 1, of: 4 },
+            Change::PlusOne,
+            Change::RowsTimes("scale".into()),
+            Change::Times(0.5),
+        ];
+        let w = WeightDecl { name: "w".into(), shape: vec![2, 3], changes };
+        assert_eq!(w.stored_shape(), [4, 3]);
+        assert_eq!(w.factors().collect::<Vec<_>>(), [("scale", 2)]);
+        let stored = (0..12).map(|v| v as f32).collect();
+        assert_eq!(w.apply(stored, &[vec![2.0, 4.0]]), [4., 5., 6., 14., 16., 18.]);
+    }
+}

@@ -1,0 +1,109 @@
+//! Chooses, place by place, the scales that are folded into norms and weights ([`crate::quant::fold`]).
+
+use crate::codegen::Build;
+use crate::diag::Diagnostic;
+use crate::import::WeightStore;
+use crate::layout::pack::{Packed, Storage};
+use crate::plan::{Attention, Layer, Linear, Mlp, Norm, Plan};
+use crate::quant::fold::{choose, Choice, Decision, Reader};
+use crate::quant::{Calibration, Folding};
+use std::sync::Arc;
+
+/// Where the inputs of a place are divided by its scales.
+enum Made<'p> {
+    /// In a norm's vectors.
+    Norm(&'p Norm),
+    /// In the outputs of a linear layer; by input, the output that makes it.
+    Linear(&'p Linear, Vec<usize>),
+}
+
+struct Place<'p> {
+    made: Made<'p>,
+    readers: Vec<&'p Linear>,
+    storage: Storage,
+}
+
+/// All places of a model.
+pub(super) fn all(
+    plan: &Plan,
+    build: &Build,
+    weights: &WeightStore,
+    calibration: &Calibration,
+) -> Result<Folding, Diagnostic> {
+    let mut places = Vec::new();
+    if let Some(v) = &plan.vision {
+        v.layers.iter().for_each(|l| layer(l, Storage::w8(build.config.slices), &mut places));
+    }
+    plan.text.layers.iter().for_each(|l| layer(l, build.layers, &mut places));
+    let made = Made::Norm(&plan.text.final_norm);
+    places.push(Place { made, readers: vec![&plan.text.head], storage: build.head });
+    let mut out = Folding::default();
+    for place in &places {
+        decide(place, weights, calibration, &mut out)?;
+    }
+    Ok(out)
+}
+
+fn layer<'p>(l: &'p Layer, storage: Storage, places: &mut Vec<Place<'p>>) {
+    let a = &l.attention;
+    let place = |made, readers| Place { made, readers, storage };
+    places.push(place(Made::Norm(&l.norm1), vec![&a.q, &a.k, &a.v]));
+    places.push(place(Made::Linear(&a.v, value_columns(a)), vec![&a.o]));
+    match &l.mlp {
+        Mlp::Gated { gate, up, down, .. } => {
+            places.push(place(Made::Norm(&l.norm2), vec![gate, up]));
+            places.push(place(Made::Linear(up, (0..down.cols_in).collect()), vec![down]));
+        }
+        // An activation stands between the two linear layers.
+        Mlp::Plain { up, .. } => places.push(place(Made::Norm(&l.norm2), vec![up])),
+    }
+}
+
+/// The value column that each input of the output projection is a mean of.
+fn value_columns(a: &Attention) -> Vec<usize> {
+    let group = a.heads / a.kv_heads;
+    (0..a.o.cols_in).map(|c| c / a.head_dim / group * a.head_dim + c % a.head_dim).collect()
+}
+
+fn decide(
+    place: &Place<'_>,
+    weights: &WeightStore,
+    calibration: &Calibration,
+    out: &mut Folding,
+) -> Result<(), Diagnostic> {
+    let first = place.readers[0];
+    let Some(x) = calibration.samples.get(&first.w).filter(|x| !x.is_empty()) else { return Ok(()) };
+    let values: Vec<Vec<f32>> =
+        place.readers.iter().map(|r| weights.load_f32(r.w)).collect::<Result<_, _>>()?;
+    let spec = |linear: &Linear| Packed::plain(linear, place.storage).spec;
+    let readers: Vec<Reader<'_>> =
+        place.readers.iter().zip(&values).map(|(r, w)| Reader { w, spec: spec(r) }).collect();
+    let from = match &place.made {
+        Made::Norm(_) => None,
+        Made::Linear(_, from) => Some(from),
+    };
+    // A scale of the first linear layer's output is one of every input that it makes.
+    let tied = |c: usize| from.map_or(c, |from| from[c]);
+    let Choice { scales, strength, balanced, error_before, error_after } =
+        choose(x, first.cols_in, &readers, &tied);
+    out.report.push(Decision { path: first.path.clone(), strength, balanced, error_before, error_after });
+    let Some(scales) = scales else { return Ok(()) };
+    match &place.made {
+        Made::Norm(norm) => {
+            let inverse = Arc::new(scales.iter().map(|s| 1.0 / s).collect::<Vec<f32>>());
+            for vector in [Some(norm.w), norm.b].into_iter().flatten() {
+                out.vectors.insert(vector, inverse.clone());
+            }
+        }
+        Made::Linear(linear, from) => {
+            let mut inverse = vec![1.0; linear.cols_out];
+            from.iter().zip(&scales).for_each(|(row, s)| inverse[*row] = 1.0 / s);
+            out.outputs.insert(linear.w, Arc::new(inverse));
+        }
+    }
+    let scales = Arc::new(scales);
+    for reader in &place.readers {
+        out.columns.insert(reader.w, scales.clone());
+    }
+    Ok(())
+}

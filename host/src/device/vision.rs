@@ -1,0 +1,90 @@
+//! Pictures on the device: each tile is a launch of the vision tower.
+//!
+//! The driver writes what differs from tile to tile: pixel rows, the rows of the position table, the
+//! rotary rows. Visual tokens land behind the embedding table and the learned rows, so that a prompt
+//! row is a row number, whatever it shows.
+
+use super::program::{rope_rows, ProgramDevice};
+use super::DeviceError;
+use flightvlm_compiler::codegen::vision_args;
+use flightvlm_compiler::graph::{Picture, Tile, VisionSpec, VisualRow};
+use flightvlm_compiler::program::VisionMeta;
+use flightvlm_hw::config::UNIT_BYTES;
+use std::time::Instant;
+
+/// A picture on the device.
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    /// Row, counted from the embedding table's first, of each of its placeholders.
+    pub rows: Vec<u32>,
+    /// Visual tokens down and across.
+    pub grid: [usize; 2],
+}
+
+impl ProgramDevice<'_> {
+    /// Runs the tower on every tile of a picture.
+    pub(super) fn show(&mut self, picture: &Picture) -> Result<Shown, DeviceError> {
+        let meta = &self.program.meta;
+        let (Some(v), Some(spec)) = (meta.vision.clone(), meta.model.vision.clone()) else {
+            return Err(DeviceError::Input("the model takes no images".into()));
+        };
+        let behind_vocabulary = meta.text.vocab;
+        let mut first_rows = Vec::with_capacity(picture.tiles.len());
+        for tile in &picture.tiles {
+            let tokens = spec.tokens(tile.grid);
+            if self.visual_rows + tokens > v.slots * v.tokens {
+                return Err(DeviceError::Input(format!(
+                    "a prompt can show {} tiles of {} tokens with this program",
+                    v.slots, v.tokens
+                )));
+            }
+            self.encode_tile(&v, &spec, tile)?;
+            first_rows.push(behind_vocabulary + v.learned_rows + self.visual_rows);
+            self.visual_rows += tokens;
+        }
+        let row = |row: &VisualRow| match *row {
+            VisualRow::Token { tile, row } => (first_rows[tile] + row) as u32,
+            VisualRow::Learned(row) => (behind_vocabulary + row) as u32,
+        };
+        Ok(Shown { rows: picture.rows.iter().map(row).collect(), grid: spec.token_grid(picture) })
+    }
+
+    /// One launch; its tokens go behind those of the tiles before.
+    fn encode_tile(&mut self, v: &VisionMeta, spec: &VisionSpec, tile: &Tile) -> Result<(), DeviceError> {
+        let start = Instant::now();
+        spec.check_grid(tile.grid).map_err(|e| DeviceError::Input(e.to_string()))?;
+        let (class_rows, patches) = (usize::from(v.has_class), tile.grid[0] * tile.grid[1]);
+        if tile.rows.len() != patches * v.pixel_cols {
+            return Err(DeviceError::Input(format!(
+                "the picture has {} values, {patches} patches have {} each",
+                tile.rows.len(),
+                v.pixel_cols
+            )));
+        }
+        let row_bytes = v.pixel_units as usize * UNIT_BYTES;
+        let mut bytes = vec![0u8; (class_rows + patches) * row_bytes];
+        let rows = bytes.chunks_exact_mut(row_bytes).skip(class_rows);
+        for (row, pixels) in rows.zip(tile.rows.chunks_exact(v.pixel_cols)) {
+            for (b, x) in row.chunks_exact_mut(4).zip(pixels) {
+                b.copy_from_slice(&x.to_le_bytes());
+            }
+        }
+        self.put("vision.pixels", 0, &bytes)?;
+        let ids: Vec<u8> = spec.position_ids(tile.grid).iter().flat_map(|id| id.to_le_bytes()).collect();
+        self.put("vision.position_ids", 0, &ids)?;
+        if let Some(rotary) = &v.rotary {
+            let positions = spec.rotary_positions(tile.grid);
+            let shape = (v.rope_half_words, v.rope_pairs);
+            self.put("vision.rope", 0, &rope_rows(rotary, shape, &positions, positions.len()))?;
+        }
+        let args = [
+            (vision_args::FIRST_TOKEN, self.visual_rows as u32),
+            (vision_args::ROWS, (class_rows + patches) as u32),
+            (vision_args::TOKENS, spec.tokens(tile.grid) as u32),
+        ];
+        let report = self.launch(v.entry, &args)?;
+        let phase = self.phase(class_rows + patches, &report, start.elapsed());
+        self.stats.vision.add(&phase);
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! Launches of a program on the timing model, without weights and without data.
+
+use flightvlm_compiler::codegen::{logits, text_args, vision_args};
+use flightvlm_compiler::layout::dram::Space;
+use flightvlm_compiler::program::{Program, CODE_REGION};
+use flightvlm_hw::config::UNIT_BYTES;
+use flightvlm_hw::machine::{Bank, Counters, Launch, Machine, MachineError};
+use flightvlm_iss::Iss;
+
+/// A program on a machine that only counts.
+pub(super) struct Runner<'p> {
+    program: &'p Program,
+    pub machine: Iss,
+}
+
+impl<'p> Runner<'p> {
+    /// Loads the code.
+    pub fn new(program: &'p Program) -> Result<Self, MachineError> {
+        let meta = &program.meta;
+        let mut machine = Iss::timing_only(meta.config.clone());
+        machine.resize(meta.dram.end(Space::Main), meta.dram.end(Space::Channels))?;
+        let code = meta.dram.get(CODE_REGION).expect("invariant: verified when made");
+        machine.write(Bank::Main, u64::from(code.base) * UNIT_BYTES as u64, &program.code)?;
+        Ok(Runner { program, machine })
+    }
+
+    fn launch(&mut self, entry: u32, args: &[(usize, u32)]) -> Result<Counters, MachineError> {
+        let meta = &self.program.meta;
+        let code = meta.dram.get(CODE_REGION).expect("invariant: verified when made");
+        let mut launch = Launch {
+            code_base_units: code.base,
+            code_units: (self.program.code.len() / UNIT_BYTES) as u32,
+            code_len: meta.code_len,
+            entry,
+            args: [0; 16],
+            watchdog_cycles: 1 << 24,
+        };
+        for (index, value) in args {
+            launch.args[*index] = *value;
+        }
+        let report = self.machine.launch(&launch)?;
+        match report.fault {
+            Some(fault) => Err(MachineError(format!("{fault}; it computes {}", meta.part(fault.pc)))),
+            None => Ok(report.counters),
+        }
+    }
+
+    /// One tile of a picture of the usual size; `None` where the model takes none.
+    pub fn vision(&mut self) -> Result<Option<Counters>, MachineError> {
+        let Some(v) = &self.program.meta.vision else { return Ok(None) };
+        let p = super::typical_picture(self.program);
+        let args =
+            [(vision_args::FIRST_TOKEN, 0), (vision_args::ROWS, p.rows), (vision_args::TOKENS, p.tokens)];
+        self.launch(v.entry, &args).map(Some)
+    }
+
+    /// `rows` tokens behind `position`.
+    pub fn text(&mut self, position: usize, rows: usize) -> Result<Counters, MachineError> {
+        let args = [
+            (text_args::POSITION, position as u32),
+            (text_args::ROWS, rows as u32),
+            (text_args::LOGITS, logits::NONE),
+        ];
+        self.launch(self.program.meta.text.entry, &args)
+    }
+}
+
+/// Counters between two launches, `share` of the way.
+pub(super) fn interpolate(a: &Counters, b: &Counters, share: f64) -> Counters {
+    let mix = |x: u64, y: u64| (x as f64 + (y as f64 - x as f64) * share).round() as u64;
+    Counters {
+        cycles: mix(a.cycles, b.cycles),
+        dispatched: mix(a.dispatched, b.dispatched),
+        retired: std::array::from_fn(|u| mix(a.retired[u], b.retired[u])),
+        busy_cycles: std::array::from_fn(|u| mix(a.busy_cycles[u], b.busy_cycles[u])),
+        wait_cycles: std::array::from_fn(|u| mix(a.wait_cycles[u], b.wait_cycles[u])),
+        read_beats: mix(a.read_beats, b.read_beats),
+        write_beats: mix(a.write_beats, b.write_beats),
+        channel_read_beats: mix(a.channel_read_beats, b.channel_read_beats),
+        channel_write_beats: mix(a.channel_write_beats, b.channel_write_beats),
+        mac_beats: mix(a.mac_beats, b.mac_beats),
+        starved_cycles: mix(a.starved_cycles, b.starved_cycles),
+    }
+}

@@ -1,0 +1,247 @@
+//! What all handlers share, and the way of a request from its JSON to a job.
+
+use super::access::Access;
+use super::answer::{Answering, Kind};
+use super::body::{BodyMemory, Parsed};
+use super::content::Chat;
+use super::conversation::Conversation;
+use super::error::ApiError;
+use super::figures::Figures;
+use super::job::{Job, Ticket};
+use super::limits::Limits;
+use super::metrics::Metrics;
+use super::queue::Queue;
+use super::request::Common;
+use crate::bundle::BundleError;
+use crate::device::{DeviceError, ModelInfo};
+use crate::profile::CostModel;
+use crate::prompt::{prepare, Prompt, PromptError};
+use crate::source::Source;
+use crate::text::TextError;
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, Semaphore};
+
+/// Shared by all handlers.
+pub struct App {
+    /// Name of the model in the API.
+    pub name: String,
+    /// Start of the server, seconds since 1970.
+    pub created: u64,
+    /// What the devices are called.
+    pub devices: Vec<String>,
+    /// Tokenizer, template, image processor.
+    pub source: Arc<Source>,
+    /// The devices' view of the model.
+    pub info: ModelInfo,
+    /// Bounds.
+    pub limits: Limits,
+    /// Keys.
+    pub access: Access,
+    /// Waiting jobs.
+    pub queue: Arc<Queue>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Prices; `None` for devices that count no cycles.
+    pub cost: Option<CostModel>,
+    /// Figures of the device.
+    pub figures: Option<Arc<Figures>>,
+    /// Memory for bodies.
+    pub memory: BodyMemory,
+    /// How many requests may decode pictures and cut text at the same time.
+    pub preparing: Arc<Semaphore>,
+    /// Requests so far: names and seeds.
+    pub count: AtomicU64,
+}
+
+/// No token stands for more bytes than this, so a text that is longer than the context times this
+/// cannot fit and need not be cut.
+const MAX_TOKEN_BYTES: usize = 256;
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs())
+}
+
+impl App {
+    /// Answers a completion request of either kind.
+    pub async fn complete(
+        self: Arc<Self>,
+        kind: Kind,
+        peer: SocketAddr,
+        parts: Parts,
+        body: Body,
+    ) -> Result<Response, ApiError> {
+        let start = Instant::now();
+        let client = self.access.client(&parts.headers, peer)?;
+        let Parsed { json, memory } = self.memory.read(&parts.headers, body, &self.limits).await?;
+        let common = Common::from_json(&json)?;
+        self.check_model(common.model.as_deref())?;
+        let asked = common.new_tokens()?;
+        let (streams, wants_usage) = (common.streams(), common.wants_usage());
+        let wants_figures = common.wants_figures();
+        let prompt = self.clone().prompt(kind, json).await?;
+        drop(memory);
+        let tokens = self.limits.admit(&prompt, self.info.max_context, asked, self.cost.as_ref())?;
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let options = common.options(tokens, &self.info.stop_ids, number)?;
+        let prefix = if kind == Kind::Chat { "chatcmpl" } else { "cmpl" };
+        let id = format!("{prefix}-{:x}-{number}", self.created);
+        let (events, receiver) = mpsc::unbounded_channel();
+        let cancel = Arc::default();
+        let deadline = start + self.limits.time;
+        let image_token = self.info.image.as_ref().map(|image| image.token_id);
+        let prompt_tokens = prompt.ids.len();
+        let job = Job {
+            client,
+            conversation: Conversation::of(&prompt, image_token),
+            prompt,
+            options,
+            trims: kind == Kind::Chat,
+            max_cycles: self.limits.max_cycles,
+            cancel: Arc::clone(&cancel),
+            deadline,
+            events,
+        };
+        self.queue.push(job)?;
+        let answering = Answering {
+            kind,
+            id,
+            created: now(),
+            model: self.name.clone(),
+            prompt_tokens,
+            wants_usage,
+            figures: self.figures.clone().filter(|_| wants_figures),
+            start,
+            deadline,
+            metrics: self.metrics.clone(),
+            ticket: Ticket::new(receiver, cancel, self.queue.clone()),
+        };
+        Ok(if streams { answering.streamed().await } else { answering.whole().await })
+    }
+
+    /// The name must be the model's.
+    pub fn check_model(&self, model: Option<&str>) -> Result<(), ApiError> {
+        match model {
+            Some(name) if name == self.name => Ok(()),
+            Some(name) => {
+                let what = format!("the model {name:?} does not exist here; this server has {:?}", self.name);
+                let error = ApiError::new(StatusCode::NOT_FOUND, "model_not_found", what);
+                Err(ApiError { param: Some("model".into()), ..error })
+            }
+            None => {
+                Err(ApiError::value("model", format!("model is missing; this server has {:?}", self.name)))
+            }
+        }
+    }
+
+    /// Tokens and patches of a request; the heavy part runs beside the network threads.
+    async fn prompt(self: Arc<Self>, kind: Kind, json: Value) -> Result<Prompt, ApiError> {
+        let turn = self.preparing.clone().acquire_owned().await.map_err(|_| ApiError::shutting_down())?;
+        let work = move || {
+            let _turn = turn;
+            match kind {
+                Kind::Chat => self.chat_prompt(&json),
+                Kind::Text => self.text_prompt(&json),
+            }
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+            let what = "the server made a mistake while it prepared this request";
+            Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", what))
+        })
+    }
+
+    fn chat_prompt(&self, json: &Value) -> Result<Prompt, ApiError> {
+        let chat = Chat::from_json(json.get("messages"), &self.limits)?;
+        self.check_length("messages", chat.text_bytes())?;
+        if self.info.image.is_none() && !chat.files.is_empty() {
+            let what = format!("{} is a text-only model; ask without images", self.info.architecture);
+            return Err(ApiError::unsupported("messages", what));
+        }
+        let pictures = chat.pictures(&self.limits)?;
+        prepare(self.source.assets(), &self.info, &chat.messages, &pictures)
+            .map_err(|error| prompt_error("messages", &error))
+    }
+
+    /// Plain text or token ids, as they are.
+    fn text_prompt(&self, json: &Value) -> Result<Prompt, ApiError> {
+        let mut prompt = json.get("prompt").unwrap_or(&Value::Null);
+        if let Value::Array(list) = prompt {
+            if let (1, Some(only @ (Value::String(_) | Value::Array(_)))) = (list.len(), list.first()) {
+                prompt = only;
+            }
+        }
+        let ids = match prompt {
+            Value::String(text) => {
+                self.check_length("prompt", text.len())?;
+                let tokenizer = self.source.assets().tokenizer();
+                let ids = tokenizer.and_then(|tokenizer| Ok(tokenizer.encode(text, true)?));
+                ids.map_err(|error| prompt_error("prompt", &error.into()))?
+            }
+            Value::Array(list) => {
+                let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+                let ids: Option<Vec<u32>> = list.iter().map(id).collect();
+                ids.ok_or_else(|| {
+                    ApiError::value("prompt", "prompt must be one text or one list of token ids")
+                })?
+            }
+            _ => return Err(ApiError::value("prompt", "prompt must be one text or one list of token ids")),
+        };
+        let image_token = self.info.image.as_ref().map(|image| image.token_id);
+        if let Some(at) = ids.iter().position(|&id| Some(id) == image_token) {
+            let what = format!("token {at} of the prompt stands for a picture; use /v1/chat/completions");
+            return Err(ApiError::value("prompt", what));
+        }
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= self.info.vocabulary) {
+            let what = format!("token {id} is outside the model's vocabulary of {}", self.info.vocabulary);
+            return Err(ApiError::value("prompt", what));
+        }
+        if ids.is_empty() {
+            return Err(ApiError::value("prompt", "the prompt has no tokens"));
+        }
+        if ids.len() >= self.info.max_context {
+            let (needed, limit) = (ids.len(), self.info.max_context);
+            let error = DeviceError::PromptTooLong { needed, image: 0, limit };
+            return Err(prompt_error("prompt", &error.into()));
+        }
+        Ok(Prompt { ids, image_tokens: 0, images: Vec::new() })
+    }
+
+    fn check_length(&self, param: &str, bytes: usize) -> Result<(), ApiError> {
+        let most = self.info.max_context * MAX_TOKEN_BYTES;
+        if bytes <= most {
+            return Ok(());
+        }
+        let what =
+            format!("{bytes} bytes of text cannot fit the context of {} tokens", self.info.max_context);
+        Err(ApiError::invalid(param, "context_length_exceeded", what))
+    }
+}
+
+/// Whose fault it is.
+fn prompt_error(param: &str, error: &PromptError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        PromptError::Device(DeviceError::PromptTooLong { .. }) => {
+            ApiError::invalid(param, "context_length_exceeded", message)
+        }
+        PromptError::Device(_)
+        | PromptError::TextOnly(_)
+        | PromptError::Bundle(BundleError::Text(
+            TextError::Template(_) | TextError::ImageCount { .. } | TextError::NoImageToken(_),
+        ))
+        | PromptError::Bundle(BundleError::Image(crate::image::ImageError::Stretched { .. })) => {
+            ApiError::invalid(param, "invalid_prompt", message)
+        }
+        PromptError::Bundle(_) | PromptError::Inconsistent(_) => {
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "model_files", message)
+        }
+    }
+}

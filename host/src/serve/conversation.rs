@@ -1,0 +1,129 @@
+//! What a device's cache holds, as one number per position, so that conversations can be compared
+//! without their pictures.
+
+use crate::prompt::Prompt;
+use flightvlm_compiler::graph::Picture;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+/// One key per position of the context. A text position's key is its token; an image position's comes
+/// from the picture's pixels and the row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conversation {
+    keys: Vec<u64>,
+    /// For each position: is it the first of a picture, or text, so that a prompt can be cut before it?
+    starts: Vec<bool>,
+}
+
+impl Conversation {
+    /// Of a prompt whose visual tokens are marked by `image_token`.
+    pub fn of(prompt: &Prompt, image_token: Option<u32>) -> Conversation {
+        let mut out = Conversation::default();
+        let mut pictures = prompt.images.iter().map(|p| (fingerprint(p), p.rows.len()));
+        // The picture that is being read, its row and their number: text may stand between its tiles.
+        let (mut picture, mut row, mut rows) = (0, 0, 0);
+        for &id in &prompt.ids {
+            if Some(id) == image_token {
+                if row == rows {
+                    let next = pictures.next().unwrap_or_default();
+                    (picture, row, rows) = (next.0, 0, next.1.max(1));
+                }
+                // Above the range of tokens.
+                out.keys.push((picture ^ (row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)) | 1 << 63);
+                out.starts.push(row == 0);
+                row += 1;
+            } else {
+                out.keys.push(u64::from(id));
+                out.starts.push(row == rows);
+            }
+        }
+        out
+    }
+
+    /// Adds generated tokens.
+    pub fn extend(&mut self, tokens: &[u32]) {
+        self.keys.extend(tokens.iter().map(|&token| u64::from(token)));
+        self.starts.resize(self.keys.len(), true);
+    }
+
+    /// Positions.
+    fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Forgets everything from a position on.
+    pub fn truncate(&mut self, positions: usize) {
+        self.keys.truncate(positions);
+        self.starts.truncate(positions);
+    }
+
+    /// How many of this prompt's first positions a cache that holds `held` can spare: whole pictures
+    /// only, and never the last position, whose logits are wanted.
+    pub fn known_in(&self, held: &Conversation) -> usize {
+        let common = self.keys.iter().zip(&held.keys).take_while(|(a, b)| a == b).count();
+        let common = common.min(self.len().saturating_sub(1));
+        (0..=common).rev().find(|&at| self.starts.get(at) == Some(&true)).unwrap_or(0)
+    }
+}
+
+/// A hash of what the model sees of a picture.
+fn fingerprint(picture: &Picture) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for tile in &picture.tiles {
+        (tile.grid, tile.rows.len()).hash(&mut hasher);
+        tile.rows.iter().for_each(|value| value.to_bits().hash(&mut hasher));
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flightvlm_compiler::graph::{Tile, VisualRow};
+
+    const IMAGE: u32 = 9;
+
+    fn prompt(ids: &[u32], pictures: &[f32]) -> Conversation {
+        let image_tokens = ids.iter().filter(|&&id| id == IMAGE).count();
+        let rows = image_tokens.checked_div(pictures.len()).unwrap_or(0);
+        let images = pictures.iter().map(|&value| Picture {
+            tiles: vec![Tile { grid: [1, 1], rows: vec![value] }],
+            rows: (0..rows).map(|row| VisualRow::Token { tile: 0, row }).collect(),
+        });
+        let images = images.collect();
+        Conversation::of(&Prompt { ids: ids.to_vec(), image_tokens, images }, Some(IMAGE))
+    }
+
+    #[test]
+    fn a_follow_up_shares_everything_before_the_new_question() {
+        let mut held = prompt(&[1, IMAGE, IMAGE, 5], &[0.5]);
+        held.extend(&[6, 7]);
+        let next = prompt(&[1, IMAGE, IMAGE, 5, 6, 7, 8, 4], &[0.5]);
+        assert_eq!(next.known_in(&held), 6);
+        assert_eq!(held.known_in(&held), 5, "the last position is run again");
+    }
+
+    #[test]
+    fn another_picture_shares_only_what_is_before_it() {
+        let held = prompt(&[1, 2, IMAGE, IMAGE, 5], &[0.5]);
+        assert_eq!(prompt(&[1, 2, IMAGE, IMAGE, 5], &[0.25]).known_in(&held), 2);
+        // The second picture differs: the first is kept whole.
+        let two = prompt(&[IMAGE, IMAGE, IMAGE, IMAGE, 5], &[0.5, 0.75]);
+        assert_eq!(prompt(&[IMAGE, IMAGE, IMAGE, IMAGE, 5], &[0.5, 0.25]).known_in(&two), 2);
+    }
+
+    #[test]
+    fn a_prompt_is_not_cut_between_the_tiles_of_a_picture() {
+        let held = prompt(&[1, IMAGE, 7, IMAGE, 5], &[0.5]);
+        assert_eq!(prompt(&[1, IMAGE, 7, 8, IMAGE, 5], &[0.5]).known_in(&held), 1);
+        assert_eq!(prompt(&[1, IMAGE, 7, IMAGE, 6], &[0.5]).known_in(&held), 4);
+    }
+
+    #[test]
+    fn a_prompt_that_ends_in_a_picture_is_cut_before_it() {
+        let held = prompt(&[1, IMAGE, IMAGE], &[0.5]);
+        assert_eq!(held.known_in(&held), 1);
+        assert_eq!(prompt(&[3], &[]).known_in(&Conversation::default()), 0);
+        assert_eq!(prompt(&[3, 4], &[]).known_in(&prompt(&[4, 4], &[])), 0);
+    }
+}

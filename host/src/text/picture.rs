@@ -1,0 +1,135 @@
+//! What stands in the prompt for a picture: placeholders, and the text that a family puts around them.
+
+use super::TextError;
+use flightvlm_compiler::graph::{Picture, VisionSpec, VisualRow};
+
+/// How a family writes its pictures into the prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureText {
+    /// Placeholders alone; the chat template writes what else there is.
+    Plain,
+    /// Idefics3, SmolVLM: every tile behind its row and column, the whole picture last.
+    RowsAndColumns,
+    /// InternVL: all tiles between two tags.
+    Bracketed,
+    /// NVLM: every tile behind its number, the whole picture last, all between two tags.
+    Numbered,
+}
+
+/// Words around the pictures of Idefics3 and SmolVLM.
+const AROUND: &str = "<fake_token_around_image>";
+const GLOBAL: &str = "<global-img>";
+
+impl PictureText {
+    /// The way of an architecture.
+    pub fn of(architecture: &str) -> PictureText {
+        match architecture {
+            "Idefics3ForConditionalGeneration" | "SmolVLMForConditionalGeneration" => {
+                PictureText::RowsAndColumns
+            }
+            "InternVLForConditionalGeneration" => PictureText::Bracketed,
+            "NVLM_D" => PictureText::Numbered,
+            _ => PictureText::Plain,
+        }
+    }
+
+    /// The text for one picture, cut into `columns` x `rows` tiles, with `counts` visual tokens each.
+    ///
+    /// `counts` follows the tiles; pictures of one tile have a single one. `placeholder` is the
+    /// spelling of one visual token.
+    pub fn write(self, placeholder: &str, [columns, rows]: [usize; 2], counts: &[usize]) -> String {
+        let tokens = |count: usize| placeholder.repeat(count);
+        let all = || tokens(counts.iter().sum());
+        let (last, tiles) = counts.split_last().map_or((0, &[][..]), |(last, tiles)| (*last, tiles));
+        match self {
+            PictureText::Plain => all(),
+            PictureText::Bracketed => format!("<img>{}</img>", all()),
+            PictureText::Numbered => {
+                let tile = |(i, count): (usize, &usize)| format!("<tile_{}>{}", i + 1, tokens(*count));
+                let tiles: String = tiles.iter().enumerate().map(tile).collect();
+                format!("<Image>{tiles}<tile_global_thumbnail>{}</Image>", tokens(last))
+            }
+            PictureText::RowsAndColumns => {
+                let mut text = String::new();
+                for (i, count) in tiles.iter().enumerate() {
+                    let (row, column) = (i / columns.max(1) + 1, i % columns.max(1) + 1);
+                    text += &format!("{AROUND}<row_{row}_col_{column}>{}", tokens(*count));
+                    if column == columns {
+                        text.push('\n');
+                    }
+                }
+                if rows * columns > 1 {
+                    text.push('\n');
+                }
+                text + AROUND + GLOBAL + &tokens(last) + AROUND
+            }
+        }
+    }
+
+    /// The same for an arranged picture.
+    pub fn of_picture(
+        self,
+        vision: &VisionSpec,
+        placeholder: &str,
+        grid: [usize; 2],
+        picture: &Picture,
+    ) -> String {
+        let learned = picture.rows.iter().any(|row| matches!(row, VisualRow::Learned(_)));
+        let counts: Vec<usize> = match learned {
+            true => vec![picture.rows.len()],
+            false => picture.tiles.iter().map(|tile| vision.tokens(tile.grid)).collect(),
+        };
+        self.write(placeholder, grid, &counts)
+    }
+}
+
+/// Puts `pictures[i]` in the place of the i-th placeholder.
+///
+/// Fails when the text does not hold exactly one placeholder per picture.
+pub fn expand_placeholders(text: &str, token: &str, pictures: &[String]) -> Result<String, TextError> {
+    let pieces: Vec<&str> = text.split(token).collect();
+    if pieces.len() != pictures.len() + 1 {
+        return Err(TextError::ImageCount {
+            token: token.to_owned(),
+            placeholders: pieces.len() - 1,
+            images: pictures.len(),
+        });
+    }
+    let mut out = pieces[0].to_owned();
+    for (picture, piece) in pictures.iter().zip(&pieces[1..]) {
+        out.push_str(picture);
+        out.push_str(piece);
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_placeholder_becomes_its_own_picture() {
+        let pictures = ["aa".to_owned(), "b".to_owned()];
+        let text = expand_placeholders("<image>\nA <image>c", "<image>", &pictures).unwrap();
+        assert_eq!(text, "aa\nA bc");
+        let error = expand_placeholders("none", "<image>", &pictures[..1]).unwrap_err().to_string();
+        assert!(error.contains("0 <image> placeholder(s) for 1 image(s)"), "{error}");
+        assert!(expand_placeholders("<image>", "<image>", &[]).is_err());
+    }
+
+    #[test]
+    fn tags_of_the_families() {
+        let rows = PictureText::RowsAndColumns;
+        let around = "<fake_token_around_image>";
+        assert_eq!(rows.write("x", [1, 1], &[2]), format!("{around}<global-img>xx{around}"));
+        assert_eq!(
+            rows.write("x", [2, 1], &[1, 1, 1]),
+            format!("{around}<row_1_col_1>x{around}<row_1_col_2>x\n\n{around}<global-img>x{around}")
+        );
+        assert_eq!(PictureText::Bracketed.write("x", [2, 1], &[1, 1, 1]), "<img>xxx</img>");
+        assert_eq!(
+            PictureText::Numbered.write("x", [2, 1], &[1, 1, 1]),
+            "<Image><tile_1>x<tile_2>x<tile_global_thumbnail>x</Image>"
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! A context that is kept and continued gives the bits of one that is read whole.
+
+use flightvlm::device::{open, Device, Logits};
+use flightvlm::source::{LoadOptions, Source};
+use flightvlm_compiler::graph::{Picture, Tile};
+use flightvlm_hw::config::HwConfig;
+use std::path::PathBuf;
+
+/// Picture, then words: 36 + 8 positions.
+fn prompt(device: &dyn Device) -> (Vec<u32>, Picture) {
+    let image = device.model().image.clone().expect("picture model");
+    let mut ids = vec![1, 2];
+    ids.extend(vec![image.token_id; image.rows]);
+    ids.extend([7, 11, 13, 17, 19, 23, 29, 31]);
+    let grid = image.vision.full_grid();
+    let values = grid[0] * grid[1] * 3 * image.vision.patch * image.vision.patch;
+    let rows = (0..values).map(|i| (i % 89) as f32 / 44.0 - 1.0).collect();
+    (ids, Picture::of_tiles(&image.vision, vec![Tile { grid, rows }]))
+}
+
+/// Bits of the logits after the prompt and after each of some steps.
+fn go_on(device: &mut dyn Device, ids: &[u32], picture: Option<&Picture>) -> Vec<Vec<u32>> {
+    let bits = |logits: &[f32]| logits.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    let handles: Vec<_> = picture.iter().map(|p| device.encode_image(p).expect("picture")).collect();
+    let mut out = device.prefill(ids, &handles, Logits::LastToken).expect("prompt");
+    let mut all = vec![bits(&out.logits)];
+    for _ in 0..3 {
+        out = device.step(out.greedy_token, Logits::LastToken).expect("step");
+        all.push(bits(&out.logits));
+    }
+    all
+}
+
+fn compare(target: HwConfig) {
+    let model = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/models/emoji-llava");
+    let source = Source::open(&model, LoadOptions { target, ..LoadOptions::default() }).expect("model");
+    let mut device = open("iss", &source).expect("device");
+    let device = device.as_mut();
+    let (ids, picture) = prompt(device);
+    device.begin().expect("begin");
+    let whole = go_on(device, &ids, Some(&picture));
+    // Behind the picture, at every alignment to the cache's tiles of 16 positions.
+    for kept in 38..ids.len() {
+        assert_eq!(device.keep(kept).expect("keep"), kept);
+        assert_eq!(go_on(device, &ids[kept..], None), whole, "{kept} positions kept");
+    }
+    // Before the picture, which is then encoded again.
+    assert_eq!(device.keep(2).expect("keep"), 2);
+    assert_eq!(go_on(device, &ids[2..], Some(&picture)), whole);
+    // More than there is.
+    let used = ids.len() + 3;
+    assert_eq!(device.keep(1000).expect("keep"), used);
+    assert_eq!(device.stats().total().calls, 0);
+}
+
+#[test]
+fn sim_continues_from_any_position() {
+    compare(HwConfig::sim());
+}
+
+#[test]
+fn mini_continues_from_any_position() {
+    compare(HwConfig::mini());
+}

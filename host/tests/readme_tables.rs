@@ -1,0 +1,98 @@
+//! Tables in the documents are what the result files say. `BLESS=1` (`scripts/readme_tables`) writes them again.
+//!
+//! A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`.
+
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn results(name: &str) -> Value {
+    let path = root().join("tests/results").join(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).expect("a result file is JSON")
+}
+
+/// The table of this name, without the marks.
+fn table(name: &str) -> String {
+    match name {
+        "smollm2-perplexity" => perplexity(&results("accuracy.json")["smollm2"]),
+        "demo-accuracy" => exact_match(&results("accuracy.json")["demo"]),
+        _ => panic!("no table is called {name}"),
+    }
+}
+
+const NAMES: [&str; 2] = ["smollm2-perplexity", "demo-accuracy"];
+
+fn rows(v: &Value) -> &[Value] {
+    v.as_array().expect("a list of settings")
+}
+
+fn number(row: &Value, key: &str) -> f64 {
+    row[key].as_f64().unwrap_or_else(|| panic!("{row} has no number {key}"))
+}
+
+fn megabytes(row: &Value) -> String {
+    row["weight_bytes"].as_f64().map_or("–".into(), |b| format!("{:.1}", b / 1e6))
+}
+
+/// Perplexity beside the float reference over the same tokens.
+fn perplexity(settings: &Value) -> String {
+    let mut out = String::from(
+        "| SmolLM2-135M | weights and table, MB | tokens | perplexity | against float |\n|---|---|---|---|---|\n",
+    );
+    for row in rows(settings) {
+        let tokens = number(row, "tokens");
+        let name = row["setting"].as_str().expect("a name");
+        let float = number(row, "float_perplexity");
+        let p = number(row, "perplexity");
+        let against =
+            if name == "float" { "–".into() } else { format!("{:+.2} %", 100.0 * (p / float - 1.0)) };
+        let _ = writeln!(out, "| {name} | {} | {tokens} | {p:.3} | {against} |", megabytes(row));
+    }
+    out
+}
+
+fn exact_match(settings: &Value) -> String {
+    let mut out =
+        String::from("| demo model | weights and table, MB | questions | exact match |\n|---|---|---|---|\n");
+    for row in rows(settings) {
+        let (name, percent) = (row["setting"].as_str().expect("a name"), 100.0 * number(row, "exact_match"));
+        let _ =
+            writeln!(out, "| {name} | {} | {} | {percent:.1} % |", megabytes(row), number(row, "questions"));
+    }
+    out
+}
+
+/// The document with every table made anew, and the names found.
+fn renewed(text: &str) -> (String, Vec<String>) {
+    const END: &str = "<!-- end of table -->";
+    let (mut out, mut rest, mut found) = (String::new(), text, Vec::new());
+    while let Some((before, behind)) = rest.split_once("<!-- table: ") {
+        let (name, behind) = behind.split_once(" -->\n").expect("a mark ends its line");
+        let (_, after) = behind.split_once(END).unwrap_or_else(|| panic!("table {name} has no end"));
+        let _ = write!(out, "{before}<!-- table: {name} -->\n{}{END}", table(name));
+        found.push(name.to_owned());
+        rest = after;
+    }
+    (out + rest, found)
+}
+
+#[test]
+fn tables_say_what_the_result_files_say() {
+    let bless = std::env::var_os("BLESS").is_some();
+    for (document, all) in [("README.md", false), ("tests/results/README.md", true)] {
+        let path = root().join(document);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{document}: {e}"));
+        let (new, found) = renewed(&text);
+        assert!(!all || found == NAMES, "{document} has the tables {found:?}");
+        if bless {
+            std::fs::write(&path, new).expect("the document can be written");
+        } else {
+            assert!(text == new, "{document} differs from tests/results: run scripts/readme_tables");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Processors that cut pictures, against Hugging Face's: tile counts, sizes and grids over a sweep of
+//! picture sizes, pixel values bit for bit, and the text around the tiles.
+
+use flightvlm::image::{decode_file, ImageProcessor, PixelValues, ProcessorConfig};
+use flightvlm::text::PictureText;
+use flightvlm_compiler::graph::{Arrange, Picture, Tile, VisionSpec};
+use serde_json::{json, Value};
+use sha2::{Digest, Sha256};
+use std::path::PathBuf;
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/processor")
+}
+
+fn golden() -> Value {
+    let text = std::fs::read(folder().join("tilings.json")).expect("golden file");
+    serde_json::from_slice(&text).expect("golden JSON")
+}
+
+fn processor(scheme: &Value) -> ImageProcessor {
+    let text = serde_json::to_vec(&scheme["settings"]).expect("JSON");
+    ImageProcessor::new(ProcessorConfig::from_json("golden", &text).expect("settings"))
+}
+
+fn numbers(list: &Value) -> Vec<usize> {
+    let number = |v: &Value| v.as_u64().expect("a number") as usize;
+    list.as_array().expect("a list").iter().map(number).collect()
+}
+
+/// Visual placeholders of a picture for LLaVA-NeXT with patches of 8 pixels.
+fn next_tokens(settings: &Value, [width, height]: [usize; 2]) -> usize {
+    let pinpoints = settings["image_grid_pinpoints"].as_array().expect("pinpoints");
+    let pinpoints = pinpoints.iter().map(|p| numbers(p).try_into().expect("a pair")).collect();
+    let vision = VisionSpec {
+        image_size: 32,
+        patch: 8,
+        patch_count: 16,
+        merge: 1,
+        arrange: Arrange::AnyResolution { pinpoints },
+        ..VisionSpec::default()
+    };
+    let tile = Tile { grid: vision.full_grid(), rows: Vec::new() };
+    let tiles = vec![tile; vision.tiles_of_picture([height, width])];
+    Picture::arranged(&vision, tiles, [height, width]).expect("arranged").rows.len()
+}
+
+#[test]
+fn tiles_and_grids_are_the_same_for_every_size() {
+    let mut count = 0;
+    for (name, scheme) in golden()["schemes"].as_object().expect("schemes") {
+        let processor = processor(scheme);
+        for case in scheme["sizes"].as_array().expect("sizes") {
+            let size: [usize; 2] = numbers(&case["size"]).try_into().expect("a pair");
+            let (cut, tiles) = processor.plan(size).expect("a plan");
+            let [width, height] = tiles[0];
+            assert!(tiles.iter().all(|t| *t == tiles[0]), "{name} {size:?}: {tiles:?}");
+            let shape = if name == "qwen2-vl" {
+                assert_eq!(case["grid"], json!([1, height / 7, width / 7]), "{name} {size:?}");
+                json!([1, height / 7 * (width / 7), 3 * 2 * 7 * 7])
+            } else {
+                json!([tiles.len(), 3, height, width])
+            };
+            assert_eq!(case["shape"], shape, "{name} {size:?}");
+            if name.starts_with("smolvlm") || name.starts_with("idefics3") {
+                // No rows and columns are reported for a single tile.
+                let [columns, rows] = if cut.tiles() == 1 { [0, 0] } else { cut.grid };
+                assert_eq!(case["grid"], json!([rows, columns]), "{name} {size:?}");
+            }
+            if let Some(tokens) = case["tokens"].as_u64() {
+                assert_eq!(next_tokens(&scheme["settings"], size), tokens as usize, "{name} {size:?}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 700, "only {count} sizes");
+}
+
+/// Values in the order of the reference: planes, or Qwen2-VL's patches.
+fn flat(name: &str, tiles: &[PixelValues]) -> Vec<f32> {
+    if name != "qwen2-vl" {
+        return tiles.iter().flat_map(|t| t.data.iter().copied()).collect();
+    }
+    let vision = VisionSpec { patch: 7, merge: 2, pixel_cols: 3 * 2 * 49, ..VisionSpec::default() };
+    let tile = |t: &PixelValues| vision.tile(&t.data, [t.height, t.width]).rows;
+    tiles.iter().flat_map(tile).collect()
+}
+
+#[test]
+fn pixels_are_the_same_bit_for_bit() {
+    let mut wrong = Vec::new();
+    for (name, scheme) in golden()["schemes"].as_object().expect("schemes") {
+        for case in scheme["pixels"].as_array().expect("pixels") {
+            let image = case["image"].as_str().expect("a name");
+            let picture = decode_file(&folder().join(image)).expect("golden picture");
+            let values = flat(name, &processor(scheme).process(&picture).expect("values"));
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+            if digest != case["values_sha256"].as_str().expect("digest") {
+                let samples = case["samples"].as_array().expect("samples").iter();
+                let first = samples.map(|s| (s[0].as_u64().expect("at") as usize, s[1].clone()));
+                let seen: Vec<_> = first.map(|(at, v)| (v, values.get(at).copied())).collect();
+                wrong.push(format!("{name} {image}: {seen:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn tags_of_smolvlm_are_the_same() {
+    let golden = golden();
+    let texts = golden["smolvlm_texts"].as_array().expect("texts");
+    assert_eq!(texts.len(), 3);
+    for case in texts {
+        let grid: [usize; 2] = numbers(&case["grid"]).try_into().expect("a pair");
+        let tokens = case["tokens"].as_u64().expect("tokens") as usize;
+        let counts = vec![tokens; grid[0] * grid[1] + 1];
+        let text = PictureText::RowsAndColumns.write("<image>", grid, &counts);
+        assert_eq!(case["text"], text, "{grid:?}");
+    }
+}
