@@ -1,7 +1,6 @@
 // Sources of fvlm_top, relative to this folder; `-f` includes another list. The package of the
 // configuration (gen/<name>/fvlm_isa_pkg.sv) comes first, from the command line.
 mem/prim_ram_1r1w.sv
-prim/model/weight_ram.sv
 mem/prim_fifo.sv
 mem/shared_ram.sv
 mem/mem_init.sv
