@@ -31,9 +31,12 @@ vx/vx_divide.sv
 vx/vx_lane.sv
 vx/vx_op.sv
 vx/vx_red_lane.sv
+vx/vx_add_word.sv
+vx/vx_gather_sum.sv
 vx/vx_reduce.sv
-vx/vx_tree_add.sv
 vx/vx_tree_best.sv
+vx/vx_plan.sv
+vx/vx_valid.sv
 vx/vx_unit.sv
 vx/vx_walk.sv
 vx/vx_word.sv

@@ -20,10 +20,12 @@ module tb_fp (
   fp_mul u_mul (.clk_i, .ce_i(3'h7), .a_i, .b_i, .y_o(mul_o));
   fp_from_int u_int (.clk_i, .ce_i(3'h7), .x_i(a_i), .y_o(int_o));
   fp_to_int8 u_q8 (.clk_i, .ce_i(2'h3), .x_i(a_i), .y_o(q8_o));
+  logic [31:0] relu, minus_g, sum;
   sfu_lane u_func (
-    .clk_i, .ce_i(10'h3ff), .func_i, .x_i(a_i), .rom_re_o(rom_re), .rom_addr_o(rom_addr),
-    .rom_rdata_i(rom_data), .y_o(func_o)
+    .clk_i, .ce_i(8'hff), .func_i, .x_i(a_i), .rom_re_o(rom_re), .rom_addr_o(rom_addr),
+    .rom_rdata_i(rom_data), .relu_o(relu), .minus_g_o(minus_g), .sum_i(sum), .y_o(func_o)
   );
+  fp_add u_bump (.clk_i, .ce_i(4'hf), .a_i(relu), .b_i(minus_g), .y_o(sum));
   sfu_rom u_rom (
     .clk_i, .re0_i(rom_re), .addr0_i(rom_addr), .rdata0_o(rom_data),
     .re1_i(1'b0), .addr1_i(12'd0), .rdata1_o(unused_data)

@@ -168,13 +168,25 @@ struct Bench {
 
 // Cycles from start to each write and, last, to done: hw/doc/timing.md, section VX.
 std::vector<long> documented(const Cmd& c) {
+  constexpr long kOp[5] = {0, 4, 4, 3, 1}, kFunc[7] = {0, 7, 7, 7, 12, 12, 12};
+  constexpr long kSum = kW == 4 ? 43 : kW == 2 ? 35 : 30, kPeriod = kW == 4 ? 8 : 4;
   std::vector<long> at;
-  const long n = (c.len + 16 * kW - 1) / (16 * kW), first = 4 + (c.b_row == 2 || c.c_row == 2 ? 8 : 0);
-  const long reduced = c.red == 1 || c.red == 2 ? 51 + 4 * kLogW : 25 + kLogW;
-  for (long i = 0; i < c.rows * n && c.d_kind; i++) at.push_back(first + i + 22);
-  for (long r = 0; r < c.rows && c.red; r++) at.push_back(first + (r + 1) * n - 1 + reduced);
+  const long n = (c.len + 16 * kW - 1) / (16 * kW), first = 2 + (c.b_row == 2 || c.c_row == 2 ? 8 : 0);
+  const bool sums = c.red == 1 || c.red == 2, slow = c.func >= 4 && (c.op2 == 1 || c.op2 == 2);
+  const long pace = slow ? 16 : 1, row = sums && n < kPeriod ? kPeriod : n;
+  const long y = 2 + kOp[c.op1] + kOp[c.op2] + kFunc[c.func];
+  const long write = y + (c.d_kind == 2 ? 3 : 1);
+  const long reduced = sums ? y + 1 + (c.red == 2 ? 3 : 0) + pace * kSum : y + 2 + 4 + kLogW;
+  long last = 0;
+  for (long r = 0; r < c.rows; r++) {
+    for (long i = 0; i < n; i++) {
+      last = first + pace * (r * row + i);
+      if (c.d_kind) at.push_back(last + write);
+    }
+    if (c.red) at.push_back(last + reduced);
+  }
   std::sort(at.begin(), at.end());
-  at.push_back(first - 4 + c.rows * n + (c.red ? 55 + 4 * kLogW : 26));
+  at.push_back(last + (c.red ? reduced : write) + 1);
   return at;
 }
 
@@ -252,7 +264,7 @@ int main(int argc, char** argv) {
     int took = 0;
     const long start = t.cycles;
     t.written.clear();
-    long limit = 200 + 10 * long(c.rows) * (c.len / 16 + 1);
+    long limit = 2000 + 30 * long(c.rows) * (c.len / 16 + 8);
     int got_fault = 0;
     for (;; took++) {
       t.dut.clk_i = 0, t.dut.eval();

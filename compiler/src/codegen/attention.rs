@@ -249,10 +249,9 @@ impl Tower<'_> {
         let p = if d.kv_bits == 4 { p.imm(OP_MUL, step) } else { p };
         p.to_spad(sc, d.scw).red(R_ABSMAX, peak).emit(asm);
         let scalar = |from: At| vx(BLOCK_ROWS, 1).a_s(from);
-        scalar(peak).imm(OP_MAX, 1e-20).imm(OP_MUL, 1.0 / 127.0).to_s(peak).emit(asm);
-        scalar(peak).func(F_RECIP).to_s(inv).emit(asm);
-        scalar(sum).func(F_RECIP).to_s(sum).emit(asm);
-        scalar(sum).s(OP_MUL, peak).to_s(sum).emit(asm);
+        // Quantisation multiplier 127 / peak, then peak / (127 sum) as the reciprocal of its product with the sum.
+        scalar(peak).imm(OP_MAX, 1e-20).imm(OP_MUL, 1.0 / 127.0).func(F_RECIP).to_s(inv).emit(asm);
+        scalar(inv).s(OP_MUL, sum).func(F_RECIP).to_s(sum).emit(asm);
         scores().s(OP_MUL, inv).to_abuf(p8, d.scw).sync(asm, 0, MM);
     }
 

@@ -200,7 +200,7 @@ impl Tower<'_> {
     }
 
     /// Turns the maxima in S at `scale` into scales, with their inverses at `inv`, and quantises `rows`
-    /// rows.
+    /// rows. `factor`: what the rows lack; the scales carry it.
     #[allow(clippy::too_many_arguments, reason = "one parameter per instruction field")]
     pub fn quantise(
         &self,
@@ -210,11 +210,13 @@ impl Tower<'_> {
         src: (At, u32),
         dst: (At, u32),
         scale: At,
+        factor: f32,
         release: u8,
     ) {
         let inv = self.s("inv");
-        vx(rows, 1).a_s(scale).imm(OP_MAX, TINY).imm(OP_MUL, 1.0 / 127.0).to_s(scale).emit(asm);
-        vx(rows, 1).a_s(scale).func(F_RECIP).to_s(inv).emit(asm);
+        let peak = || vx(rows, 1).a_s(scale).imm(OP_MAX, TINY);
+        peak().imm(OP_MUL, 1.0 / 127.0).func(F_RECIP).to_s(inv).emit(asm);
+        peak().imm(OP_MUL, factor / 127.0).to_s(scale).emit(asm);
         let q = vx(rows, len).a(src.0, src.1).s(OP_MUL, inv);
         q.to_abuf(dst.0, dst.1).sync(asm, 0, release);
     }
@@ -247,7 +249,7 @@ impl Tower<'_> {
         let (dw, tmp) = (self.d.dw, self.spad(if last { "final" } else { "tmp" }));
         self.norm(asm, n, vectors, tmp, stat_done);
         let dst = (self.abuf("x8"), dw);
-        self.quantise(asm, regs::ROWS, self.d.cols, (tmp, dw), dst, self.s("x_scale"), MM);
+        self.quantise(asm, regs::ROWS, self.d.cols, (tmp, dw), dst, self.s("x_scale"), 1.0, MM);
     }
 
     /// What all halves of the tile share; T_ROWS is set.
@@ -346,7 +348,7 @@ impl Tower<'_> {
         let (src, dst) = ((self.spad(from), d.hw), (self.abuf(to), d.hw));
         asm.alu_imm(ALU_MUL, rows, regs::ROWS, heads);
         vx(rows, d.hw * 16).a(src.0, d.hw).red(R_ABSMAX, scale).emit(asm);
-        self.quantise(asm, rows, d.hw * 16, src, dst, scale, release);
+        self.quantise(asm, rows, d.hw * 16, src, dst, scale, 1.0, release);
     }
 
     /// Queries of the half, as MM has left them, for attention; releases MM.
@@ -418,7 +420,7 @@ impl Tower<'_> {
         self.each_half(asm, |asm| {
             let (peak, dst) = (self.s("x_scale"), (self.abuf("att8"), width));
             vx(regs::ROWS, width * 16).a(from, width).red(R_ABSMAX, peak).sync(asm, MM, 0);
-            self.quantise(asm, regs::ROWS, width * 16, (from, width), dst, peak, MM);
+            self.quantise(asm, regs::ROWS, width * 16, (from, width), dst, peak, 1.0, MM);
             let weights = At { agu: A_WEIGHTS, off: o.0 };
             self.linear(asm, weights, &o.1, dst, (self.spad("tmp"), self.d.dw));
         });
@@ -477,9 +479,10 @@ impl Tower<'_> {
         }
         asm.mark(format!("{} (layer loop)", down.path));
         self.each_half(asm, |asm| {
-            self.activate(asm, act, cols, (ff, stride), d.gated.then(|| ff.plus(ffw)), MM);
-            let mut from = self.abuf("ff8");
-            self.quantise(asm, regs::ROWS, cols, (ff, stride), (from, ffw), self.s("x_scale"), MM);
+            let up = d.gated.then(|| ff.plus(ffw));
+            let lacks = self.activate(asm, act, cols, (ff, stride), up, MM);
+            let (mut from, peak) = (self.abuf("ff8"), self.s("x_scale"));
+            self.quantise(asm, regs::ROWS, cols, (ff, stride), (from, ffw), peak, lacks, MM);
             for (i, ((at, p), out)) in o.down.iter().zip(self.down_parts()).enumerate() {
                 self.load_weights(asm, weights(*at), p);
                 let wait = if i == 0 { VX } else { 0 };
@@ -490,31 +493,36 @@ impl Tower<'_> {
         });
     }
 
-    /// Activation in place, times `up` when gated, row maxima to `x_scale`.
-    pub fn activate(&self, asm: &mut Asm, act: ActKind, cols: u32, at: (At, u32), up: Option<At>, wait: u8) {
+    /// Activation in place, times `up` when gated, row maxima to `x_scale`. Gives a factor that the rows
+    /// still lack.
+    pub fn activate(
+        &self,
+        asm: &mut Asm,
+        act: ActKind,
+        cols: u32,
+        at: (At, u32),
+        up: Option<At>,
+        wait: u8,
+    ) -> f32 {
         let (base, stride) = at;
         let row = || vx(regs::ROWS, cols).a(base, stride).to_spad(base, stride);
-        let (first, rest) = match act {
-            ActKind::Gelu => (row().func(F_GELU), None),
-            ActKind::GeluTanh => (row().func(F_GELU_TANH), None),
-            ActKind::Silu => (row().func(F_SILU), None),
-            ActKind::Relu => (row().imm(OP_MAX, 0.0), None),
+        let (first, lacks) = match act {
+            ActKind::Gelu => (row().func(F_GELU), 1.0),
+            ActKind::GeluTanh => (row().func(F_GELU_TANH), 1.0),
+            ActKind::Silu => (row().func(F_SILU), 1.0),
+            ActKind::Relu => (row().imm(OP_MAX, 0.0), 1.0),
             // x·σ(1.702x) = silu(1.702x) / 1.702
-            ActKind::QuickGelu => (row().imm(OP_MUL, 1.702).func(F_SILU), Some(1.0 / 1.702)),
+            ActKind::QuickGelu => (row().imm(OP_MUL, 1.702).func(F_SILU), 1.0 / 1.702),
         };
         let peak = self.s("x_scale");
-        if up.is_none() && rest.is_none() {
-            return first.red(R_ABSMAX, peak).sync(asm, wait, 0);
+        match up {
+            None => first.red(R_ABSMAX, peak).sync(asm, wait, 0),
+            Some(up) => {
+                first.sync(asm, wait, 0);
+                row().spad(OP_MUL, up, stride, ROW).red(R_ABSMAX, peak).emit(asm);
+            }
         }
-        first.sync(asm, wait, 0);
-        let mut second = row();
-        if let Some(factor) = rest {
-            second = second.imm(OP_MUL, factor);
-        }
-        if let Some(up) = up {
-            second = second.spad(OP_MUL, up, stride, ROW);
-        }
-        second.red(R_ABSMAX, peak).emit(asm);
+        lacks
     }
 
     /// Loads norm vectors for both halves; VX may use them after the token.

@@ -154,7 +154,7 @@ impl ProjectorLayout {
         }
         let each = if i == 0 { Tower::each_half_at } else { Tower::each_half };
         each(t, asm, &mut |asm: &mut Asm| {
-            let (src, cols, width) = match i.checked_sub(1) {
+            let (src, cols, width, lacks) = match i.checked_sub(1) {
                 None => {
                     row_generator(asm, A_ROWS, rows, d.dw);
                     load_half(asm, d.dw, x, VX);
@@ -165,15 +165,15 @@ impl ProjectorLayout {
                         }
                         None => vx(ROWS, d.dw * 16).a(x, d.dw).red(R_ABSMAX, peak).sync(asm, LD, 0),
                     }
-                    (x, d.dw * 16, d.dw)
+                    (x, d.dw * 16, d.dw, 1.0)
                 }
                 Some(before) => {
-                    let (cols, w) = self.finish(asm, t, v, before);
-                    (out, cols, w)
+                    let (cols, w, lacks) = self.finish(asm, t, v, before);
+                    (out, cols, w, lacks)
                 }
             };
             let mut act = t.abuf("x8");
-            t.quantise(asm, ROWS, cols, (src, width), (act, width), peak, MM);
+            t.quantise(asm, ROWS, cols, (src, width), (act, width), peak, lacks, MM);
             let pieces = &self.linears[i];
             for (j, p) in pieces.iter().enumerate() {
                 t.load_weights(asm, abs(self.bases[i][j]), p);
@@ -187,8 +187,8 @@ impl ProjectorLayout {
     }
 
     /// Sums the pieces of layer `i` and applies its activation in place, row maxima to `x_scale`; waits
-    /// for MM. Gives columns and words of a row.
-    fn finish(&self, asm: &mut Asm, t: &Tower<'_>, v: &Vision, i: usize) -> (u32, u32) {
+    /// for MM. Gives columns and words of a row, and a factor that the rows still lack.
+    fn finish(&self, asm: &mut Asm, t: &Tower<'_>, v: &Vision, i: usize) -> (u32, u32, f32) {
         let (linear, act) = &v.projector[i];
         let (cols, w, out) = (linear.cols_out as u32, self.linears[i][0].tiles(), t.spad("out"));
         let mut wait = MM;
@@ -198,11 +198,14 @@ impl ProjectorLayout {
             sum.to_spad(out, w).sync(asm, wait, 0);
             wait = 0;
         }
-        match act {
+        let lacks = match act {
             Some(act) => t.activate(asm, *act, cols, (out, w), None, wait),
-            None => vx(regs::ROWS, cols).a(out, w).red(R_ABSMAX, t.s("x_scale")).sync(asm, wait, 0),
-        }
-        (cols, w)
+            None => {
+                vx(regs::ROWS, cols).a(out, w).red(R_ABSMAX, t.s("x_scale")).sync(asm, wait, 0);
+                1.0
+            }
+        };
+        (cols, w, lacks)
     }
 
     fn store(&self, asm: &mut Asm, t: &Tower<'_>, v: &Vision, features: u32, first: Reg) {
@@ -212,7 +215,11 @@ impl ProjectorLayout {
             match (v.projector[last].1, self.linears[last].len()) {
                 (None, 1) => asm.vx_sync(MM, ST),
                 _ => {
-                    self.finish(asm, t, v, last);
+                    let (cols, w, lacks) = self.finish(asm, t, v, last);
+                    if lacks != 1.0 {
+                        let out = t.spad("out");
+                        vx(ROWS, cols).a(out, w).imm(OP_MUL, lacks).to_spad(out, w).emit(asm);
+                    }
                     asm.vx_sync(0, ST);
                 }
             }

@@ -283,7 +283,7 @@ fn stem(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
         let (cols, peak) = (v.patch.cols_in as u32, t.s("x_scale"));
         vx(ROWS, cols).a(pixels, l.pixel_words).red(R_ABSMAX, peak).sync(asm, LD, 0);
         let dst = (t.abuf("pixels8"), l.pixel_words);
-        t.quantise(asm, ROWS, cols, (pixels, l.pixel_words), dst, peak, MM);
+        t.quantise(asm, ROWS, cols, (pixels, l.pixel_words), dst, peak, 1.0, MM);
         t.linear(asm, abs(l.patch_base), &l.patch, dst, (x, d.dw));
     });
     t.each_half_at(asm, |asm| {

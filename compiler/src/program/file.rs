@@ -287,11 +287,12 @@ fn parse(file: &mut (impl Read + Seek), len: u64, name: &str) -> Result<Program,
 /// Code decodes, regions do not overlap, contents fit their regions.
 pub(crate) fn verify(p: &Program) -> Result<(), String> {
     let words = load_code(&p.code, p.meta.code_len as usize);
-    if words.len() < p.meta.code_len as usize {
-        return Err(format!("{} instructions do not fit {} bytes of code", p.meta.code_len, p.code.len()));
-    }
+    // A wrong opcode also shifts what follows: it is named first.
     for (pc, word) in words.iter().enumerate() {
         Insn::decode(word).map_err(|e| format!("instruction {pc}: {e}"))?;
+    }
+    if words.len() < p.meta.code_len as usize {
+        return Err(format!("{} instructions do not fit {} bytes of code", p.meta.code_len, p.code.len()));
     }
     for space in [Space::Main, Space::Channels] {
         let mut end = 0u64;

@@ -1,6 +1,6 @@
 // Dispatcher: two cycles an instruction. Read: the instruction is at the IMEM output; registers
 // and address generators are read and the command registers filled with numbers. Execute: SYS-class
-// instructions take effect (a multiplication two cycles later), the others are pushed in their
+// instructions take effect (a multiplication three cycles later), the others are pushed in their
 // unit's queue (waits while it is full); the next pc goes to IMEM. Order of checks: PC, ILLEGAL,
 // OPERAND, LOOP.
 `default_nettype none
@@ -308,14 +308,14 @@ module dispatch
   );
   always_ff @(posedge clk_i) begin
     if (!rst_ni || state_q != StExecute) mul_wait_q <= '0;
-    else if (mul_wait_q != 2'd2) mul_wait_q <= mul_wait_q + 2'd1;
+    else if (mul_wait_q != 2'd3) mul_wait_q <= mul_wait_q + 2'd1;
   end
 
   always_comb begin
     complete = execute && !fault_o;
     if ((is_unit & full_i) != '0) complete = 1'b0;
     if ((is_halt || is_fence) && !idle_i) complete = 1'b0;
-    if (is_mul && mul_wait_q != 2'd2) complete = 1'b0;
+    if (is_mul && mul_wait_q != 2'd3) complete = 1'b0;
   end
   assign dispatched_o = complete;
   assign halt_o       = complete && is_halt;

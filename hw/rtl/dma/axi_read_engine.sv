@@ -40,19 +40,24 @@ module axi_read_engine #(
   logic [BeatsW-1:0] left_q;
   logic [CountW-1:0] inflight_q;
 
-  // Beats of the next burst: what is left, 16, and the rest of the 4 KiB page (64 units).
-  logic       last_burst;
-  logic [4:0] cap, burst;
-  assign cap        = (unit_q[5:4] == 2'd3) ? 5'd16 - {1'b0, unit_q[3:0]} : 5'd16;
-  assign last_burst = left_q[BeatsW-1:5] == '0 && left_q[4:0] <= cap;
-  assign burst      = last_burst ? left_q[4:0] : cap;
+  // Beats of the next burst: what is left, 16, and the rest of the 4 KiB page (64 units). Both are
+  // known a burst ahead: units keep their place in a 16th of the page until a page ends.
+  logic        last_burst_q;
+  logic [4:0]  cap_q, cap_next, cap_first, burst;
+  logic [5:0]  two_caps;
+  always_comb begin
+    cap_first = (req_unit_i[5:4] == 2'd3) ? 5'd16 - {1'b0, req_unit_i[3:0]} : 5'd16;
+    cap_next  = (unit_q[5:4] == 2'd2) ? 5'd16 - {1'b0, unit_q[3:0]} : 5'd16;
+    two_caps  = {1'b0, cap_q} + {1'b0, cap_next};
+  end
+  assign burst = last_burst_q ? left_q[4:0] : cap_q;
 
   logic ar_fire, r_last;
   assign m_arvalid_o = have_q && (inflight_q != CountW'(MaxOutstanding));
   assign m_araddr_o  = {26'd0, unit_q, 6'd0};
   assign m_arlen_o   = {3'd0, burst} - 8'd1;
   assign ar_fire     = m_arvalid_o && m_arready_i;
-  assign req_ready_o = !stop_i && (!have_q || (ar_fire && last_burst));
+  assign req_ready_o = !stop_i && (!have_q || (ar_fire && last_burst_q));
 
   assign m_rready_o   = beat_ready_i || stop_i;
   assign beat_valid_o = m_rvalid_i && !stop_i;
@@ -70,7 +75,7 @@ module axi_read_engine #(
       if (!ar_fire && r_last) inflight_q <= inflight_q - 1'b1;
       if (req_valid_i && req_ready_o) have_q <= 1'b1;
       // A burst that is already offered must be taken before the engine may give up.
-      else if (ar_fire && (last_burst || stop_i)) have_q <= 1'b0;
+      else if (ar_fire && (last_burst_q || stop_i)) have_q <= 1'b0;
       else if (stop_i && !m_arvalid_o) have_q <= 1'b0;
     end
   end
@@ -79,9 +84,13 @@ module axi_read_engine #(
     if (req_valid_i && req_ready_o) begin
       unit_q <= req_unit_i;
       left_q <= req_beats_i;
+      cap_q  <= cap_first;
+      last_burst_q <= req_beats_i <= BeatsW'(cap_first);
     end else if (ar_fire) begin
       unit_q <= unit_q + {27'd0, burst};
       left_q <= left_q - BeatsW'(burst);
+      cap_q  <= cap_next;
+      last_burst_q <= left_q <= BeatsW'(two_caps);
     end
   end
 endmodule

@@ -45,18 +45,23 @@ module axi_write_engine #(
   logic [CountW-1:0] inflight_q;  // AW taken, B not yet
   logic [3:0]        w_beat_q;
 
-  logic       last_burst;
-  logic [4:0] cap, burst;
-  assign cap        = (unit_q[5:4] == 2'd3) ? 5'd16 - {1'b0, unit_q[3:0]} : 5'd16;
-  assign last_burst = left_q[BeatsW-1:5] == '0 && left_q[4:0] <= cap;
-  assign burst      = last_burst ? left_q[4:0] : cap;
+  // Beats of the next burst, known a burst ahead as in axi_read_engine.
+  logic        last_burst_q;
+  logic [4:0]  cap_q, cap_next, cap_first, burst;
+  logic [5:0]  two_caps;
+  always_comb begin
+    cap_first = (req_unit_i[5:4] == 2'd3) ? 5'd16 - {1'b0, req_unit_i[3:0]} : 5'd16;
+    cap_next  = (unit_q[5:4] == 2'd2) ? 5'd16 - {1'b0, unit_q[3:0]} : 5'd16;
+    two_caps  = {1'b0, cap_q} + {1'b0, cap_next};
+  end
+  assign burst = last_burst_q ? left_q[4:0] : cap_q;
 
   logic aw_fire, b_fire, w_fire;
   assign m_awvalid_o = have_q && (inflight_q != CountW'(MaxOutstanding));
   assign m_awaddr_o  = {26'd0, unit_q, 6'd0};
   assign m_awlen_o   = {3'd0, burst} - 8'd1;
   assign aw_fire     = m_awvalid_o && m_awready_i;
-  assign req_ready_o = !stop_i && (!have_q || (aw_fire && last_burst));
+  assign req_ready_o = !stop_i && (!have_q || (aw_fire && last_burst_q));
 
   // Lengths (minus one) of bursts whose data is still to be sent; never more than inflight_q.
   logic       len_valid;
@@ -98,7 +103,7 @@ module axi_write_engine #(
       if (!aw_fire && b_fire) inflight_q <= inflight_q - 1'b1;
       if (w_fire) w_beat_q <= m_wlast_o ? '0 : w_beat_q + 1'b1;
       if (req_valid_i && req_ready_o) have_q <= 1'b1;
-      else if (aw_fire && (last_burst || stop_i)) have_q <= 1'b0;
+      else if (aw_fire && (last_burst_q || stop_i)) have_q <= 1'b0;
       else if (stop_i && !m_awvalid_o) have_q <= 1'b0;
     end
   end
@@ -107,9 +112,13 @@ module axi_write_engine #(
     if (req_valid_i && req_ready_o) begin
       unit_q <= req_unit_i;
       left_q <= req_beats_i;
+      cap_q  <= cap_first;
+      last_burst_q <= req_beats_i <= BeatsW'(cap_first);
     end else if (aw_fire) begin
       unit_q <= unit_q + {27'd0, burst};
       left_q <= left_q - BeatsW'(burst);
+      cap_q  <= cap_next;
+      last_burst_q <= left_q <= BeatsW'(two_caps);
     end
   end
 endmodule

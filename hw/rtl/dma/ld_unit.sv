@@ -1,6 +1,6 @@
 // LD: copies main-memory rows to SPAD or S, gathers rows by indices in S, and hands weight loads to
 // the slices' streams. A command first spends fixed cycles on its address checks (nothing is
-// touched if one fails), then a request side walks the rows (one request a cycle; five cycles a row
+// touched if one fails), then a request side walks the rows (one request a cycle; six cycles a row
 // when gathering) while a sink side places the beats in the order they arrive. A weight load is
 // done when every slice has queued its share.
 // Theory of operation and cycle counts: hw/doc/timing.md.
@@ -53,7 +53,7 @@ module ld_unit
     StIdle, StDivide, StMultiply, StMultiplyNext, StAdd, StCheck, StTotal, StPush, StRun, StFault
   } state_e;
   typedef enum logic [2:0] {
-    GatherRead, GatherMultiply, GatherMultiplyNext, GatherAdd, GatherRequest
+    GatherRead, GatherMultiply, GatherPartial, GatherSum, GatherAdd, GatherRequest
   } gather_e;
 
   state_e  state_q;
@@ -81,7 +81,9 @@ module ld_unit
   logic [15:0] rows_less;
   logic [16:0] slot_last, most_wide;
   logic [10:0] scales;
-  logic [2:0]  word_units;
+  logic        is_wide;
+  logic [12:0] word_units_q;  // of all words: 4 or 2 units of values, 0 to 2 of indices each
+  logic [1:0]  index_units;
   logic [31:0] units_q;
   logic [9:0]  group_q;
   assign is_mixed  = cmd_i.fmt == fvlm_isa_pkg::LD_FMT_MIXED;
@@ -89,11 +91,11 @@ module ld_unit
   assign slot_last = 17'(cmd_i.first) + 17'(rows_less);
   assign most_wide = 17'(cmd_i.rows) + 17'(slice_pkg::Slices - 1);
   assign scales    = cmd_i.wscale[0] ? {1'b0, groups_q} : '0;
-  assign word_units =
-      ((cmd_i.fmt == fvlm_isa_pkg::LD_FMT_W8K || cmd_i.fmt == fvlm_isa_pkg::LD_FMT_W8N) ? 3'd4 : 3'd2) +
-      3'(fvlm_isa_pkg::nm_index_units(cmd_i.nm));
+  assign is_wide     = cmd_i.fmt == fvlm_isa_pkg::LD_FMT_W8K || cmd_i.fmt == fvlm_isa_pkg::LD_FMT_W8N;
+  assign index_units = 2'(fvlm_isa_pkg::nm_index_units(cmd_i.nm));
 
-  // The products: last row (or round), first round, all tiles of a slice; rows of a gather.
+  // The products, three cycles behind their operands: last row (or round), first round, all tiles of a
+  // slice; rows of a gather.
   logic        mul_en;
   logic [31:0] mul_a, mul_b;
   logic [63:0] product;
@@ -102,9 +104,12 @@ module ld_unit
     mul_a  = s_rdata_i;
     mul_b  = cmd_i.src_stride;
     case (state_q)
-      StMultiply: mul_a = is_weight ? 32'(slot_last) >> slice_pkg::SliceShift : 32'(rows_less);
-      StMultiplyNext: mul_a = 32'(cmd_i.first) >> slice_pkg::SliceShift;
-      StAdd: begin
+      StIdle: begin
+        mul_en = start_i;
+        mul_a  = is_weight ? 32'(slot_last) >> slice_pkg::SliceShift : 32'(rows_less);
+      end
+      StMultiply: mul_a = 32'(cmd_i.first) >> slice_pkg::SliceShift;
+      StMultiplyNext: begin
         mul_a = 32'(most_wide) >> slice_pkg::SliceShift;
         mul_b = units_q;
       end
@@ -279,6 +284,9 @@ module ld_unit
       rem_q    <= '0;
       groups_q <= {9'd0, cmd_i.kbg == '0};
       div_q    <= '0;
+      word_units_q <= (is_wide ? {1'b0, cmd_i.len[9:0], 2'd0} : {2'd0, cmd_i.len[9:0], 1'b0}) +
+                      (index_units[1] ? {2'd0, cmd_i.len[9:0], 1'b0} :
+                       index_units[0] ? {3'd0, cmd_i.len[9:0]} : 13'd0);
     end
     if (state_q == StDivide) begin
       div_q    <= div_q + 4'd1;
@@ -289,10 +297,8 @@ module ld_unit
     if (state_q == StMultiply) begin
       group_q    <= (cmd_i.kbg == '0 || 16'(cmd_i.kbg) > cmd_i.len) ? cmd_i.len[9:0] : 10'(cmd_i.kbg);
       dst_prod_q <= 28'(rows_less) * 28'(cmd_i.dst_stride);
-      units_q    <= is_mixed ? cmd_i.src_stride :
-                    32'(cmd_i.len[9:0]) * 32'(word_units) + 32'(scales) + 32'(cmd_i.bias);
+      units_q    <= is_mixed ? cmd_i.src_stride : 32'(word_units_q) + 32'(scales) + 32'(cmd_i.bias);
     end
-    // Products follow their operands by two cycles.
     if (state_q == StAdd) begin
       dst_end_q  <= 34'(dst_prod_q) + 34'(cmd_i.dst_addr) + 34'(dst_last);
       src_end_q  <= 50'(product[48:0]) + 50'(cmd_i.src_addr) +
@@ -319,8 +325,9 @@ module ld_unit
       if (is_gather && rows_left) begin
         case (gather_q)
           GatherRead: gather_q <= GatherMultiply;
-          GatherMultiply: gather_q <= GatherMultiplyNext;
-          GatherMultiplyNext: gather_q <= GatherAdd;
+          GatherMultiply: gather_q <= GatherPartial;
+          GatherPartial: gather_q <= GatherSum;
+          GatherSum: gather_q <= GatherAdd;
           GatherAdd: gather_q <= GatherRequest;
           default: if (req_fire) gather_q <= GatherRead;
         endcase

@@ -38,15 +38,16 @@ module st_setup
   assign first_slot  = 17'(cmd_i.first) + (is_v ? 17'd0 : 17'(first_block));
   assign round_stride_o = is_v ? 32'(cmd_i.chunk_stride) : cmd_i.dst_stride;
 
-  // ---- One product a step; it is there two steps later.
+  // ---- One product a step, begun a cycle before it; it is there two steps later.
   logic        busy_q;
-  logic [3:0]  step_q;
+  logic [3:0]  step_q, next;
+  assign next = start_i ? 4'd0 : step_q + 4'd1;
   logic [31:0] last_slot_q, a, b;
   logic [63:0] product;
   always_comb begin
     a = '0;
     b = round_stride_o;
-    case (step_q)
+    case (next)
       4'd0: begin
         a = 32'(heads_less);
         b = 32'(cmd_i.head_step);
@@ -59,11 +60,11 @@ module st_setup
         a = 32'(heads_less);
         b = 32'(cmd_i.head_stride);
       end
-      4'd3: begin
+      4'd3: if (!is_rows && !is_scalar) a = 32'(first_slot) >> SliceShift;
+      4'd4: begin
         if (is_rows) a = 32'(rows_less);
         else if (!is_scalar) a = last_slot_q >> SliceShift;
       end
-      4'd4: if (!is_rows && !is_scalar) a = 32'(first_slot) >> SliceShift;
       4'd5: a = 32'(cmd_i.head_step) >> SliceShift;
       4'd6: begin
         if (is_k) a = 32'(len_less);
@@ -78,7 +79,7 @@ module st_setup
   end
   multiply u_multiply (
       .clk_i,
-      .en_i     (busy_q),
+      .en_i     (start_i || busy_q),
       .a_i      (a),
       .b_i      (b),
       .product_o(product)
@@ -116,8 +117,8 @@ module st_setup
         4'd3: src_end_o <= 36'(cmd_i.src_addr) + 36'(product[27:0]) +
                            36'(len_i);
         4'd4: src_end_o <= src_end_o + (is_rows ? 36'd0 : 36'(product[27:0]));
-        4'd5: dst_end_o <= dst_end_o + 66'(product);
-        4'd6: first_unit_o <= cmd_i.dst_addr + product[31:0];
+        4'd5: first_unit_o <= cmd_i.dst_addr + product[31:0];
+        4'd6: dst_end_o <= dst_end_o + 66'(product);
         4'd7: head_units_o <= is_scalar ? 32'(cmd_i.head_step) : product[31:0];
         4'd8: if (!is_rows && !is_scale) dst_end_o <= dst_end_o + 66'(product);
         4'd9: if (is_v || is_scalar) first_unit_o <= first_unit_o + product[31:0];

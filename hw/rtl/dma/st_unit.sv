@@ -103,16 +103,15 @@ module st_unit
   end
 
   // ---- Walk: heads, rows, chunks (or words of a row). Source index, destination unit and slice.
-  logic [15:0]       head_q, row_q, chunk_q;
+  logic [15:0]       heads_q, rows_q, chunks_q;  // behind the present one
+  logic              first_chunk_q, last_chunk_q, last_row_q, last_head_q;
   logic [31:0]       src_head_q, src_row_q, src_q, unit_head_q, unit_row_q, unit_q;
   logic [SliceW-1:0] slice_head_q, slice_row_q, slice_q;
   logic [3:0]        pos_q;
-  logic              left_q, pending_q, fire, last_chunk, last_row, needs_request;
+  logic              left_q, pending_q, fire, needs_request;
   logic [2:0]        fifo_count;
 
-  assign last_chunk    = chunk_q + 16'd1 == len;
-  assign last_row      = row_q + 16'd1 == cmd_i.rows;
-  assign needs_request = !is_kv && chunk_q == '0;
+  assign needs_request = !is_kv && first_chunk_q;
   assign req_valid_o   = state_q == StRun && left_q && needs_request && room;
   assign req_unit_o    = unit_q;
   assign req_beats_o   = len;
@@ -162,15 +161,19 @@ module st_unit
     end else begin
       pending_q <= fire;
       if (ready) left_q <= !empty;
-      else if (fire && last_chunk && last_row && head_q + 16'd1 == heads) left_q <= 1'b0;
+      else if (fire && last_chunk_q && last_row_q && last_head_q) left_q <= 1'b0;
     end
   end
 
   always_ff @(posedge clk_i) begin
     if (ready) begin
-      head_q       <= '0;
-      row_q        <= '0;
-      chunk_q      <= '0;
+      heads_q       <= heads - 16'd1;
+      rows_q        <= cmd_i.rows - 16'd1;
+      chunks_q      <= len - 16'd1;
+      first_chunk_q <= 1'b1;
+      last_chunk_q  <= len == 16'd1;
+      last_row_q    <= cmd_i.rows == 16'd1;
+      last_head_q   <= heads == 16'd1;
       pos_q        <= cmd_i.pos[3:0];
       src_head_q   <= cmd_i.src_addr;
       src_row_q    <= cmd_i.src_addr;
@@ -181,14 +184,19 @@ module st_unit
       slice_head_q <= first_slice;
       slice_row_q  <= first_slice;
       slice_q      <= first_slice;
-    end else if (fire && !last_chunk) begin
-      chunk_q <= chunk_q + 16'd1;
+    end else if (fire && !last_chunk_q) begin
+      chunks_q      <= chunks_q - 16'd1;
+      first_chunk_q <= 1'b0;
+      last_chunk_q  <= chunks_q == 16'd1;
       src_q   <= src_q + 32'd1;
       if (is_k || (is_v && wrap)) unit_q <= unit_q + 32'(cmd_i.chunk_stride);
       if (is_v) slice_q <= next_slice;
-    end else if (fire && !last_row) begin
-      chunk_q    <= '0;
-      row_q      <= row_q + 16'd1;
+    end else if (fire && !last_row_q) begin
+      chunks_q      <= len - 16'd1;
+      first_chunk_q <= 1'b1;
+      last_chunk_q  <= len == 16'd1;
+      rows_q        <= rows_q - 16'd1;
+      last_row_q    <= rows_q == 16'd1;
       pos_q      <= pos_q + 4'd1;
       src_row_q  <= src_next_row;
       src_q      <= src_next_row;
@@ -200,9 +208,13 @@ module st_unit
         slice_q     <= next_row_slice;
       end
     end else if (fire) begin
-      chunk_q      <= '0;
-      row_q        <= '0;
-      head_q       <= head_q + 16'd1;
+      chunks_q      <= len - 16'd1;
+      first_chunk_q <= 1'b1;
+      last_chunk_q  <= len == 16'd1;
+      rows_q        <= cmd_i.rows - 16'd1;
+      last_row_q    <= cmd_i.rows == 16'd1;
+      heads_q       <= heads_q - 16'd1;
+      last_head_q   <= heads_q == 16'd1;
       pos_q        <= cmd_i.pos[3:0];
       src_head_q   <= src_next_head;
       src_row_q    <= src_next_head;

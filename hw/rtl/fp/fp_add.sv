@@ -24,37 +24,40 @@ module fp_add (
   logic        sign0_q, sub0_q, sign1_q, sub1_q, sign2_q;
   logic [7:0]  exp0_q, exp1_q, exp2_q;
   logic [23:0] larger0_q, lesser0_q, larger1_q;
-  logic [4:0]  gap0_q, zeros2_q;
+  logic [7:0]  gap0_q;
+  logic [4:0]  zeros2_q;
   logic [26:0] lesser1_q;
   logic [23:0] far2_q, near2_q;
-  logic [5:0]  step2_q;
-  logic        round2_q, is_near2_q, zero2_q;
+  logic        round2_q, is_near2_q, up2_q, down2_q, zero2_q;
 
-  // Stage 0: order by magnitude. Gaps of 27 and more are alike: nothing but the sticky bit is left.
+  // Stage 0: order by magnitude.
   always_ff @(posedge clk_i) begin
     if (ce_i[0]) begin : order
-      logic        swap;
+      logic        swap, a_there, b_there;
       logic [31:0] larger;
-      logic [30:0] lesser;
-      logic [7:0]  gap;
-      swap   = b_i[30:0] > a_i[30:0];
-      larger = swap ? b_i : a_i;
-      lesser = swap ? a_i[30:0] : b_i[30:0];
-      gap    = larger[30:23] - lesser[30:23];
+      logic [22:0] lesser;
+      logic [7:0]  lesser_exp;
+      swap    = b_i[30:0] > a_i[30:0];
+      a_there = a_i[30:24] != 7'd0;
+      b_there = b_i[30:24] != 7'd0;
+      larger  = swap ? b_i : a_i;
+      lesser  = swap ? a_i[22:0] : b_i[22:0];
+      lesser_exp = a_i[30:23] ^ b_i[30:23] ^ larger[30:23];  // needs no swap, which has many readers
       sign0_q   <= larger[31];
       sub0_q    <= a_i[31] ^ b_i[31];
       exp0_q    <= larger[30:23];
-      larger0_q <= {larger[30:23] != 8'd0, larger[22:0]};
-      lesser0_q <= {lesser[30:23] != 8'd0, lesser[22:0]};
-      gap0_q    <= gap[4:0] | {5{gap[7:5] != 3'd0}};
+      larger0_q <= {a_there || b_there, larger[22:0]};
+      lesser0_q <= {a_there && b_there, lesser};
+      gap0_q    <= larger[30:23] - lesser_exp;
     end
   end
 
-  // Stage 1: align the lesser one, keep a sticky bit.
+  // Stage 1: align the lesser one, keep a sticky bit; its complement to subtract. Of gaps of 27 and
+  // more nothing but the sticky bit is left.
   always_ff @(posedge clk_i) begin
     if (ce_i[1]) begin : align
       logic [26:0] by8, by2, by1;
-      logic        lost8, lost2, lost1;
+      logic        lost8, lost2, lost1, below;
       case (gap0_q[4:3])
         2'd0: by8 = {lesser0_q, 3'd0};
         2'd1: by8 = {8'd0, lesser0_q[23:5]};
@@ -73,11 +76,13 @@ module fp_add (
               || (gap0_q[2:1] == 2'd3 && by8[5:4] != 2'd0);
       by1   = gap0_q[0] ? {1'd0, by2[26:1]} : by2;
       lost1 = gap0_q[0] && by2[0];
+      below = gap0_q[7:5] != 3'd0;
       sign1_q   <= sign0_q;
       sub1_q    <= sub0_q;
       exp1_q    <= exp0_q;
       larger1_q <= larger0_q;
-      lesser1_q <= {by1[26:1], by1[0] | lost8 | lost2 | lost1};
+      lesser1_q <= (below ? {26'd0, lesser0_q[23]} : {by1[26:1], by1[0] | lost8 | lost2 | lost1})
+                   ^ {27{sub0_q}};
     end
   end
 
@@ -94,8 +99,7 @@ module fp_add (
       logic [2:0]  any8;
       logic [11:0] in4;
       logic [8:0]  in8;
-      logic [4:0]  zeros;
-      total   = {1'b0, larger1_q, 3'b000, 1'b1} + {1'b0, lesser1_q ^ {27{sub1_q}}, sub1_q};
+      total   = {1'b0, larger1_q, 3'b000, 1'b1} + {1'b0, lesser1_q, sub1_q};
       sum     = {total[28] & ~sub1_q, total[27:1]};
       is_near = sum[27:25] == 3'd0;
       far     = sum[27] ? sum[27:4] : sum[26] ? sum[26:3] : sum[25:2];
@@ -109,17 +113,16 @@ module fp_add (
         any8[i]       = any4[2*i+1] || any4[2*i];
         in8[3*i +: 3] = any4[2*i+1] ? {1'b0, in4[4*i+2 +: 2]} : {1'b1, in4[4*i +: 2]};
       end
-      zeros = any8[2] ? {2'd0, in8[8:6]} : any8[1] ? {2'd1, in8[5:3]} : {2'd2, in8[2:0]};
       sign2_q    <= sign1_q;
       exp2_q     <= exp1_q;
       far2_q     <= far;
       round2_q   <= guard && (sticky || far[0]);
       is_near2_q <= is_near;
       near2_q    <= sum[25:2];
-      zeros2_q   <= zeros;
+      zeros2_q   <= any8[2] ? {2'd0, in8[8:6]} : any8[1] ? {2'd1, in8[5:3]} : {2'd2, in8[2:0]};
       zero2_q    <= is_near && any8 == 3'd0;
-      // Change of the exponent, near: -1 - zeros.
-      step2_q    <= is_near ? {1'b1, ~zeros} : sum[27] ? 6'd1 : sum[26] ? 6'd0 : 6'h3f;
+      up2_q      <= sum[27];
+      down2_q    <= !sum[27] && !sum[26];
     end
   end
 
@@ -132,6 +135,7 @@ module fp_add (
       logic [22:0] near;
       logic [10:0] expo;
       /* verilator lint_on UNUSEDSIGNAL */
+      logic [5:0]  step;
       logic        none, over;
       rounded = {1'b0, far2_q} + {24'd0, round2_q};
       case (zeros2_q[4:3])
@@ -146,7 +150,9 @@ module fp_add (
         default: by2 = {by8[17:0], 6'd0};
       endcase
       near = zeros2_q[0] ? {by2[21:0], 1'd0} : by2[22:0];
-      expo = {2'b00, exp2_q, 1'b1} + {{4{step2_q[5]}}, step2_q, rounded[24] & ~is_near2_q};
+      // The exponent goes up by 1, 0, -1; near: by -1 - zeros.
+      step = is_near2_q ? {1'b1, ~zeros2_q} : {{5{down2_q}}, up2_q || down2_q};
+      expo = {2'b00, exp2_q, 1'b1} + {{4{step[5]}}, step, rounded[24] & ~is_near2_q};
       none = zero2_q || expo[10] || expo[9:2] == 8'd0;
       over = !expo[10] && (expo[9] || expo[8:1] == 8'hff);
       y_o[31]    <= sign2_q;

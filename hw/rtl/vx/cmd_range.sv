@@ -1,5 +1,6 @@
 // Does a command's region fit its memory? Rows `base + r * stride + w`, r < rows, w < words.
-// The last address is computed without wrapping: product in stage 0, compare in stage 1.
+// The last address is computed without wrapping, as base + rows * stride + (words - 1 - stride):
+// nothing stands in front of the multiplier. Product in stage 0, sum and compare in stage 1.
 // ce_i[i] loads stage i; rows and words are at least 1 when the answer is looked at.
 `default_nettype none
 
@@ -16,11 +17,15 @@ module cmd_range #(
   output logic        bad_o
 );
   logic [31:0] span_q;
+  logic [17:0] rest_q;  // signed
   logic [33:0] last;
-  assign last = {2'b00, base_i} + {2'b00, span_q} + {18'd0, words_i - 16'd1};
+  assign last = {2'b00, base_i} + {2'b00, span_q} + {{16{rest_q[17]}}, rest_q};
 
   always_ff @(posedge clk_i) begin
-    if (ce_i[0]) span_q <= {16'd0, rows_i - 16'd1} * 32'(stride_i);
+    if (ce_i[0]) begin
+      span_q <= {16'd0, rows_i} * 32'(stride_i);
+      rest_q <= {2'b00, words_i} + {2'b11, ~16'(stride_i)};
+    end
     if (ce_i[1]) bad_o <= last >= 34'(Limit);
   end
 endmodule

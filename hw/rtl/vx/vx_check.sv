@@ -1,11 +1,11 @@
-// Address checks of a VX command, two cycles before it may have an effect. The first operand that
-// does not fit names the fault, in the order a, b, c, destination, reduction.
-// ce_i[i] loads stage i (see cmd_range).
+// Address checks of a VX command, before it may have an effect. The first operand that does not fit
+// names the fault, in the order a, b, c, destination, reduction. The verdict is there after three
+// stages; ce_i[i] loads stage i: rows and words of each operand, then cmd_range.
 `default_nettype none
 
 module vx_check (
   input  wire                    clk_i,
-  input  wire  [1:0]             ce_i,
+  input  wire  [2:0]             ce_i,
   input  fvlm_isa_pkg::vx_cmd_t  cmd_i,
   input  wire  [15:0]            words_i,
   input  wire  [15:0]            quotient_i,  // (rows - 1) div rmod
@@ -20,9 +20,15 @@ module vx_check (
     if (row == fvlm_isa_pkg::VX_B_ROW_DIV) span = (rmod == 16'd0) ? 16'd1 : quotient + 16'd1;
   endfunction
 
-  logic [15:0] rows_b, rows_c;
-  assign rows_b = span(cmd_i.b_row, cmd_i.rows, cmd_i.rmod, quotient_i);
-  assign rows_c = span(cmd_i.c_row, cmd_i.rows, cmd_i.rmod, quotient_i);
+  logic [15:0] rows_q, rows_b_q, rows_c_q, words_q;
+  always_ff @(posedge clk_i) begin
+    if (ce_i[0]) begin
+      rows_q   <= cmd_i.rows;
+      rows_b_q <= span(cmd_i.b_row, cmd_i.rows, cmd_i.rmod, quotient_i);
+      rows_c_q <= span(cmd_i.c_row, cmd_i.rows, cmd_i.rmod, quotient_i);
+      words_q  <= words_i;
+    end
+  end
 
   logic a_spad, a_s, b_spad, b_s, c_spad, c_s, d_spad, d_abuf, d_s, red;
   logic bad_a_spad, bad_a_s, bad_b_spad, bad_b_s, bad_c_spad, bad_c_s;
@@ -39,43 +45,43 @@ module vx_check (
   assign red    = cmd_i.red != fvlm_isa_pkg::VX_RED_NONE;
 
   cmd_range #(.Limit(fvlm_isa_pkg::SpadWords)) u_a_spad (
-    .clk_i, .ce_i, .base_i(cmd_i.a_addr), .rows_i(cmd_i.rows), .stride_i(cmd_i.a_stride), .words_i,
+    .clk_i, .ce_i(ce_i[2:1]), .base_i(cmd_i.a_addr), .rows_i(rows_q), .stride_i(cmd_i.a_stride), .words_i(words_q),
     .bad_o(bad_a_spad)
   );
   cmd_range #(.Limit(fvlm_isa_pkg::SWords)) u_a_s (
-    .clk_i, .ce_i, .base_i(cmd_i.a_addr), .rows_i(cmd_i.rows), .stride_i(cmd_i.a_stride),
+    .clk_i, .ce_i(ce_i[2:1]), .base_i(cmd_i.a_addr), .rows_i(rows_q), .stride_i(cmd_i.a_stride),
     .words_i(16'd1), .bad_o(bad_a_s)
   );
   cmd_range #(.Limit(fvlm_isa_pkg::SpadWords)) u_b_spad (
-    .clk_i, .ce_i, .base_i(cmd_i.b_val), .rows_i(rows_b), .stride_i(cmd_i.b_stride), .words_i,
+    .clk_i, .ce_i(ce_i[2:1]), .base_i(cmd_i.b_val), .rows_i(rows_b_q), .stride_i(cmd_i.b_stride), .words_i(words_q),
     .bad_o(bad_b_spad)
   );
   cmd_range #(.Limit(fvlm_isa_pkg::SWords)) u_b_s (
-    .clk_i, .ce_i, .base_i(cmd_i.b_val), .rows_i(rows_b), .stride_i(cmd_i.b_stride),
+    .clk_i, .ce_i(ce_i[2:1]), .base_i(cmd_i.b_val), .rows_i(rows_b_q), .stride_i(cmd_i.b_stride),
     .words_i(16'd1), .bad_o(bad_b_s)
   );
   cmd_range #(.Limit(fvlm_isa_pkg::SpadWords)) u_c_spad (
-    .clk_i, .ce_i, .base_i(cmd_i.c_val), .rows_i(rows_c), .stride_i(cmd_i.c_stride), .words_i,
+    .clk_i, .ce_i(ce_i[2:1]), .base_i(cmd_i.c_val), .rows_i(rows_c_q), .stride_i(cmd_i.c_stride), .words_i(words_q),
     .bad_o(bad_c_spad)
   );
   cmd_range #(.Limit(fvlm_isa_pkg::SWords)) u_c_s (
-    .clk_i, .ce_i, .base_i(cmd_i.c_val), .rows_i(rows_c), .stride_i(cmd_i.c_stride),
+    .clk_i, .ce_i(ce_i[2:1]), .base_i(cmd_i.c_val), .rows_i(rows_c_q), .stride_i(cmd_i.c_stride),
     .words_i(16'd1), .bad_o(bad_c_s)
   );
   cmd_range #(.Limit(fvlm_isa_pkg::SpadWords)) u_d_spad (
-    .clk_i, .ce_i, .base_i(cmd_i.d_addr), .rows_i(cmd_i.rows), .stride_i(cmd_i.d_stride), .words_i,
+    .clk_i, .ce_i(ce_i[2:1]), .base_i(cmd_i.d_addr), .rows_i(rows_q), .stride_i(cmd_i.d_stride), .words_i(words_q),
     .bad_o(bad_d_spad)
   );
   cmd_range #(.Limit(fvlm_isa_pkg::AbufWords)) u_d_abuf (
-    .clk_i, .ce_i, .base_i(cmd_i.d_addr), .rows_i(cmd_i.rows), .stride_i(cmd_i.d_stride), .words_i,
+    .clk_i, .ce_i(ce_i[2:1]), .base_i(cmd_i.d_addr), .rows_i(rows_q), .stride_i(cmd_i.d_stride), .words_i(words_q),
     .bad_o(bad_d_abuf)
   );
   cmd_range #(.Limit(fvlm_isa_pkg::SWords)) u_d_s (
-    .clk_i, .ce_i, .base_i(cmd_i.d_addr), .rows_i(cmd_i.rows), .stride_i(cmd_i.d_stride),
+    .clk_i, .ce_i(ce_i[2:1]), .base_i(cmd_i.d_addr), .rows_i(rows_q), .stride_i(cmd_i.d_stride),
     .words_i(16'd1), .bad_o(bad_d_s)
   );
   cmd_range #(.Limit(fvlm_isa_pkg::SWords)) u_red (
-    .clk_i, .ce_i, .base_i(cmd_i.sred_addr), .rows_i(cmd_i.rows), .stride_i(12'd1),
+    .clk_i, .ce_i(ce_i[2:1]), .base_i(cmd_i.sred_addr), .rows_i(rows_q), .stride_i(12'd1),
     .words_i(16'd1), .bad_o(bad_red)
   );
 

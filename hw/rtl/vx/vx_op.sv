@@ -1,31 +1,36 @@
-// One two-operand operation of a vector lane: PASS, ADD, SUB, MUL, MAX; latency 4 for all.
-// ce_i[i] loads stage i. op_i is constant while anything is in the pipe.
+// One two-operand operation of a vector lane: add (or subtract), multiply, maximum, or nothing, each
+// with its own latency (vx_plan): 4, 3, 1, 0. ce_i[i] loads stage i; kind_i and sub_i are constant
+// while anything is in the pipe. The adder also serves another user (other_*) in other cycles.
 `default_nettype none
 
 module vx_op (
   input  wire         clk_i,
   input  wire  [3:0]  ce_i /*verilator public_flat_rd*/,
-  input  wire  [2:0]  op_i,
+  input  wire  [1:0]  kind_i,  // 0 pass, 1 maximum, 2 multiply, 3 add
+  input  wire         sub_i,
   input  wire  [31:0] x_i /*verilator public_flat_rd*/,
   input  wire  [31:0] b_i /*verilator public_flat_rd*/,
-  output logic [31:0] y_o
+  output logic [31:0] y_o,
+  input  wire  [3:0]  other_ce_i /*verilator public_flat_rd*/,
+  input  wire  [31:0] other_a_i /*verilator public_flat_rd*/,
+  input  wire  [31:0] other_b_i /*verilator public_flat_rd*/,
+  output logic [31:0] sum_o
 );
   /*verilator no_inline_module*/
 
-  // op1 and op2 share one encoding; the package has it per field.
-  logic is_sub, is_add, is_mul, is_max;
-  assign is_sub = op_i == fvlm_isa_pkg::VX_OP1_SUB;
-  assign is_add = op_i == fvlm_isa_pkg::VX_OP1_ADD || is_sub;
-  assign is_mul = op_i == fvlm_isa_pkg::VX_OP1_MUL;
-  assign is_max = op_i == fvlm_isa_pkg::VX_OP1_MAX;
+  logic is_max, is_mul, is_add;
+  assign is_max = kind_i == 2'd1;
+  assign is_mul = kind_i == 2'd2;
+  assign is_add = kind_i == 2'd3;
 
-  logic [31:0] sum, product;
+  logic [31:0] product, larger_q;
   fp_add u_add (
     .clk_i,
-    .ce_i (is_add ? ce_i : 4'd0),
-    .a_i  (x_i),
-    .b_i  ({b_i[31] ^ is_sub, b_i[30:0]}),  // a -0 here has a zero significand: harmless
-    .y_o  (sum)
+    .ce_i (other_ce_i | (is_add ? ce_i : 4'd0)),
+    .a_i  (other_ce_i[0] ? other_a_i : x_i),
+    // A -0 here has a zero significand: harmless.
+    .b_i  (other_ce_i[0] ? other_b_i : {b_i[31] ^ sub_i, b_i[30:0]}),
+    .y_o  (sum_o)
   );
   fp_mul u_mul (
     .clk_i,
@@ -34,20 +39,24 @@ module vx_op (
     .b_i,
     .y_o  (product)
   );
-
-  logic [31:0] d0_q, d1_q, d2_q, d3_q;
   always_ff @(posedge clk_i) begin
-    if (ce_i[0] && !is_add) begin : compare
+    if (ce_i[0] && is_max) begin : compare
       logic b_above;
       b_above = (x_i[31] != b_i[31]) ? x_i[31]
               : x_i[31] ? b_i[30:0] < x_i[30:0] : b_i[30:0] > x_i[30:0];
-      d0_q <= (is_max && b_above) ? b_i : x_i;
+      larger_q <= b_above ? b_i : x_i;
     end
-    if (ce_i[1] && !is_add) d1_q <= d0_q;
-    if (ce_i[2] && !is_add) d2_q <= d1_q;
-    if (ce_i[3] && !is_add) d3_q <= is_mul ? product : d2_q;
   end
-  assign y_o = is_add ? sum : d3_q;
+  always_comb begin
+    case (kind_i)
+      2'd0: y_o = x_i;
+      2'd1: y_o = larger_q;
+      2'd2: y_o = product;
+      default: y_o = sum_o;
+    endcase
+  end
+
+  always_ff @(posedge clk_i) assert (!is_add || (other_ce_i & ce_i) == 4'd0);
 endmodule
 
 `default_nettype wire

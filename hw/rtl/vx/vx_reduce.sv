@@ -1,69 +1,82 @@
-// Row reductions of the vector unit: a vx_red_lane per lane of the W words, then a tree over words
-// and lanes, L = log2(16 W) levels.
+// Row reductions of the vector unit: a vx_red_lane per lane of the W words; their extrema go through
+// a tree over words and lanes, their partial sums through vx_gather_sum.
 //
-// Stage numbers are those of vx_unit; y_i, mask_i and step_i belong to stage 20. Results:
-//   SUM, SUMSQ: stage 35 + 4 L (each level of the adder tree is four stages)
-//   MAX, ABSMAX, ARGMAX: stage 21 + L (a stage a level)
-// valid_o marks the cycle of the result for the command's kind.
+// y_i belongs to valid_i. From a row's last step to its result (result_o, in the cycle of valid_o):
+//   MAX, ABSMAX, ARGMAX: 1 + log2(16 W) cycles      SUM: SumCycles      SUMSQ: 3 + SumCycles
 `default_nettype none
 
 module vx_reduce #(
-  parameter int unsigned Words = 1,
-  localparam int unsigned Levels  = $clog2(16 * Words),
-  localparam int unsigned BestEnd = 21 + Levels,
-  localparam int unsigned SumEnd  = 35 + 4 * Levels
+  parameter  int unsigned Words  = 1,
+  localparam int unsigned Levels = $clog2(16 * Words)
 ) (
   input  wire                  clk_i,
+  input  wire                  rst_ni,
   input  wire                  en_i,
+  input  wire                  sum_en_i,   // the accumulators move (en_i, less often in slow commands)
   input  wire  [2:0]           red_i,
-  input  wire                  short_i,   // rows have fewer than 3 steps
-  input  wire  [27:20]         valid_i,   // [k]: a step is at stage k
-  input  wire  [SumEnd:21]     last_i,    // [k]: the last step of a row is at stage k
-  input  wire  [31:27]         third_i,   // [k]: step n-3 of a row is at stage k
-  input  wire                  first20_i,
-  input  wire                  fresh23_i,
-  input  wire                  first27_i,
+  input  wire                  is_sum_i,
+  input  wire                  is_square_i,
+  input  wire  [2:0]           missing_i,  // see vx_gather_sum
+  input  wire                  valid_i,
+  input  wire                  first_i,
+  input  wire                  fresh_i,    // one of the row's first four steps
+  input  wire                  last_i,     // its last one
   input  wire  [11:0]          step_i,
-  input  wire  [16*Words-1:0]  mask_i,
+  input  wire  [16*Words-1:0]  active_i,
   input  wire  [512*Words-1:0] y_i,
   output logic                 valid_o,
   output logic [31:0]          result_o
 );
-  logic is_sum, is_square, is_abs, is_arg, is_best;
-  assign is_square = red_i == fvlm_isa_pkg::VX_RED_SUMSQ;
-  assign is_sum    = red_i == fvlm_isa_pkg::VX_RED_SUM || is_square;
-  assign is_abs    = red_i == fvlm_isa_pkg::VX_RED_ABSMAX;
-  assign is_arg    = red_i == fvlm_isa_pkg::VX_RED_ARGMAX;
-  assign is_best   = red_i == fvlm_isa_pkg::VX_RED_MAX || is_abs || is_arg;
+  logic is_abs, is_arg, is_best;
+  assign is_abs  = red_i == fvlm_isa_pkg::VX_RED_ABSMAX;
+  assign is_arg  = red_i == fvlm_isa_pkg::VX_RED_ARGMAX;
+  assign is_best = red_i == fvlm_isa_pkg::VX_RED_MAX || is_abs || is_arg;
 
-  logic [27:20] ce;
-  logic [3:0]   ce_pair, ce_quad;
-  assign ce      = {8{en_i}} & valid_i;
-  assign ce_pair = (is_sum && en_i) ? last_i[30:27] | third_i[30:27] : 4'd0;
-  assign ce_quad = (is_sum && en_i) ? last_i[34:31] : 4'd0;
+  // ---- Steps on their way through the squares; at the accumulators; through them.
+  logic [3:1] square_q, square_fresh_q, square_last_q, sum_q;
+  logic [1+Levels:1] best_last_q;
+  logic       sum_valid, sum_fresh, sum_last;
+  logic [2:0] ce_square;
+  logic [3:0] ce_sum;
+  assign sum_valid = is_square_i ? square_q[3] : valid_i && is_sum_i;
+  assign sum_fresh = is_square_i ? square_fresh_q[3] : fresh_i;
+  assign sum_last  = is_square_i ? square_last_q[3] : last_i && is_sum_i;
+  assign ce_square = {3{en_i}} & {square_q[2:1], valid_i && is_square_i};
+  assign ce_sum    = {4{sum_en_i}} & {sum_q, sum_valid};
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
+      square_q      <= '0;
+      square_last_q <= '0;
+      sum_q         <= '0;
+      best_last_q   <= '0;
+    end else begin
+      if (en_i) begin
+        square_q      <= {square_q[2:1], valid_i && is_square_i};
+        square_last_q <= {square_last_q[2:1], last_i && is_square_i};
+        best_last_q   <= {best_last_q[Levels:1], last_i && is_best};
+      end
+      if (sum_en_i) sum_q <= {sum_q[2:1], sum_valid};
+    end
+    if (en_i) square_fresh_q <= {square_fresh_q[2:1], fresh_i};
+  end
 
-  logic [512*Words-1:0] sum;
+  logic [512*Words-1:0] acc;
   logic [768*Words-1:0] best;  // {value, element index}
   for (genvar l = 0; l < 16 * Words; l++) begin : g_lane
     logic [11:0] step;
     vx_red_lane u_lane (
       .clk_i,
-      .ce_i       (ce),
-      .is_sum_i   (is_sum),
-      .is_square_i(is_square),
+      .ce_best_i  (en_i && valid_i && is_best),
+      .ce_square_i(ce_square),
+      .ce_sum_i   (ce_sum),
+      .is_square_i,
       .is_abs_i   (is_abs),
-      .is_best_i  (is_best),
-      .active20_i (mask_i[l]),
-      .first20_i,
-      .step20_i   (step_i),
-      .fresh23_i,
-      .first27_i,
-      .ce_pair_i  (ce_pair),
-      .keep31_i   (is_sum && en_i && third_i[31]),
-      .short_i,
-      .ce_quad_i  (ce_quad),
+      .active_i   (active_i[l]),
+      .first_i,
+      .step_i,
+      .fresh_i    (sum_fresh),
       .y_i        (y_i[32*l +: 32]),
-      .sum_o      (sum[32*l +: 32]),
+      .acc_o      (acc[32*l +: 32]),
       .best_o     (best[48*l+16 +: 32]),
       .step_o     (step)
     );
@@ -72,21 +85,26 @@ module vx_reduce #(
 
   logic [31:0] total;
   logic [47:0] winner;
-  vx_tree_add #(.Words(Words)) u_add (
+  logic        total_valid;
+  vx_gather_sum #(.Words(Words)) u_sum (
     .clk_i,
-    .ce_i({4*Levels{is_sum && en_i}} & last_i[SumEnd-1:35]),
-    .x_i (sum),
-    .y_o (total)
+    .rst_ni,
+    .en_i   (sum_en_i),
+    .last_i (sum_last),
+    .missing_i,
+    .acc_i  (acc),
+    .valid_o(total_valid),
+    .sum_o  (total)
   );
   vx_tree_best #(.Words(Words)) u_best (
     .clk_i,
-    .ce_i({Levels{is_best && en_i}} & last_i[BestEnd-1:21]),
+    .ce_i({Levels{en_i}} & best_last_q[Levels:1]),
     .x_i (best),
     .y_o (winner)
   );
 
-  assign valid_o  = is_sum ? last_i[SumEnd] : is_best && last_i[BestEnd];
-  assign result_o = is_sum ? total : is_arg ? {16'd0, winner[15:0]} : winner[47:16];
+  assign valid_o  = is_sum_i ? total_valid && sum_en_i : best_last_q[1+Levels] && en_i;
+  assign result_o = is_sum_i ? total : is_arg ? {16'd0, winner[15:0]} : winner[47:16];
 endmodule
 
 `default_nettype wire

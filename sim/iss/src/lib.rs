@@ -10,7 +10,8 @@
 //! Timing:
 //! * [`sched`](sched): the event loop that interleaves dispatcher, units and streams through tokens.
 //! * [`fetch`](fetch), [`transfer`](transfer), [`stream`](stream) ([`recipe`](recipe),
-//!   [`fifo`](fifo)), [`matrix`](matrix): the launch, rows and stores, weight streams, the array.
+//!   [`fifo`](fifo)), [`matrix`](matrix), [`vector`](vector): the launch, rows and stores, weight
+//!   streams, the array, vector commands.
 //!   Memories are `flightvlm-mem`'s.
 //! * [`profile`]: where the cycles go.
 //!
@@ -38,6 +39,7 @@ mod tiles;
 pub mod timing;
 mod transfer;
 mod units;
+mod vector;
 mod work;
 
 use flightvlm_hw::config::HwConfig;

@@ -17,7 +17,8 @@ use crate::tiles::Tiles;
 use crate::timing;
 use crate::transfer::{RowsRun, StoreRun};
 use crate::units::{ld, mm, st, vx};
-use crate::work::{Command, LdWork, VxWork, Work};
+use crate::vector::VxTimes;
+use crate::work::{Command, LdWork, Work};
 use flightvlm_hw::config::{HwConfig, UNIT_BYTES};
 use flightvlm_hw::isa::{names::*, Unit};
 use flightvlm_hw::machine::{Bank, Counters, Fault, FaultCode, Launch, Report, Retire};
@@ -397,15 +398,14 @@ impl Run<'_> {
                 if data {
                     vx::run(&w, self.memory, c.vx_words as usize);
                 }
-                let end = at + vx_cycles(&w, c.vx_words);
-                if w.d_kind == D_SPAD && w.rows > 0 && w.len > 0 {
+                let times = VxTimes::new(&w, c.vx_words);
+                if let Some(writes) = times.spad_writes {
                     if self.spad_writes.len() == SPAD_SPANS {
                         self.spad_writes.pop_front();
                     }
-                    let from = at + vx_divide_cycles(&w) + timing::VX_CYCLES;
-                    self.spad_writes.push_back(from..from + vx_steps(&w, c.vx_words));
+                    self.spad_writes.push_back(at + writes.start..at + writes.end);
                 }
-                end
+                at + times.end
             }
             Work::St(w) => {
                 st::check_st(&w, self.memory, c).map_err(fault)?;
@@ -628,29 +628,4 @@ impl Run<'_> {
         }
         Fault { code, unit: Unit::Sys, pc: self.front.pc }
     }
-}
-
-fn vx_divide_cycles(w: &VxWork) -> u64 {
-    let divides = w.b.row == ROW_DIV || w.c.row == ROW_DIV;
-    if divides {
-        timing::VX_DIVIDE_CYCLES
-    } else {
-        0
-    }
-}
-
-fn vx_steps(w: &VxWork, vx_words: u32) -> u64 {
-    u64::from(w.rows) * u64::from(w.len.div_ceil(16).div_ceil(vx_words))
-}
-
-fn vx_cycles(w: &VxWork, vx_words: u32) -> u64 {
-    if w.rows == 0 || w.len == 0 {
-        return vx_divide_cycles(w) + timing::VX_EMPTY_CYCLES;
-    }
-    let (reduce, doubling) = timing::VX_REDUCE_CYCLES;
-    let depth = match w.red {
-        R_NONE => timing::VX_CYCLES,
-        _ => reduce + doubling * u64::from(vx_words.ilog2()),
-    };
-    vx_divide_cycles(w) + vx_steps(w, vx_words) + depth
 }

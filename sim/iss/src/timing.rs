@@ -1,6 +1,7 @@
 //! Cycle counts of the units: `hw/doc/timing.md` says where each constant comes from.
 //!
 //! Left out of the model: a VX or LD word that waits because MM writes SPAD in the same cycle; an LD
+//! word that gets in between the writes of a slow vector command, or one with sums of short rows; an LD
 //! word that waits for a vector command which starts after the word was requested; and a scalar that
 //! waits because VX writes S.
 
@@ -13,7 +14,7 @@ pub const TOKEN_CYCLES: u64 = 2;
 /// Cycles of the dispatcher per instruction.
 pub const DISPATCH_CYCLES: u64 = 2;
 /// Further cycles of a scalar multiplication.
-pub const MULTIPLY_CYCLES: u64 = 2;
+pub const MULTIPLY_CYCLES: u64 = 3;
 /// Launch: cycle of the first code request.
 pub const FETCH_START_CYCLES: u64 = 3;
 /// From the last cycle of the code's expansion to the first instruction.
@@ -25,7 +26,7 @@ pub const LD_START_CYCLES: u64 = 6;
 /// LD: further cycles of a weight load with several scale groups.
 pub const LD_GROUPS_CYCLES: u64 = 10;
 /// LD: from start to the first request of a gather, and between its rows.
-pub const LD_GATHER_CYCLES: (u64, u64) = (10, 5);
+pub const LD_GATHER_CYCLES: (u64, u64) = (11, 6);
 /// LD: cycles a beat of scalars takes.
 pub const LD_SCALARS_CYCLES: u64 = 16;
 /// LD: from the last beat to completion.
@@ -52,14 +53,35 @@ pub const ST_EMPTY_CYCLES: u64 = 11;
 pub const ST_OUTSTANDING: usize = 16;
 /// ST: from a response to the beat that waited for its place.
 pub const ST_PLACE_CYCLES: u64 = 2;
-/// VX: besides one cycle a step, without reduction.
-pub const VX_CYCLES: u64 = 26;
-/// VX: the same with a reduction, and further ones for each doubling of the words a step.
-pub const VX_REDUCE_CYCLES: (u64, u64) = (55, 4);
+/// VX: from start to the first step.
+pub const VX_START_CYCLES: u64 = 2;
 /// VX: further cycles when an operand's row is divided.
 pub const VX_DIVIDE_CYCLES: u64 = 8;
 /// VX: an empty command.
-pub const VX_EMPTY_CYCLES: u64 = 3;
+pub const VX_EMPTY_CYCLES: u64 = 1;
+/// VX: from a step to its operands, selected; op1, op2 and the function come on top.
+pub const VX_SELECT_CYCLES: u64 = 2;
+/// VX: a table function; one that adds (GELU, SILU).
+pub const VX_FUNC_CYCLES: u64 = 7;
+pub const VX_BUMP_CYCLES: u64 = 12;
+/// VX: a step's cycles when op2 and the function both add.
+pub const VX_SLOW_CYCLES: u64 = 16;
+/// VX: from the function's result to its write as int8.
+pub const VX_INT8_CYCLES: u64 = 3;
+/// VX: from the function's result to the write of an extremum (one word a step); squares.
+pub const VX_BEST_CYCLES: u64 = 6;
+pub const VX_SQUARE_CYCLES: u64 = 3;
+/// VX: fewest cycles from row to row with a sum.
+pub fn vx_sum_period(vx_words: u32) -> u64 {
+    u64::from(2 * vx_words).max(4)
+}
+/// VX: from a row's last step at the accumulators to the write of its sum.
+pub fn vx_sum_cycles(vx_words: u32) -> u64 {
+    let words = u64::from(vx_words);
+    let pick = if words == 1 { 4 } else { 3 };
+    let over_words = [0, 5, 11][vx_words.ilog2() as usize];
+    pick + 5 + words + 4 + over_words + 16
+}
 /// MM: an empty command, when nothing is in flight; one cycle later the next one can start.
 pub const MM_EMPTY_CYCLES: u64 = 2;
 /// MM: from start to a fault, when nothing is in flight.

@@ -46,7 +46,7 @@ fn launch_and_dispatch() {
         assert_eq!(b.total("nop\nnop\nnop\nhalt"), first(4) + 8);
         assert_eq!(b.total("nop\nnop\nnop\nnop\nhalt"), first(6) + 10, "a second unit");
         assert_eq!(b.total("loop count=3 len=2\nnop\nnop\nhalt"), first(4) + 2 * 7 + 2);
-        assert_eq!(b.total("nop\nalu func=mul rd=r20 rs=r1 rt=r2\nnop\nhalt"), first(4) + 8 + 2);
+        assert_eq!(b.total("nop\nalu func=mul rd=r20 rs=r1 rt=r2\nnop\nhalt"), first(4) + 8 + 3);
     }
 }
 
@@ -64,7 +64,7 @@ fn rows_scalars_and_stores() {
         let scalars = "ld mode=scalars rows=1 len=3 src_off=600\nhalt";
         assert_eq!(b.done(scalars, 0), [start() + 6 + READ + 16 * 3]);
         let gather = "ld mode=gather rows=7 len=1 src_off=600 sidx_off=400\nhalt";
-        assert_eq!(b.done(gather, 0), [start() + 10 + 5 * 6 + READ + 1]);
+        assert_eq!(b.done(gather, 0), [start() + 11 + 6 * 6 + READ + 1]);
         assert_eq!(b.done("ld mode=rows len=1\nhalt", 0), [start() + 5]);
         assert_eq!(b.done("st mode=rows len=1\nhalt", 1), [start() + 11]);
         let keys = "st mode=kv_k rows=4 len=3 heads=1 dst_off=5000 chunk_stride=4\nhalt";
@@ -141,16 +141,32 @@ fn a_matrix_command_waits_for_the_slowest_slice() {
 #[test]
 fn vector_commands_take_a_cycle_a_step() {
     for c in HwConfig::all() {
-        let (w, log) = (u64::from(c.vx_words), u64::from(c.vx_words.ilog2()));
+        let w = u64::from(c.vx_words);
+        // Fewest cycles from row to row with a sum, and from a row's last step to its sum.
+        let (period, sum_cycles) = match w {
+            1 => (4, 30),
+            2 => (4, 35),
+            _ => (8, 43),
+        };
         let mut b = Bench::new(c);
         for (rows, len) in [(1, 16), (3, 100), (7, 640)] {
-            let steps = rows * u64::div_ceil(len, 16 * w);
+            let n = u64::div_ceil(len, 16 * w);
+            let steps = rows * n;
             let vx = format!("vx rows={rows} len={len} a_stride=40 d_kind=spad d_off=500 d_stride=40");
-            assert_eq!(b.done(&format!("{vx}\nhalt"), 3), [start() + steps + 26]);
+            assert_eq!(b.done(&format!("{vx}\nhalt"), 3), [start() + steps + 5]);
+            for (op1, cycles) in [("add", 4), ("mul", 3), ("max", 1)] {
+                let op = format!("{vx} b_kind=imm b=#2.0 op1={op1}\nhalt");
+                assert_eq!(b.done(&op, 3), [start() + steps + 5 + cycles], "{op1}");
+            }
+            for (func, cycles) in [("rsqrt", 7), ("silu", 12)] {
+                let f = format!("{vx} func={func}\nhalt");
+                assert_eq!(b.done(&f, 3), [start() + steps + 5 + cycles], "{func}");
+            }
             let sum = format!("{vx} red=sum sred_off=9\nhalt");
-            assert_eq!(b.done(&sum, 3), [start() + steps + 55 + 4 * log]);
+            let last = (rows - 1) * n.max(period) + n;
+            assert_eq!(b.done(&sum, 3), [start() + last + 2 + 2 + sum_cycles + 1]);
             let div = format!("{vx} b_row=div\nhalt");
-            assert_eq!(b.done(&div, 3), [start() + 8 + steps + 26]);
+            assert_eq!(b.done(&div, 3), [start() + 8 + steps + 5]);
         }
     }
 }

@@ -27,7 +27,7 @@ fn documented_cycle_counts() {
         // The loop runs its body three times.
         assert_eq!(cycles("loop count=3 len=2\nnop\nnop\nhalt", 0), (first(4) + 2 * 7 + 2, 0));
         // A multiplication takes two cycles more.
-        assert_eq!(cycles("nop\nalu func=mul rd=r20 rs=r1 rt=r2\nnop\nhalt", 0), (first(4) + 8 + 2, 0));
+        assert_eq!(cycles("nop\nalu func=mul rd=r20 rs=r1 rt=r2\nnop\nhalt", 0), (first(4) + 8 + 3, 0));
 
         // A command of 32 bytes and HALT: one unit, one quarter left.
         let start = first(3) + 2;
@@ -41,8 +41,8 @@ fn documented_cycle_counts() {
         }
         let done = start + 6 + L + 16 * 3;
         assert_eq!(cycles("ld mode=scalars rows=1 len=3 src_off=600\nhalt", 0), (done + 3, done));
-        // Gathered rows of one unit, five cycles apart.
-        let done = start + 10 + 5 * 6 + L + 1;
+        // Gathered rows of one unit, six cycles apart.
+        let done = start + 11 + 6 * 6 + L + 1;
         assert_eq!(
             cycles("ld mode=gather rows=7 len=1 src_off=600 src_stride=1 sidx_off=400\nhalt", 0),
             (done + 3, done)
