@@ -220,6 +220,7 @@ module fvlm_top #(
   logic [3:0]            queue_full, queue_push, push_wait, push_release;
   logic [3:0]            queue_active, queue_waiting, queue_empty, unit_start, unit_done;
   logic [3:0]            unit_fault, token_overflow;
+  logic                  mm_ready;
   logic [15:0]           unit_fault_code;
   logic [63:0]           unit_pc;
   logic                  dispatched, dispatch_fault;
@@ -387,7 +388,7 @@ module fvlm_top #(
   assign m_axi_arburst_o = 2'b01;
 
   logic         ld_spad_we, ld_spad_gnt, ld_s_we, ld_s_gnt, ld_s_re, stream_push;
-  logic         ld_busy, st_busy, mm_ready, vx_busy;
+  logic         ld_busy, st_busy, vx_busy;
   logic [31:0]  ld_spad_addr, ld_s_addr, ld_s_data, ld_s_raddr, ld_s_rdata;
   logic [511:0] ld_spad_data;
   slice_pkg::stream_cmd_t stream_cmd;

@@ -108,14 +108,13 @@ module st_unit
   logic [31:0]       src_head_q, src_row_q, src_q, unit_head_q, unit_row_q, unit_q;
   logic [SliceW-1:0] slice_head_q, slice_row_q, slice_q;
   logic [3:0]        pos_q;
-  logic              left_q, pending_q, fire, needs_request;
+  logic              left_q, pending_q, fire, needs_request, room;
   logic [2:0]        fifo_count;
 
   assign needs_request = !is_kv && first_chunk_q;
   assign req_valid_o   = state_q == StRun && left_q && needs_request && room;
   assign req_unit_o    = unit_q;
   assign req_beats_o   = len;
-  logic room;
   assign room          = fifo_count + 3'(pending_q) < 3'd4;
   assign fire          = (state_q == StRun || state_q == StFault) && left_q && room &&
                          (!needs_request || (req_valid_o && req_ready_i));
