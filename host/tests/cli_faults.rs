@@ -90,7 +90,10 @@ fn bad_pictures() {
     ask_about(&path, &["cut.png", "damaged"]);
     let (folder, _) = folder_with("x", b"");
     ask_about(&folder.path().join("absent.png").display().to_string(), &["absent.png"]);
-    ask_about(&folder.path().display().to_string(), &["cannot read the image"]);
+    // A folder is a video.
+    ask_about(&folder.path().display().to_string(), &["frame x", "it is empty"]);
+    let none = tempfile::tempdir().expect("folder");
+    ask_about(&none.path().display().to_string(), &["the folder holds no pictures"]);
 }
 
 #[test]

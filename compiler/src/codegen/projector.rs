@@ -2,8 +2,7 @@
 //!
 //! Joining costs nothing: the tower keeps patches that become one token behind each other, so a token's
 //! input is a longer row of the same memory. The projector has tiles and on-chip regions of its own (the
-//! tower's are free by then), because its rows may be much wider than the tower's; they lie in the tower's
-//! blocks where those are large enough.
+//! tower's are free by then), because its rows may be much wider than the tower's.
 
 use super::asm::{abs, vx, Asm, Reg, LD, MM, ST, VX};
 use super::layer::Tower;
@@ -25,8 +24,6 @@ pub struct ProjectorLayout {
     pub dims: Dims,
     /// On-chip regions.
     pub chip: Chip,
-    /// They lie in other blocks than the tower's.
-    own_generators: bool,
     /// Each linear layer, cut along its inputs where the FIFO needs it.
     pub linears: Vec<Vec<Packed>>,
     bases: Vec<Vec<u32>>,
@@ -37,7 +34,7 @@ pub struct ProjectorLayout {
 /// Lays the projector out behind a tower of `tower` dimensions.
 pub(super) fn projector_layout(
     v: &Vision,
-    (tower, tower_chip): (&Dims, &Chip),
+    tower: &Dims,
     build: &Build,
     dram: &mut DramMap,
 ) -> Result<ProjectorLayout, Diagnostic> {
@@ -89,8 +86,6 @@ pub(super) fn projector_layout(
             "use a target with larger on-chip memories",
         )
     })?;
-    let shared = chip.inside(tower_chip);
-    let (chip, own_generators) = (shared.clone().unwrap_or(chip), shared.is_none());
     let mut bases = Vec::new();
     for (i, pieces) in linears.iter().enumerate() {
         let mut own = Vec::new();
@@ -102,7 +97,7 @@ pub(super) fn projector_layout(
     }
     let norm_base = add(dram, Space::Main, "vision.projector_norm", Kind::Content, 1, norm_vectors.into())?;
     let text_words = v.projector.last().map_or(0, |(l, _)| words(l.cols_out));
-    Ok(ProjectorLayout { dims, chip, own_generators, linears, bases, norm_base, text_words })
+    Ok(ProjectorLayout { dims, chip, linears, bases, norm_base, text_words })
 }
 
 /// Name of the region of a piece of a linear layer.
@@ -131,9 +126,7 @@ impl ProjectorLayout {
     ) {
         let t = Tower { d: &self.dims, chip: &self.chip };
         asm.mark("projector");
-        if self.own_generators {
-            t.half_generators(asm);
-        }
+        t.half_generators(asm);
         count_tiles(asm, &t, tokens);
         asm.repeat(1, |asm| {
             each_tile(asm, &t, tokens, |asm| {

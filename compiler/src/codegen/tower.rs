@@ -358,12 +358,6 @@ impl Halves {
     pub fn words(&self) -> u32 {
         self.base + 2 * self.block
     }
-
-    /// The same regions in the places of another allocation, if they fit there.
-    fn inside(&self, outer: &Halves) -> Option<Halves> {
-        let fits = self.shared.words() <= outer.base && self.half.words() <= outer.block;
-        fits.then(|| Halves { base: outer.base, block: outer.block, ..self.clone() })
-    }
 }
 
 impl std::fmt::Display for Halves {
@@ -406,16 +400,6 @@ pub struct Chip {
 }
 
 impl Chip {
-    /// The same regions in the blocks of another allocation, if they fit there: both then share the
-    /// generators of the blocks.
-    pub fn inside(&self, outer: &Chip) -> Option<Chip> {
-        Some(Chip {
-            spad: self.spad.inside(&outer.spad)?,
-            abuf: self.abuf.inside(&outer.abuf)?,
-            s: self.s.inside(&outer.s)?,
-        })
-    }
-
     /// Allocates; `None` when a memory of the target is too small.
     pub fn fit(r: &Requests, c: &HwConfig) -> Option<Chip> {
         let chip = Chip {

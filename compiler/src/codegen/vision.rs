@@ -98,7 +98,7 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
     for p in layer.pieces().map(|x| &x.1).chain([&patch]) {
         p.check(&build.config)?;
     }
-    let projector = projector_layout(v, (&dims, &chip), build, dram)?;
+    let projector = projector_layout(v, &dims, build, dram)?;
     let (main, channels) = (Space::Main, Space::Channels);
     let mut add = |space, name: &str, kind, records, units| add(dram, space, name, kind, records, units);
     let (rows, dw, layers) = (v.rows, u64::from(dims.dw), v.layers.len());

@@ -36,8 +36,11 @@ pub(super) fn of_folder(folder: &Path) -> Result<RgbPicture, ImageError> {
     if files.is_empty() {
         return Err(ImageError::NoFrames("the folder holds no pictures".into()));
     }
-    let frames = chosen(files.len()).into_iter().map(|at| decode_file(&files[at]));
-    Ok(grid(&frames.collect::<Result<Vec<_>, _>>()?))
+    let frame = |at: usize| {
+        let file = || files[at].file_name().unwrap_or_default().to_string_lossy().into_owned();
+        decode_file(&files[at]).map_err(|fault| ImageError::Frame { file: file(), fault: Box::new(fault) })
+    };
+    Ok(grid(&chosen(files.len()).into_iter().map(frame).collect::<Result<Vec<_>, _>>()?))
 }
 
 /// The grid of an animation; a GIF of one frame is that picture.

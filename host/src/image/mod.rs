@@ -87,6 +87,14 @@ pub enum ImageError {
     /// A video without pictures.
     #[error("{0}; give a folder of pictures or an animated GIF")]
     NoFrames(String),
+    /// A frame of a video.
+    #[error("frame {file}: {fault}")]
+    Frame {
+        /// File name inside the folder.
+        file: String,
+        /// What is wrong with it.
+        fault: Box<ImageError>,
+    },
     /// The header announces more pixels than we accept.
     #[error(
         "the image is {width} x {height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS} \
