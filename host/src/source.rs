@@ -70,6 +70,9 @@ pub enum SourceError {
     /// Something only a checkpoint folder can give.
     #[error("{0} is a compiled program; {1} needs the checkpoint folder")]
     NeedsCheckpoint(PathBuf, &'static str),
+    /// A model of another kind.
+    #[error("{0} writes no text; it compares pictures with texts: use classify, embed or logits")]
+    NoText(String),
     /// The files around the weights.
     #[error(transparent)]
     Bundle(#[from] BundleError),
@@ -179,6 +182,15 @@ impl Source {
         }
     }
 
+    /// An error for models that write no text.
+    pub fn check_writes(&self) -> Result<(), SourceError> {
+        let spec = self.spec()?;
+        match spec.contrast {
+            None => Ok(()),
+            Some(_) => Err(SourceError::NoText(spec.architecture.clone())),
+        }
+    }
+
     /// The facts that devices report, before any visual token is pruned.
     pub fn info(&self) -> Result<ModelInfo, SourceError> {
         let spec = self.spec()?;
@@ -204,6 +216,8 @@ pub fn model_info(spec: &ModelSpec) -> ModelInfo {
     ModelInfo {
         architecture: spec.architecture.clone(),
         vocabulary: spec.text.vocab,
+        outputs: spec.outputs(),
+        answers: spec.contrast.is_none(),
         max_context: spec.text.max_position,
         stop_ids: spec.eos_ids.clone(),
         image,

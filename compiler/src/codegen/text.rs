@@ -43,6 +43,7 @@ pub struct TextLayout {
     head_base: u32,
     norm_base: u32,
     pub(super) embed_base: u32,
+    position_base: u32,
     pub(super) rope_base: u32,
     pub(super) k_base: u32,
     pub(super) v_base: u32,
@@ -73,7 +74,7 @@ pub fn text_layout(
         Diagnostic::new("text model", "at least one layer", "none", "check num_hidden_layers in config.json")
     })?;
     let positions = max_context.next_multiple_of(TILE) as u32;
-    let logit_words = words(text.vocab);
+    let logit_words = words(text.head.cols_out);
     let parts = down_parts(first, build.layers, build);
     let (dims, chip) = choose_tile("text model", first, positions, parts, build, |d| {
         let mut r = Requests::of(d);
@@ -102,6 +103,13 @@ pub fn text_layout(
         norm_base: add(main, "text.final_norm", Kind::Content, 1, norm_words(&text.final_norm).into())?,
         // Learned rows and visual tokens follow the table, so that one gather fetches all.
         embed_base: add(main, "text.embed", Kind::Content, text.vocab + rows_behind, row)?,
+        position_base: add(
+            main,
+            "text.position",
+            Kind::Content,
+            text.position.map_or(0, |(_, rows)| rows),
+            row,
+        )?,
         rope_base: add(main, "text.rope", Kind::Input, positions as usize, rope_words.into())?,
         v_scales_base: add(main, "text.v_scales", Kind::State, layers, u64::from(dims.v_scale_units()))?,
         ids_base: add(main, "text.ids", Kind::Input, 1, u64::from(positions / TILE as u32))?,
@@ -154,7 +162,7 @@ pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) {
         asm.alu_imm(ALU_SHR, NEW_TILES, NEW_TILES, 4);
         asm.alu(ALU_SUB, NEW_TILES, NEW_TILES, OLD_TILES);
         // Loops over halves are of one level everywhere.
-        asm.repeat(1, |asm| load_rows(asm, &t, l));
+        asm.repeat(1, |asm| load_rows(asm, &t, l, text.position.is_some()));
         asm.repeat(layers, |asm| layer(asm, &t, &text.layers[0], l));
         asm.repeat(1, |asm| head(asm, &t, text, l));
         asm.alu(ALU_ADD, T_POS, T_POS, T_ROWS);
@@ -194,8 +202,9 @@ fn take_aligned_tile(asm: &mut Asm, d: &Dims, mask: BlockMask) {
     asm.alu_imm(ALU_SHL, SKIP, SKIP, (block / TILE as u32).trailing_zeros());
 }
 
-/// Embeds the tile's rows and loads their rotary rows; what the layers add first is zero.
-fn load_rows(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout) {
+/// Embeds the tile's rows and loads their rotary rows. What the layers add first is zero, or the rows of
+/// the position table.
+fn load_rows(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout, positions: bool) {
     use regs::*;
     let d = t.d;
     asm.mark("text: embedding");
@@ -225,16 +234,18 @@ fn load_rows(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout) {
             sidx_agu: A_TEMP,
             ..isa::Ld::default()
         });
-        if d.rope {
-            let (row, rope) = (2 * d.half_words, t.spad("rope"));
+        let down = t.down_parts();
+        let rope = d.rope.then(|| (2 * d.half_words, l.rope_base, t.spad("rope")));
+        let position = positions.then(|| (d.dw, l.position_base, down[0]));
+        for (row, base, to) in rope.into_iter().chain(position) {
             asm.alu_imm(ALU_MUL, TMP, POS, row);
-            asm.base(A_ROPE, TMP, l.rope_base);
+            asm.base(A_ROPE, TMP, base);
             asm.emit(isa::Ld {
                 mode: LD_ROWS,
                 rows: Count::from(ROWS).field(),
                 len: Count::from(row).field(),
-                dst_agu: rope.agu,
-                dst_off: rope.off,
+                dst_agu: to.agu,
+                dst_off: to.off,
                 dst_stride: row,
                 src_agu: A_ROPE,
                 src_stride: row,
@@ -243,7 +254,7 @@ fn load_rows(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout) {
         }
         asm.ld_sync(0, VX);
         asm.vx_sync(LD, 0);
-        for part in t.down_parts() {
+        for part in down.into_iter().skip(usize::from(positions)) {
             vx(ROWS, d.cols).a(x, d.dw).imm(OP_MUL, 0.0).to_spad(part, d.dw).emit(asm);
         }
         asm.mm_sync(0, VX);
@@ -310,7 +321,7 @@ pub(super) fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout) {
         }
         asm.alu_imm(ALU_MIN, TMP, wanted, 1);
         // A register: an immediate count is below 32768.
-        asm.set(KV_LEN, text.vocab as u32);
+        asm.set(KV_LEN, text.head.cols_out as u32);
         asm.mm_sync(VX, 0);
         asm.repeat(COUNT, |asm| {
             let p = &l.head;

@@ -10,6 +10,7 @@
 //! The graph holds no weight data and knows no device.
 
 mod build;
+mod contrast;
 mod dot;
 mod id;
 mod mask;
@@ -24,6 +25,7 @@ mod verify;
 mod weight;
 
 pub use build::{Graph, Node};
+pub use contrast::{unit, Contrast, Pool};
 pub use dot::dot;
 pub use id::{NodeId, ValueId, WeightId};
 pub use mask::{BlockMask, MASK_BLOCK};

@@ -150,8 +150,10 @@ pub enum Op {
         skip: usize,
         /// Rows to join.
         join: usize,
+        /// Only the first of the results stays: the picture's vector.
+        pooled: bool,
     },
-    /// The graph's result (logits); defines no value.
+    /// A result: logits, or the vector of a text; of image rows, the vector of a picture. Defines no value.
     Output,
 }
 

@@ -79,7 +79,9 @@ fn describe(node: &Node) -> String {
         }
         Op::Act(kind) => write!(text, " {}", kind.name()),
         Op::MergeImageRows { placeholder, .. } => write!(text, " placeholder={placeholder}"),
-        Op::SelectRows { skip, join } => write!(text, " skip={skip} join={join}"),
+        Op::SelectRows { skip, join, pooled } => {
+            write!(text, " skip={skip} join={join}{}", if *pooled { " first" } else { "" })
+        }
         _ => Ok(()),
     };
     text

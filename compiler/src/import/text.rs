@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::contrast::TextEncoder;
 use super::families::{Bias, Fused, TextFamily, Window, TEXT};
 use super::fields::{Fields, FIX_CONFIG};
 use super::rope::{self, HeadShape};
@@ -25,6 +26,8 @@ pub(super) struct TextConfig {
     pub mask: Option<BlockMask>,
     /// Factor on the embedding rows.
     pub embedding_scale: Option<f32>,
+    /// An encoder in place of a language model: what it needs beside `spec`.
+    pub encoder: Option<TextEncoder>,
 }
 
 /// Bounds that no real model reaches; they keep damaged files from asking for absurd sizes.
@@ -92,6 +95,7 @@ pub(super) fn read(
         prefix: false,
         mask: None,
         norms_minus_one: family.norms_minus_one,
+        encoder: None,
         embedding_scale: family.scaled_embedding.then(|| (hidden as f64).sqrt() as f32),
         spec,
     }

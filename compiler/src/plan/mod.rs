@@ -155,13 +155,15 @@ pub struct Text {
     pub learned: Option<(WeightId, usize)>,
     /// Rows of the table.
     pub vocab: usize,
+    /// Position table `[positions, hidden]` whose rows are added to it, and its rows.
+    pub position: Option<(WeightId, usize)>,
     /// Residual width.
     pub hidden: usize,
     /// Layers.
     pub layers: Vec<Layer>,
     /// Final norm.
     pub final_norm: Norm,
-    /// Output layer.
+    /// Output layer: logits, or the vectors of a text's rows.
     pub head: Linear,
 }
 

@@ -46,6 +46,7 @@ pub(super) struct Args {
 
 pub(super) fn main(args: Args) -> Result<()> {
     let source = args.model.open_shape()?;
+    source.check_writes()?;
     let waiting = spinner("compiling");
     let compiled;
     let program: &Program = if args.model.is_program() {

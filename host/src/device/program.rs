@@ -14,7 +14,7 @@ use flightvlm_compiler::graph::{Picture, Position, PositionScheme, Rotary};
 use flightvlm_compiler::layout::dram::Space;
 use flightvlm_compiler::program::{Program, CODE_REGION};
 use flightvlm_hw::config::UNIT_BYTES;
-use flightvlm_hw::machine::{Bank, Launch, Machine, MachineError, Report};
+use flightvlm_hw::machine::{Bank, Machine, MachineError, Report};
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -134,29 +134,33 @@ impl<'p> ProgramDevice<'p> {
     }
 
     fn get(&mut self, region: &str, bytes: usize) -> Result<Vec<u8>, DeviceError> {
-        let at = self.address(region);
+        self.get_from(region, 0, bytes)
+    }
+
+    pub(super) fn get_from(
+        &mut self,
+        region: &str,
+        offset: u64,
+        bytes: usize,
+    ) -> Result<Vec<u8>, DeviceError> {
+        let at = self.address(region) + offset;
         let mut out = vec![0; bytes];
         self.machine.read(Bank::Main, at, &mut out).map_err(failed)?;
         Ok(out)
     }
 
     pub(super) fn launch(&mut self, entry: u32, args: &[(usize, u32)]) -> Result<Report, DeviceError> {
-        let meta = &self.program.meta;
-        let mut launch = Launch {
-            code_base_units: (self.address(CODE_REGION) / UNIT_BYTES as u64) as u32,
-            code_units: (self.program.code.len() / UNIT_BYTES) as u32,
-            code_len: meta.code_len,
-            entry,
-            args: [0; 16],
-            watchdog_cycles: WATCHDOG_CYCLES,
-        };
+        let mut launch = self.program.launch(entry, WATCHDOG_CYCLES);
         for (index, value) in args {
             launch.args[*index] = *value;
         }
         let report = self.machine.launch(&launch).map_err(failed)?;
-        if let Some(fault) = report.fault {
+        if let Some(mut fault) = report.fault {
+            // Counted from the start of the piece that was launched.
+            fault.pc += self.program.segment(entry).first;
             let text = self.program.instruction(fault.pc);
-            let (part, text) = (meta.part(fault.pc), text.as_deref().unwrap_or("no instruction"));
+            let (part, text) =
+                (self.program.meta.part(fault.pc), text.as_deref().unwrap_or("no instruction"));
             let name = self.name;
             return Err(DeviceError::Fault(format!("{name}: {fault}; `{text}` computes {part}")));
         }
@@ -250,10 +254,10 @@ impl<'p> ProgramDevice<'p> {
         let row_bytes = t.logit_units as usize * UNIT_BYTES;
         let wanted = if want == Logits::None { 0 } else { count };
         let raw = self.get("text.logits", wanted * row_bytes)?;
-        let mut logits = Vec::with_capacity(wanted * t.vocab);
+        let mut logits = Vec::with_capacity(wanted * t.outputs);
         for row in raw.chunks_exact(row_bytes) {
             let floats = row.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            logits.extend(floats.take(t.vocab));
+            logits.extend(floats.take(t.outputs));
         }
         let tokens = self.get("text.tokens", count.next_multiple_of(16) * 4)?;
         let last = &tokens[4 * (count - 1)..][..4];
@@ -340,6 +344,11 @@ impl Device for ProgramDevice<'_> {
         Ok(ImageHandle { index: self.images.len() - 1, rows })
     }
 
+    fn embed_image(&mut self, picture: &Picture) -> Result<Vec<f32>, DeviceError> {
+        self.begin()?;
+        self.vector(picture)
+    }
+
     fn prefill(
         &mut self,
         ids: &[u32],
@@ -348,7 +357,7 @@ impl Device for ProgramDevice<'_> {
     ) -> Result<StepOutput, DeviceError> {
         check_prompt(&self.info, ids, images)?;
         let (needed, limit) = (self.used + ids.len(), self.info.max_context);
-        if needed >= limit {
+        if needed > self.info.longest_prompt() {
             let image = images.iter().map(|handle| handle.rows).sum();
             return Err(DeviceError::PromptTooLong { needed, image, limit });
         }
