@@ -29,8 +29,10 @@ const INTERRUPT_GRACE: Duration = Duration::from_secs(2);
 pub struct XrtOptions {
     /// Cards or the emulated card.
     pub backend: Backend,
-    /// PCI address; `None` is the first card.
+    /// PCI address; `None` goes by `index`.
     pub bdf: Option<String>,
+    /// Which of XRT's cards, where no address is given.
+    pub index: u32,
     /// The release.
     pub xclbin: PathBuf,
     /// What the program was compiled for.
@@ -87,7 +89,7 @@ impl XrtMachine {
         let unfit = |reason: String| XrtError::Bank(reason);
         let description = Description::of(&options.config).map_err(unfit)?;
         let library: &'static Library = load(&options.backend)?;
-        let device = Device::open(library, options.bdf.as_deref())?;
+        let device = Device::open(library, options.bdf.as_deref(), options.index)?;
         let file = read_xclbin(&options.xclbin, &description)?;
         let uuid = device.load_xclbin(&options.xclbin)?;
         let kernel = Kernel::open(&device, &uuid, &format!("{KERNEL}:{{{COMPUTE_UNIT}}}"))?;
