@@ -168,9 +168,9 @@ impl XrtMachine {
 
     fn hung(&self, timeout: Duration) -> XrtError {
         let reset = match (&self.options.backend, &self.options.bdf) {
-            (Backend::Emulated(_), _) => "nothing: the emulated card ends with this process".into(),
-            (Backend::Card, Some(bdf)) => format!("xbutil reset --device {bdf}"),
-            (Backend::Card, None) => "xbutil reset --device BDF".into(),
+            (Backend::Emulated(_), _) => "start this program again, which resets the emulated card,".into(),
+            (Backend::Card, Some(bdf)) => format!("reset the card with `xbutil reset --device {bdf}`"),
+            (Backend::Card, None) => "reset the card with `xbutil reset --device BDF`".into(),
         };
         XrtError::Hung { which: self.device.name().into(), timeout, reset }
     }
