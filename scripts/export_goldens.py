@@ -129,6 +129,8 @@ CASES = {
                         text=LLAMA, keys=dict(tie_word_embeddings=False), prompt=[1, -1, 64]),
     "qwen2-vl": dict(family="Qwen2VL", vision=QWEN2_VISION, text=QWEN2_VL, grids=[[4, 6], [6, 2]],
                      prompt=[1, 20, -1, 33, 34, -2, 64, 90]),
+    "paligemma": dict(family="PaliGemma", vision=SIGLIP, text=GEMMA, keys=dict(projection_dim=40, hidden_size=40),
+                      prompt=[-1, *range(20, 90)]),  # more than a tile
     "clip-llama-sharded": dict(vision=CLIP, text=LLAMA, prompt=[1, 20, -1, 33, 64, 90],
                                shard="100KB"),
     "clip-llama-f16": dict(vision=CLIP, text=LLAMA, prompt=[1, 20, -1, 33, 64, 90], dtype="float16"),
@@ -228,10 +230,12 @@ def make_inputs(model, case, seed):
     return {"input_ids": torch.tensor([ids]), **tensors}
 
 
-def types(model, ids):
-    """Kinds of tokens, for models that ask for them."""
+def types(model, ids, prompt):
+    """Kinds of tokens, for models that ask for them; the prompt has `prompt` tokens."""
     if model.config.model_type == "qwen2_vl":
         return {"mm_token_type_ids": (ids == IMAGE).int()}
+    if model.config.model_type == "paligemma":
+        return {"token_type_ids": (torch.arange(ids.shape[1]) >= prompt).long()[None]}
     return {}
 
 
@@ -243,9 +247,10 @@ def reference(model, inputs, stop=(), cache=False):
     pixels = {key: value for key, value in inputs.items() if key != "input_ids"}
     placeholder = getattr(model.config, "image_token_id", None)
     ids, greedy = inputs["input_ids"], []
+    prompt = ids.shape[1]
     with torch.no_grad():
         past = transformers.DynamicCache(config=model.config) if cache else None
-        logits = model(input_ids=ids, use_cache=cache, past_key_values=past, **pixels, **types(model, ids)).logits.float()
+        logits = model(input_ids=ids, use_cache=cache, past_key_values=past, **pixels, **types(model, ids, prompt)).logits.float()
         spread = float(logits.max() - logits.min())
         row = logits[0, -1].clone()
         while len(greedy) < GREEDY_TOKENS and not (greedy and greedy[-1] in stop):
@@ -260,7 +265,7 @@ def reference(model, inputs, stop=(), cache=False):
                 row = model(input_ids=last, use_cache=True, past_key_values=past).logits[0, -1].float()
                 continue
             ids = torch.cat([ids, last], dim=1)
-            row = model(input_ids=ids, use_cache=False, **pixels, **types(model, ids)).logits[0, -1].float()
+            row = model(input_ids=ids, use_cache=False, **pixels, **types(model, ids, prompt)).logits[0, -1].float()
     return {"logits": logits.contiguous(), "greedy": torch.tensor(greedy, dtype=torch.int64)}
 
 

@@ -206,7 +206,7 @@ pub fn compile<'m>(model: &'m Model, options: &Options) -> Result<Compiled<'m>, 
             "code",
             format!("at most {} instructions", options.config.imem_words),
             format!("{} instructions", code.asm.insns.len()),
-            "this is a defect of the compiler; please report it",
+            "use a target with a larger instruction memory; `--device eval` runs the model",
         )
         .into());
     }
@@ -394,6 +394,7 @@ fn assemble(model: &Model, plan: &Plan, laid: &Laid, code: &Code, options: &Opti
     let (t, d) = (&plan.text, &laid.text.dims);
     let text = TextMeta {
         entry: code.text_entry,
+        prefix: code.prefix.map(|p| (p.layers, p.logits)),
         max_context: d.positions as usize,
         tile_rows: d.tile_rows as usize,
         vocab: t.vocab,

@@ -90,3 +90,26 @@ fn rope_theta_is_read_from_either_place() {
     assert_eq!(new.graph, old.graph);
     assert_eq!(old.spec.text.rope_theta, 500.0);
 }
+
+/// Qwen2-VL's first files keep the language model's keys at the top level, under older names.
+#[test]
+fn a_flat_qwen2_vl_configuration_means_the_same() {
+    let folder = Folder::copy_of("qwen2-vl");
+    let nested = folder.import().unwrap_or_else(|e| panic!("{e}"));
+    folder.edit_config(|config| {
+        let top = config.as_object_mut().expect("an object");
+        let mut text = top.remove("text_config").expect("the text's part");
+        let text = text.as_object_mut().expect("an object");
+        let rope = text.remove("rope_parameters").expect("rotary settings");
+        text.remove("model_type");
+        top.append(text);
+        top.insert("rope_theta".into(), rope["rope_theta"].clone());
+        let scaling = serde_json::json!({"type": "mrope", "mrope_section": rope["mrope_section"]});
+        top.insert("rope_scaling".into(), scaling);
+        top["vision_config"]["model_type"] = "qwen2_vl".into();
+        top["vision_config"]["in_chans"] = 3.into();
+    });
+    let flat = folder.import().unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(flat.graph.to_string(), nested.graph.to_string());
+    assert_eq!(flat.spec, nested.spec);
+}

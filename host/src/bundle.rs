@@ -150,7 +150,8 @@ impl TextAssets {
     pub fn image_token(&self) -> Result<String, BundleError> {
         for file in ["processor_config.json", "tokenizer_config.json"] {
             let json = self.json(file)?.unwrap_or_default();
-            let token = json.get("image_token");
+            // InternVL's tokenizer calls it the context of an image.
+            let token = json.get("image_token").or_else(|| json.get("context_image_token"));
             let token = token.and_then(|t| t.as_str().or_else(|| t.get("content")?.as_str()));
             if let Some(token) = token.filter(|token| !token.is_empty()) {
                 return Ok(token.to_owned());

@@ -3,7 +3,7 @@
 use crate::bundle::{BundleError, TextAssets};
 use crate::device::{DeviceError, ImageInfo, ModelInfo};
 use crate::image::{Extent, RgbPicture};
-use crate::text::{expand_placeholders, Message, Part, PictureText, TextError};
+use crate::text::{expand_placeholders, pictures_before_start, Message, Part, PictureText, TextError};
 use flightvlm_compiler::graph::{Picture, Tile};
 
 /// A request in the device's terms.
@@ -62,7 +62,7 @@ pub fn prepare(
     let template = assets.template()?;
     let token = assets.image_token()?;
     let mut text = template.render(messages)?;
-    let special = template.wants_special_tokens(&text);
+    let mut special = template.wants_special_tokens(&text);
     let planned = match (&model.image, pictures) {
         (None, []) => Vec::new(),
         (None, _) => return Err(PromptError::TextOnly(model.architecture.clone())),
@@ -72,7 +72,14 @@ pub fn prepare(
         let writing = PictureText::of(&model.architecture);
         let write =
             |(grid, picture): &(Extent, Picture)| writing.of_picture(&image.vision, &token, *grid, picture);
-        text = expand_placeholders(&text, &token, &planned.iter().map(write).collect::<Vec<_>>())?;
+        let written: Vec<String> = planned.iter().map(write).collect();
+        text = if writing == PictureText::BeforeStart && !template.is_present() {
+            let tokens = assets.special_tokens()?;
+            special = false;
+            pictures_before_start(&text, &token, &written, tokens.get("bos_token").unwrap_or_default())
+        } else {
+            expand_placeholders(&text, &token, &written)?
+        };
     }
     let ids = assets.tokenizer()?.encode(&text, special)?;
     let image_tokens = count_image_tokens(model, &ids);

@@ -125,3 +125,43 @@ fn logits_have_the_documented_name_and_shape() {
     let left: Vec<_> = std::fs::read_dir(folder.path()).expect("folder").collect();
     assert_eq!(left.len(), 2, "temporary files were left behind");
 }
+
+/// The table of families is generated, and every family in it has a golden checkpoint.
+#[test]
+fn the_support_table_is_current_and_backed_by_goldens() {
+    let root = tests().join("..");
+    let table = succeeds(&["check", "--families"]);
+    let page = std::fs::read_to_string(root.join("compiler/doc/families.md")).expect("the table");
+    assert_eq!(page, table, "run: flightvlm check --families > compiler/doc/families.md");
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("README");
+    if let Some((_, rest)) = readme.split_once("<!-- families -->\n") {
+        let section = rest.split_once("<!-- /families -->").expect("an end of the section").0;
+        assert_eq!(section, table, "README's table of families is old");
+    }
+    let goldens = std::fs::read_dir(tests().join("golden")).expect("goldens");
+    let configs: Vec<String> = goldens
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("config.json")).ok())
+        .collect();
+    let families = json(&["check", "--families", "--json"]);
+    for family in families.as_array().expect("a list") {
+        let class = family["architecture"].as_str().expect("a name");
+        assert!(configs.iter().any(|c| c.contains(&format!("\"{class}\""))), "no golden of {class}");
+    }
+    assert!(families.as_array().is_some_and(|list| list.len() >= 12));
+}
+
+#[test]
+fn check_says_where_operators_run_and_what_targets_hold() {
+    let model = text(&tests().join("golden/internvl-6b"));
+    let report = json(&["check", &model, "--max-context", "64", "--json"]);
+    assert_eq!(report["runs_on"]["linear"], "matrix unit");
+    let targets = report["targets"].as_array().expect("targets");
+    assert_eq!(targets.len(), 3);
+    assert!(targets.iter().all(|t| t["fits"] == true && t["memory"]["main_bytes"].as_u64() > Some(0)));
+    assert!(report["lost"][0].as_str().is_some_and(|s| s.contains("INT8")));
+    // Too large for one target, not for the others.
+    let large = text(&tests().join("data/shapes/llava-next-7b"));
+    let report = json(&["check", &large, "--no-weights", "--json"]);
+    let fits = |at: usize| report["targets"][at]["fits"].clone();
+    assert_eq!((fits(0), fits(2)), (false.into(), true.into()), "{report}");
+}

@@ -81,7 +81,7 @@ fn ask_about(image: &str, needles: &[&str]) {
 #[test]
 fn bad_pictures() {
     let (_text, path) = folder_with("notes.png", b"just some text");
-    ask_about(&path, &["notes.png", "not a PNG or JPEG", "just som"]);
+    ask_about(&path, &["notes.png", "not a PNG, JPEG or GIF", "just som"]);
     let (_empty, path) = folder_with("empty.png", b"");
     ask_about(&path, &["empty.png", "it is empty"]);
     let (_bomb, path) = folder_with("bomb.png", &png_header(30_000));
@@ -90,7 +90,10 @@ fn bad_pictures() {
     ask_about(&path, &["cut.png", "damaged"]);
     let (folder, _) = folder_with("x", b"");
     ask_about(&folder.path().join("absent.png").display().to_string(), &["absent.png"]);
-    ask_about(&folder.path().display().to_string(), &["cannot read the image"]);
+    // A folder is a video.
+    ask_about(&folder.path().display().to_string(), &["frame x", "it is empty"]);
+    let none = tempfile::tempdir().expect("folder");
+    ask_about(&none.path().display().to_string(), &["the folder holds no pictures"]);
 }
 
 #[test]

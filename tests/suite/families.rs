@@ -23,6 +23,9 @@ const ON_RTL: [&str; 12] = [
     "qwen2-vl",             // rotary tower, positions of three axes
 ];
 
+/// Families whose program no target holds yet: a clear error, and the float reference.
+const EVAL_ONLY: [&str; 1] = ["paligemma"];
+
 /// Least cosine of the logits: random weights with rows of 30 to 600 columns, INT8 throughout.
 const COSINE_MIN: f64 = 0.99;
 
@@ -63,6 +66,11 @@ fn every_family_runs_whole_on_the_machine() {
         let model = source.model().expect("imports");
         let inputs = Inputs::read(&dir.join("inputs.safetensors"), &model.spec).expect("inputs");
         let float = Session::new(model).expect("eval").logits(&inputs).expect("logits");
+        if EVAL_ONLY.contains(&name.as_str()) {
+            let e = source.program().expect_err("too many instructions").to_string();
+            assert!(e.contains("at most 1024 instructions"), "{name}: {e}");
+            continue;
+        }
         let program = source.program().unwrap_or_else(|e| panic!("{name}: {e}"));
         let int8 = run(&mut device(&source, "iss", iss(program)), &inputs);
         let c = cosine(&float, &int8);

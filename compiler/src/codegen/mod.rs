@@ -6,6 +6,7 @@ pub mod asm;
 mod attention;
 mod head_norm;
 mod layer;
+mod prefix;
 mod projector;
 mod text;
 mod tower;
@@ -13,6 +14,7 @@ mod vision;
 
 pub use head_norm::head_norms;
 pub use layer::LayerOffsets;
+pub use prefix::PrefixEntries;
 pub use projector::{projector_region, ProjectorLayout};
 pub use text::{text_layout, TextLayout};
 pub use tower::{Chip, Dims, Halves};
@@ -66,6 +68,8 @@ pub struct Code {
     pub vision_entry: Option<u32>,
     /// pc of the text entry point.
     pub text_entry: u32,
+    /// Entry points of prompts whose rows see each other.
+    pub prefix: Option<PrefixEntries>,
 }
 
 /// Generates the code for layouts that fit.
@@ -78,7 +82,9 @@ pub fn generate(plan: &Plan, vision: Option<&VisionLayout>, text: &TextLayout) -
     });
     let text_entry = asm.insns.len() as u32;
     text::emit(&mut asm, &plan.text, text);
-    Code { asm, vision_entry, text_entry }
+    let prefix = plan.text.layers[0].attention.prefix;
+    let prefix = prefix.then(|| prefix::emit(&mut asm, &plan.text, text));
+    Code { asm, vision_entry, text_entry, prefix }
 }
 
 /// What code and layout depend on besides the model.

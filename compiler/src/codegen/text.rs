@@ -39,19 +39,21 @@ pub struct TextLayout {
     pub head: Packed,
     /// Words of a logits row.
     pub logit_words: u32,
-    layers_base: u32,
-    norms_base: u32,
+    pub(super) layers_base: u32,
+    pub(super) norms_base: u32,
     head_base: u32,
     norm_base: u32,
-    embed_base: u32,
-    rope_base: u32,
-    k_base: u32,
-    v_base: u32,
-    v_scales_base: u32,
-    ids_base: u32,
+    pub(super) embed_base: u32,
+    pub(super) rope_base: u32,
+    pub(super) k_base: u32,
+    pub(super) v_base: u32,
+    pub(super) v_scales_base: u32,
+    pub(super) ids_base: u32,
     logits_base: u32,
     hidden_base: u32,
     tokens_base: u32,
+    /// Residual rows of a prompt, where they are kept between layers.
+    pub(super) x_base: u32,
 }
 
 impl TextLayout {
@@ -88,6 +90,7 @@ pub fn text_layout(
         p.check(&build.config)?;
     }
     let layers = text.layers.len();
+    let prefix = first.attention.prefix;
     let (row, tile) = (u64::from(dims.dw), u64::from(dims.tile_rows));
     let rope_words = if dims.rope { 2 * dims.half_words } else { 0 };
     let (main, channels) = (Space::Main, Space::Channels);
@@ -107,6 +110,7 @@ pub fn text_layout(
         logits_base: add(main, "text.logits", Kind::Output, tile as usize, logit_words.into())?,
         hidden_base: add(main, "text.hidden", Kind::Output, 1, row)?,
         tokens_base: add(main, "text.tokens", Kind::Output, 1, tile / TILE as u64)?,
+        x_base: add(main, "text.x", Kind::State, if prefix { positions as usize } else { 0 }, row)?,
         dims,
         chip,
         layer,
@@ -247,7 +251,7 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
 }
 
 /// Final norm, logits of the wanted rows, greedy token of each.
-fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout) {
+pub(super) fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout) {
     use regs::*;
     let d = t.d;
     let (norm, wanted) = (&text.final_norm, Reg(text_args::LOGITS as u32));

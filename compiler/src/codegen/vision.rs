@@ -335,7 +335,7 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
             t.project_keys_values(asm, o);
         });
         t.each_half_numbered(asm, |asm| {
-            load_turns(asm, t, l);
+            load_turns(asm, t, l.rope_base);
             t.store_keys_values(asm, layer);
         });
     });
@@ -348,7 +348,7 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
         });
         let each = if d.rope { Tower::each_half_at } else { Tower::each_half };
         each(t, asm, &mut |asm: &mut Asm| {
-            load_turns(asm, t, l);
+            load_turns(asm, t, l.rope_base);
             t.take_queries(asm, layer);
         });
         asm.mark(format!("{} (layer loop)", layer.attention.path));
@@ -366,11 +366,11 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
 }
 
 /// Rotary rows of the half, where the tower has them.
-fn load_turns(asm: &mut Asm, t: &Tower<'_>, l: &VisionLayout) {
+pub(super) fn load_turns(asm: &mut Asm, t: &Tower<'_>, rope_base: u32) {
     let d = t.d;
     if d.rope {
         let (row, rope) = (2 * d.half_words, t.spad("rope"));
-        row_generator(asm, A_ROWS, l.rope_base, row);
+        row_generator(asm, A_ROWS, rope_base, row);
         load_half(asm, row, rope, VX);
         asm.vx_sync(LD, 0);
     }

@@ -276,7 +276,7 @@ impl<'m> Session<'m> {
         feed: &Feed<'_>,
         watch: &mut Watch<'_>,
     ) -> Vec<f32> {
-        if let Op::Attention { heads, kv_heads, head_dim, causal, scale } = node.op {
+        if let Op::Attention { heads, kv_heads, head_dim, causal, prefix, scale } = node.op {
             let shape = AttentionShape { heads, kv_heads, head_dim, causal, scale };
             let [q, k, v] = [0, 1, 2].map(|index| {
                 values[node.inputs[index].index()].as_deref().expect("invariant: operands come first")
@@ -285,6 +285,8 @@ impl<'m> Session<'m> {
                 return kernels::attention(&shape, q, k, v);
             }
             let cache = self.caches.entry(id).or_default();
+            let causal = !(prefix && cache.k.is_empty());
+            let shape = AttentionShape { causal, ..shape };
             cache.k.extend_from_slice(k);
             cache.v.extend_from_slice(v);
             return kernels::attention(&shape, q, &cache.k, &cache.v);

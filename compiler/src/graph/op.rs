@@ -115,6 +115,8 @@ pub enum Op {
         head_dim: usize,
         /// True in language models.
         causal: bool,
+        /// The rows of the first call see each other all the same (prefix-LM).
+        prefix: bool,
         /// Factor on q·k before the softmax.
         scale: f32,
     },

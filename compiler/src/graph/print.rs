@@ -70,9 +70,9 @@ fn describe(node: &Node) -> String {
                 ends[1]
             )
         }
-        Op::Attention { heads, kv_heads, head_dim, causal, scale } => write!(
+        Op::Attention { heads, kv_heads, head_dim, causal, prefix, scale } => write!(
             text,
-            " heads={heads} kv_heads={kv_heads} head_dim={head_dim} causal={causal} scale={scale}"
+            " heads={heads} kv_heads={kv_heads} head_dim={head_dim} causal={causal} prefix={prefix} scale={scale}"
         ),
         Op::Act(kind) => write!(text, " {}", kind.name()),
         Op::MergeImageRows { placeholder, .. } => write!(text, " placeholder={placeholder}"),

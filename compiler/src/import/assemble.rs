@@ -5,7 +5,8 @@
 
 use super::blocks::{AttentionShape, Blocks};
 use super::config::Config;
-use super::families::{Fused, Tiling};
+use super::families::Fused;
+use super::layouts::Tiling;
 use super::text::TextConfig;
 use super::vision::VisionConfig;
 use crate::graph::{Change, ImageExtents, InputKind, Op, Rows, ValueId, ValueType};
@@ -17,7 +18,7 @@ pub(super) fn model(blocks: &mut Blocks<'_>, config: &Config) {
             patch_count: vision.spec.patch_count,
             visual_token_count: vision.visual_tokens,
         });
-        let rows = super::vision::tower(blocks, config.layout, vision);
+        let rows = super::tower::tower(blocks, config.layout, vision);
         projector(blocks, config, vision, rows)
     });
     let merge = image.zip(config.image_token_id);
@@ -98,8 +99,13 @@ fn decoder_layer(blocks: &mut Blocks<'_>, path: &str, text: &TextConfig, x: Valu
     let rope = |heads| Op::Rope { heads, head_dim: spec.head_dim, rotary: text.rotary.clone() };
     let q = blocks.same(&format!("{attn}.q_rope"), rope(spec.heads), &[q]);
     let k = blocks.same(&format!("{attn}.k_rope"), rope(spec.kv_heads), &[k]);
-    let shape =
-        AttentionShape { heads: spec.heads, kv_heads: spec.kv_heads, head_dim: spec.head_dim, causal: true };
+    let shape = AttentionShape {
+        heads: spec.heads,
+        kv_heads: spec.kv_heads,
+        head_dim: spec.head_dim,
+        causal: true,
+        prefix: text.prefix,
+    };
     let h = blocks.attention(&attn, &shape, [q, k, v]);
     let h = blocks.linear(&format!("{attn}.o_proj"), h, spec.hidden, text.output_bias);
     let x = blocks.add(&attn, x, h);

@@ -15,6 +15,8 @@ pub(super) struct AttentionShape {
     pub kv_heads: usize,
     pub head_dim: usize,
     pub causal: bool,
+    /// The rows of a prompt see each other all the same.
+    pub prefix: bool,
 }
 
 /// Which norm, and its epsilon.
@@ -126,9 +128,9 @@ impl<'a> Blocks<'a> {
         shape: &AttentionShape,
         [q, k, v]: [ValueId; 3],
     ) -> ValueId {
-        let &AttentionShape { heads, kv_heads, head_dim, causal } = shape;
+        let &AttentionShape { heads, kv_heads, head_dim, causal, prefix } = shape;
         let scale = (head_dim as f64).powf(-0.5) as f32;
-        let op = Op::Attention { heads, kv_heads, head_dim, causal, scale };
+        let op = Op::Attention { heads, kv_heads, head_dim, causal, prefix, scale };
         self.same(path, op, &[q, k, v])
     }
 

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::families::{architectures, supported_architectures, Layout, LAYOUTS, TEXT_ONLY};
+use super::families::architectures;
 use super::fields::{Fields, FIX_CONFIG};
+use super::layouts::{Layout, LAYOUTS, TEXT_ONLY};
 use super::text::{self, TextConfig};
 use super::vision::{self, VisionConfig};
 use super::ImportOptions;
@@ -88,7 +89,7 @@ fn architecture(top: &Map<String, Value>, faults: &mut Diagnostics) -> (String, 
     let Some(row) = row else {
         let got = listed.or(model_type).unwrap_or("neither architectures nor model_type");
         let help = "this model family is not supported; further faults below are of its parts";
-        fields.fault("architectures", supported_architectures(), got, help);
+        fields.unsupported("architectures", architectures().map(|row| row.0), got, help);
         return (got.to_string(), resembles_llava.then_some(&LAYOUTS[0]));
     };
     if let Some(found) = model_type.filter(|found| *found != row.1) {
@@ -125,6 +126,7 @@ fn multimodal(
     let mut text = text::read(text_path, text_map, layout.text_type, options.max_context, faults);
     let vision = vision::read(layout, top, vision_map, text.spec.max_position, faults);
     text.spec.tied_embeddings |= tied;
+    text.prefix = layout.prefix;
     if layout.positions == PositionScheme::Multimodal {
         text.rotary.axes = text::sections(text_path, text_map, text.rotary.pairs(), faults);
     }

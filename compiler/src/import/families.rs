@@ -4,7 +4,7 @@
 //! because `config.json` may leave out whatever equals its default. Prefix lists go from the spelling
 //! written by current `save_pretrained` to older ones; the first that the checkpoint uses is taken.
 
-use crate::graph::PositionScheme;
+use super::layouts::LAYOUTS;
 
 /// Whether a projection has a bias.
 #[derive(Clone, Copy)]
@@ -38,6 +38,8 @@ pub(super) enum Fused {
 
 /// A decoder-only language model: pre-norm, RMS norms, rotary positions, gated feed-forward.
 pub(super) struct TextFamily {
+    /// For the support table.
+    pub about: &'static str,
     pub model_type: &'static str,
     pub architecture: &'static str,
     pub fused: Fused,
@@ -67,6 +69,7 @@ pub(super) struct TextFamily {
 /// Hugging Face `LlamaConfig`; the others are given by what differs.
 const LLAMA: TextFamily = TextFamily {
     model_type: "llama",
+    about: "grouped heads, all rotary scalings; SmolLM2 is one",
     architecture: "LlamaForCausalLM",
     fused: Fused::No,
     qkv_bias: Bias::Key("attention_bias"),
@@ -93,6 +96,7 @@ pub(super) const TEXT: &[TextFamily] = &[
     LLAMA,
     TextFamily {
         model_type: "mistral",
+        about: "context within the sliding window",
         architecture: "MistralForCausalLM",
         qkv_bias: Bias::Never,
         output_bias: Bias::Never,
@@ -105,6 +109,7 @@ pub(super) const TEXT: &[TextFamily] = &[
     },
     TextFamily {
         model_type: "qwen2",
+        about: "biases of queries, keys, values",
         architecture: "Qwen2ForCausalLM",
         qkv_bias: Bias::Always,
         output_bias: Bias::Never,
@@ -117,6 +122,7 @@ pub(super) const TEXT: &[TextFamily] = &[
         ..LLAMA
     },
     TextFamily {
+        about: "",
         // Part of Qwen2-VL; older files keep its keys at the top level.
         model_type: "qwen2_vl_text",
         architecture: "",
@@ -134,6 +140,7 @@ pub(super) const TEXT: &[TextFamily] = &[
     },
     TextFamily {
         model_type: "phi3",
+        about: "fused projections, partial rotary turns, LongRoPE",
         architecture: "Phi3ForCausalLM",
         fused: Fused::QkvAndGateUp,
         qkv_bias: Bias::Never,
@@ -149,6 +156,7 @@ pub(super) const TEXT: &[TextFamily] = &[
     },
     TextFamily {
         model_type: "gemma",
+        about: "GeGLU, norms stored minus one, scaled embedding",
         architecture: "GemmaForCausalLM",
         mlp_bias: Bias::Never,
         vocab: 256_000,
@@ -166,208 +174,6 @@ pub(super) const TEXT: &[TextFamily] = &[
     },
 ];
 
-/// How a tower's rows become visual tokens of the language model's width.
-pub(super) struct Projector {
-    /// The configuration says which layer's rows are taken, and whether the first one is dropped.
-    pub selects: bool,
-    /// Feature layer where the configuration does not say; as in Hugging Face, -1 is the last one.
-    pub feature_layer: i64,
-    /// The norm behind the tower's layers applies (only to the last layer's rows).
-    pub post_norm: PostNorm,
-    /// Patches down and across that are joined to a token.
-    pub merge: Merge,
-    /// Layer norm of the joined rows.
-    pub norm: Option<&'static str>,
-    /// Linear layers; `true`: as wide as their input, else as wide as the language model.
-    pub linears: &'static [(&'static str, bool)],
-    /// Between them.
-    pub activation: Activation,
-    pub bias: ProjectorBias,
-}
-
-/// Whether the norm behind the tower's layers applies.
-pub(super) enum PostNorm {
-    Never,
-    Always,
-    /// Unless this key of the vision configuration is true (its default).
-    Unless(&'static str),
-}
-
-/// Patches joined to a token, in one direction.
-pub(super) enum Merge {
-    None,
-    /// Under this key of the top level.
-    Factor(&'static str, usize),
-    /// One over the value of this key of the top level.
-    Ratio(&'static str, f64),
-    /// Under this key of the vision configuration.
-    Vision(&'static str, usize),
-}
-
-/// The activation between the projector's layers.
-pub(super) enum Activation {
-    Key(&'static str),
-    Gelu,
-}
-
-/// Whether the projector's layers have biases.
-pub(super) enum ProjectorBias {
-    Key(&'static str),
-    Always,
-    Never,
-}
-
-/// How tiles become placeholders.
-pub(super) enum Tiling {
-    Tiles,
-    /// LLaVA-NeXT's, with the learned end of a row.
-    AnyResolution {
-        newline: &'static [&'static str],
-    },
-}
-
-/// An architecture: how it names its parts in the checkpoint, and how it joins them.
-pub(super) struct Layout {
-    pub architecture: &'static str,
-    pub model_type: &'static str,
-    /// In front of `embed_tokens`, `layers`, `norm`.
-    pub text: &'static [&'static str],
-    /// In front of `weight` of the output layer.
-    pub head: &'static [&'static str],
-    /// In front of `embeddings`, `encoder`; empty for text-only models.
-    pub vision: &'static [&'static str],
-    /// In front of the projector's layers.
-    pub projector_root: &'static [&'static str],
-    pub projector: Projector,
-    pub tiling: Tiling,
-    /// Placeholder where the configuration names none.
-    pub image_token: u32,
-    /// `model_type` of the language model where the configuration names none.
-    pub text_type: &'static str,
-    /// `model_type` of the tower where the configuration names none.
-    pub tower: &'static str,
-    /// Output layer tied to the embedding where the configuration does not say.
-    pub tied: bool,
-    pub positions: PositionScheme,
-}
-
-/// LLaVA 1.5 and its siblings.
-const LLAVA: Layout = Layout {
-    architecture: "LlavaForConditionalGeneration",
-    model_type: "llava",
-    text: &["language_model.model.", "model.language_model.", "language_model."],
-    head: &["language_model.lm_head.", "lm_head."],
-    vision: &[
-        "vision_tower.vision_model.",
-        "model.vision_tower.vision_model.",
-        "vision_tower.",
-        "model.vision_tower.",
-    ],
-    projector_root: &["multi_modal_projector.", "model.multi_modal_projector."],
-    projector: Projector {
-        selects: true,
-        feature_layer: -2,
-        post_norm: PostNorm::Never,
-        merge: Merge::None,
-        norm: None,
-        linears: &[("linear_1", false), ("linear_2", false)],
-        activation: Activation::Key("projector_hidden_act"),
-        bias: ProjectorBias::Key("multimodal_projector_bias"),
-    },
-    tiling: Tiling::Tiles,
-    image_token: 32_000,
-    text_type: "llama",
-    tower: "clip_vision_model",
-    tied: false,
-    positions: PositionScheme::Sequence,
-};
-
-const IDEFICS3: Layout = Layout {
-    architecture: "Idefics3ForConditionalGeneration",
-    model_type: "idefics3",
-    text: &["model.text_model."],
-    head: &["lm_head."],
-    vision: &["model.vision_model."],
-    projector_root: &["model.connector."],
-    projector: Projector {
-        selects: false,
-        feature_layer: -1,
-        post_norm: PostNorm::Always,
-        merge: Merge::Factor("scale_factor", 2),
-        linears: &[("modality_projection.proj", false)],
-        activation: Activation::Gelu,
-        bias: ProjectorBias::Never,
-        norm: None,
-    },
-    image_token: 128_257,
-    tower: "idefics3_vision",
-    ..LLAVA
-};
-
-/// The vision-language architectures.
-pub(super) const LAYOUTS: &[Layout] = &[
-    LLAVA,
-    Layout {
-        architecture: "LlavaNextForConditionalGeneration",
-        model_type: "llava_next",
-        tiling: Tiling::AnyResolution { newline: &["image_newline", "model.image_newline"] },
-        ..LLAVA
-    },
-    IDEFICS3,
-    Layout {
-        architecture: "SmolVLMForConditionalGeneration",
-        model_type: "smolvlm",
-        tower: "smolvlm_vision",
-        ..IDEFICS3
-    },
-    Layout {
-        architecture: "InternVLForConditionalGeneration",
-        model_type: "internvl",
-        vision: &["vision_tower.", "model.vision_tower."],
-        projector: Projector {
-            selects: true,
-            feature_layer: -1,
-            post_norm: PostNorm::Unless("use_mean_pooling"),
-            merge: Merge::Ratio("downsample_ratio", 0.5),
-            norm: Some("layer_norm"),
-            bias: ProjectorBias::Always,
-            ..LLAVA.projector
-        },
-        image_token: 151_667,
-        text_type: "qwen2",
-        tower: "internvl_vision",
-        tied: true,
-        ..LLAVA
-    },
-    Layout {
-        architecture: "Qwen2VLForConditionalGeneration",
-        model_type: "qwen2_vl",
-        text: &["model.", "model.language_model."],
-        head: &["lm_head."],
-        vision: &["visual.", "model.visual."],
-        projector_root: &["visual.merger.", "model.visual.merger."],
-        projector: Projector {
-            selects: false,
-            feature_layer: -1,
-            post_norm: PostNorm::Always,
-            merge: Merge::Vision("spatial_merge_size", 2),
-            norm: None,
-            linears: &[("mlp.0", true), ("mlp.2", false)],
-            activation: Activation::Gelu,
-            bias: ProjectorBias::Always,
-        },
-        image_token: 151_655,
-        text_type: "qwen2_vl_text",
-        tower: "qwen2_vl_vision",
-        positions: PositionScheme::Multimodal,
-        ..LLAVA
-    },
-];
-
-/// Every causal language model of [`TEXT`] on its own.
-pub(super) const TEXT_ONLY: Layout =
-    Layout { architecture: "", model_type: "", text: &["model."], head: &["lm_head."], vision: &[], ..LLAVA };
-
 /// Names of the supported architectures.
 pub(super) fn architectures() -> impl Iterator<Item = (&'static str, &'static str)> {
     let layouts = LAYOUTS.iter().map(|layout| (layout.architecture, layout.model_type));
@@ -375,12 +181,36 @@ pub(super) fn architectures() -> impl Iterator<Item = (&'static str, &'static st
     layouts.chain(text.map(|family| (family.architecture, family.model_type)))
 }
 
-/// The same for messages.
-pub(super) fn supported_architectures() -> String {
-    architectures().map(|row| row.0).collect::<Vec<_>>().join(", ")
+/// A supported architecture, for tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Hugging Face class.
+    pub architecture: &'static str,
+    /// Hugging Face `model_type`.
+    pub model_type: &'static str,
+    /// Vision tower that it usually has; `None` for language models.
+    pub tower: Option<&'static str>,
+    /// Language model that it usually has, or is.
+    pub text: &'static str,
+    /// What is particular about it.
+    pub about: &'static str,
 }
 
-/// Names of the supported `model_type`s of a part, for messages.
-pub(super) fn join<T>(table: &[T], name: impl Fn(&T) -> &'static str) -> String {
-    table.iter().map(name).collect::<Vec<_>>().join(", ")
+/// All supported architectures: the data of the support table and of `flightvlm check --families`.
+pub fn families() -> Vec<Family> {
+    let layouts = LAYOUTS.iter().map(|l| Family {
+        architecture: l.architecture,
+        model_type: l.model_type,
+        tower: Some(l.tower),
+        text: l.text_type,
+        about: l.about,
+    });
+    let text = TEXT.iter().filter(|family| !family.architecture.is_empty()).map(|family| Family {
+        architecture: family.architecture,
+        model_type: family.model_type,
+        tower: None,
+        text: family.model_type,
+        about: family.about,
+    });
+    layouts.chain(text).collect()
 }

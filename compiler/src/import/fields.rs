@@ -52,6 +52,24 @@ impl<'m, 'f> Fields<'m, 'f> {
         self.faults.push(Diagnostic::new(at, expected, got, help));
     }
 
+    /// Records that `got` is none of the supported names, with the nearest of them.
+    pub(super) fn unsupported<'s>(
+        &mut self,
+        key: &str,
+        supported: impl Iterator<Item = &'s str>,
+        got: &str,
+        help: &str,
+    ) {
+        let names: Vec<&str> = supported.collect();
+        let closeness = |name: &&&str| strsim::jaro_winkler(name, got);
+        let nearest = names.iter().max_by(|a, b| closeness(a).total_cmp(&closeness(b)));
+        let help = match nearest {
+            Some(nearest) => format!("{help}; the nearest supported one is {nearest}"),
+            None => help.to_string(),
+        };
+        self.fault(key, names.join(", "), got, &help);
+    }
+
     /// An extent in `1..=max`.
     pub(super) fn size(&mut self, key: &str, default: usize, max: usize) -> usize {
         self.optional_size(key, max).unwrap_or(default)

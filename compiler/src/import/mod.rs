@@ -12,8 +12,10 @@ mod families;
 mod fields;
 mod gguf;
 mod header;
+mod layouts;
 mod rope;
 mod text;
+mod tower;
 mod towers;
 mod vision;
 mod weights;
@@ -24,6 +26,7 @@ use crate::diag::{Diagnostic, Diagnostics};
 use crate::graph::{Graph, ModelSpec};
 
 pub use checkpoint::{Checkpoint, TensorFile, TensorRef};
+pub use families::{families, Family};
 pub use gguf::{is_gguf, Gguf};
 pub use header::{Dtype, TensorEntry};
 pub(crate) use weights::to_f32;

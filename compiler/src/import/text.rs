@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::families::{join, Bias, Fused, TextFamily, Window, TEXT};
+use super::families::{Bias, Fused, TextFamily, Window, TEXT};
 use super::fields::{Fields, FIX_CONFIG};
 use super::rope::{self, HeadShape};
 use crate::diag::Diagnostics;
@@ -19,6 +19,8 @@ pub(super) struct TextConfig {
     pub fused: Fused,
     /// Norm weights are stored minus one.
     pub norms_minus_one: bool,
+    /// The rows of a prompt see each other.
+    pub prefix: bool,
     /// Factor on the embedding rows.
     pub embedding_scale: Option<f32>,
 }
@@ -85,6 +87,7 @@ pub(super) fn read(
         activation: text_activation(&mut fields, family),
         rotary: rope.rotary,
         fused: family.fused,
+        prefix: false,
         norms_minus_one: family.norms_minus_one,
         embedding_scale: family.scaled_embedding.then(|| (hidden as f64).sqrt() as f32),
         spec,
@@ -96,8 +99,8 @@ fn family(fields: &mut Fields<'_, '_>, default_type: &str) -> &'static TextFamil
     // A flat configuration has the whole model's type where the language model's would be.
     let name = if format!("{name}_text") == default_type { default_type } else { name };
     TEXT.iter().find(|family| family.model_type == name).unwrap_or_else(|| {
-        let supported = join(TEXT, |family| family.model_type);
-        fields.fault("model_type", supported, name, "use a supported language model");
+        let supported = TEXT.iter().map(|family| family.model_type);
+        fields.unsupported("model_type", supported, name, "use a supported language model");
         &TEXT[0]
     })
 }
@@ -185,7 +188,8 @@ pub(super) fn sections(
 pub(super) fn activation(fields: &mut Fields<'_, '_>, key: &str, default: &'static str) -> ActKind {
     let name = fields.text(key).unwrap_or(default);
     ActKind::from_hf(name).unwrap_or_else(|| {
-        fields.fault(key, ActKind::HF_NAMES, name, "use a model with a supported activation");
+        let supported = ActKind::HF_NAMES.split(", ");
+        fields.unsupported(key, supported, name, "use a model with a supported activation");
         ActKind::Relu
     })
 }

@@ -1,20 +1,14 @@
-//! The vision tower: its part of `config.json`, and its graph.
-//!
-//! Sources: Hugging Face `CLIPVisionTransformer`, `SiglipVisionTransformer`, `Idefics3VisionTransformer`,
-//! `InternVLVisionModel`, `Qwen2VisionTransformerPretrainedModel`.
+//! The vision tower's and projector's part of `config.json`.
 
 use serde_json::{Map, Value};
 
-use super::blocks::{AttentionShape, Blocks, NormShape};
-use super::families::{join, Activation, Layout, Merge, PostNorm, ProjectorBias, Tiling};
+use super::blocks::NormShape;
 use super::fields::{Fields, FIX_CONFIG};
+use super::layouts::{Activation, Layout, Merge, PostNorm, ProjectorBias, Tiling};
 use super::text::{activation, LAYERS_MAX, WIDTH_MAX};
-use super::towers::{Intermediate, Qkv, Tower, TOWERS};
+use super::towers::{Intermediate, Tower, TOWERS};
 use crate::diag::Diagnostics;
-use crate::graph::{
-    plain_frequencies, ActKind, Arrange, Frequencies, InputKind, Op, PositionTable, Rotary, Rows, ValueId,
-    ValueType, VisionSpec,
-};
+use crate::graph::{ActKind, Arrange, PositionTable, VisionSpec};
 
 /// Everything the vision builder needs.
 pub(super) struct VisionConfig {
@@ -161,93 +155,11 @@ pub(super) fn read(
     }
 }
 
-/// `[patches, pixels] -> [image, joined columns]`.
-pub(super) fn tower(blocks: &mut Blocks<'_>, layout: &Layout, vision: &VisionConfig) -> ValueId {
-    let (spec, family) = (&vision.spec, vision.family);
-    let root = blocks.spelling(layout.vision, &format!("{}.weight", family.patch_embedding)).to_string();
-    let patches = Rows::Patches { with_class: false };
-    let pixels_ty = ValueType::new(patches, spec.pixel_cols);
-    let pixels = blocks.graph.push("pixel_values", Op::Input(InputKind::Pixels), &[], pixels_ty);
-    let path = format!("{root}{}", family.patch_embedding);
-    let mut x = blocks.linear(&path, pixels, spec.hidden, family.patch_bias);
-    if let Some(class) = family.class {
-        let path = format!("{root}{class}");
-        let w = blocks.weight(path.clone(), &[spec.hidden]);
-        let ty = ValueType::new(Rows::Patches { with_class: true }, spec.hidden);
-        x = blocks.graph.push(path, Op::PrependRow { w }, &[x], ty);
-    }
-    if let PositionTable::Learned { side } = spec.positions {
-        let name = format!("{root}{}", family.position);
-        let rows = side * side + usize::from(spec.has_class);
-        let w = blocks.weight(name.clone(), &[rows, spec.hidden]);
-        x = blocks.same(name.trim_end_matches(".weight"), Op::AddPosition { w }, &[x]);
-    }
-    if let Some(name) = family.pre_norm {
-        x = blocks.layer_norm(&format!("{root}{name}"), x, spec.eps);
-    }
-    for number in 0..spec.layers_used {
-        x = layer(blocks, &format!("{root}{}{number}", family.layer), vision, x);
-    }
-    if vision.post_norm {
-        x = blocks.layer_norm(&format!("{root}{}", family.post_norm), x, spec.eps);
-    }
-    let join = spec.merge * spec.merge;
-    let ty = ValueType::new(Rows::Image, join * spec.hidden);
-    let op = Op::SelectRows { skip: spec.skip_rows, join };
-    blocks.graph.push("vision_feature_select", op, &[x], ty)
-}
-
-fn layer(blocks: &mut Blocks<'_>, path: &str, vision: &VisionConfig, x: ValueId) -> ValueId {
-    let (spec, family) = (&vision.spec, vision.family);
-    let [norm1, norm2] = family.norms;
-    let h = blocks.norm(&format!("{path}.{norm1}"), x, vision.norm);
-    let attn = format!("{path}.{}", family.attention);
-    let (fused, names) = match family.qkv {
-        Qkv::Each(names) => (None, names),
-        Qkv::Fused(name) => (Some(format!("{attn}.{name}")), ["q", "k", "v"]),
-    };
-    let parts = names.map(|name| (format!("{attn}.{name}"), spec.hidden));
-    let [mut q, mut k, v] = blocks.linears(fused, h, parts, vision.qkv_bias);
-    if let (true, Some((_, [q_norm, k_norm]))) = (vision.qk_norm, family.qk_norm) {
-        // The epsilon is the class's default: the configuration has no key for it.
-        q = blocks.rms_norm(&format!("{attn}.{q_norm}"), q, 1e-6, false);
-        k = blocks.rms_norm(&format!("{attn}.{k_norm}"), k, 1e-6, false);
-    }
-    if family.rotary {
-        let rotary = plane_rotary(spec.head_dim);
-        let rope = |rotary| Op::Rope { heads: spec.heads, head_dim: spec.head_dim, rotary };
-        q = blocks.same(&format!("{attn}.q_rope"), rope(rotary.clone()), &[q]);
-        k = blocks.same(&format!("{attn}.k_rope"), rope(rotary), &[k]);
-    }
-    let shape =
-        AttentionShape { heads: spec.heads, kv_heads: spec.heads, head_dim: spec.head_dim, causal: false };
-    let h = blocks.attention(&attn, &shape, [q, k, v]);
-    let scaled = |blocks: &mut Blocks<'_>, name: &str, x, at: usize| match family.layer_scales {
-        Some(scales) => blocks.scaled_linear(name, x, spec.hidden, &format!("{path}.{}", scales[at])),
-        None => blocks.linear(name, x, spec.hidden, true),
-    };
-    let h = scaled(blocks, &format!("{attn}.{}", family.output), h, 0);
-    let x = blocks.add(&attn, x, h);
-    let h = blocks.norm(&format!("{path}.{norm2}"), x, vision.norm);
-    let [fc1, fc2] = family.mlp.map(|name| format!("{path}.{name}"));
-    let h = blocks.linear(&fc1, h, spec.intermediate, true);
-    let h = blocks.act(&format!("{path}.mlp.act"), vision.activation, h);
-    let h = scaled(blocks, &fc2, h, 1);
-    blocks.add(&format!("{path}.mlp"), x, h)
-}
-
-/// Half of the pairs turn by the patch's row, half by its column.
-fn plane_rotary(head_dim: usize) -> Rotary {
-    let frequencies = plain_frequencies(10_000.0, head_dim / 2);
-    let axes = [vec![0; frequencies.len()], vec![1; frequencies.len()]].concat();
-    Rotary { frequencies: Frequencies::Fixed(frequencies.repeat(2)), axes, scaling: 1.0 }
-}
-
 fn family(layout: &Layout, fields: &mut Fields<'_, '_>) -> &'static Tower {
     let name = fields.text("model_type").unwrap_or(layout.tower);
     TOWERS.iter().find(|t| t.model_type == name || t.aliases.contains(&name)).unwrap_or_else(|| {
-        let supported = join(TOWERS, |tower| tower.model_type);
-        fields.fault("model_type", supported, name, "use a supported vision tower");
+        let supported = TOWERS.iter().map(|tower| tower.model_type);
+        fields.unsupported("model_type", supported, name, "use a supported vision tower");
         &TOWERS[0]
     })
 }

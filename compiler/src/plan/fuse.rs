@@ -252,7 +252,7 @@ impl<'g> Matcher<'g> {
             }
         };
         let node = self.node(attention_id);
-        let Op::Attention { heads, kv_heads, head_dim, causal, scale } = node.op else {
+        let Op::Attention { heads, kv_heads, head_dim, causal, prefix, scale } = node.op else {
             return None;
         };
         taken.push(attention_id);
@@ -292,7 +292,8 @@ impl<'g> Matcher<'g> {
             return None;
         }
         let path = node.path.clone();
-        let a = Attention { path, q, k, v, o, heads, kv_heads, head_dim, scale, causal, qk_norm, rope };
+        let a =
+            Attention { path, q, k, v, o, heads, kv_heads, head_dim, scale, causal, prefix, qk_norm, rope };
         Some((a, self.node(out_id).output?, taken))
     }
 
@@ -343,7 +344,7 @@ fn shape(l: &Layer) -> String {
         Mlp::Plain { up, down, act } => format!("{}{}{act:?}", linear(up), linear(down)),
     };
     format!(
-        "{}{}{}{}{}{} {} {} {} {} {} {:?} {:?} {mlp}",
+        "{}{}{}{}{}{} {} {} {} {} {:?} {:?} {:?} {mlp}",
         norm(&l.norm1),
         norm(&l.norm2),
         linear(&a.q),
@@ -354,7 +355,7 @@ fn shape(l: &Layer) -> String {
         a.kv_heads,
         a.head_dim,
         a.scale,
-        a.causal,
+        (a.causal, a.prefix),
         a.qk_norm.as_ref().map(|norms| norms.each_ref().map(norm)),
         a.rope
     )

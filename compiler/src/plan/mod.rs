@@ -6,9 +6,11 @@
 //! shape, so that the program can loop over them.
 
 mod fuse;
+mod placement;
 mod print;
 
 pub use fuse::fuse;
+pub use placement::placement;
 
 use crate::graph::{ActKind, Rotary, WeightId};
 
@@ -65,6 +67,8 @@ pub struct Attention {
     pub scale: f32,
     /// Causal mask.
     pub causal: bool,
+    /// The rows of a prompt see each other all the same.
+    pub prefix: bool,
     /// Norms of queries and keys, each over all heads of a row.
     pub qk_norm: Option<[Norm; 2]>,
     /// Rotary embedding of queries and keys.

@@ -25,7 +25,11 @@ fn layer(f: &mut fmt::Formatter<'_>, l: &Layer) -> fmt::Result {
         a.kv_heads,
         a.head_dim,
         a.scale,
-        if a.causal { " causal" } else { "" },
+        match (a.causal, a.prefix) {
+            (_, true) => " prefix",
+            (true, _) => " causal",
+            _ => "",
+        },
         if a.qk_norm.is_some() { " qk_norm" } else { "" },
         if a.rope.is_some() { " rope" } else { "" }
     )?;

@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 pub struct TextMeta {
     /// pc of the entry point.
     pub entry: u32,
+    /// pcs of the entry points of prompts whose rows see each other: layers, and logits of rows.
+    pub prefix: Option<(u32, u32)>,
     /// Positions that the cache holds.
     pub max_context: usize,
     /// Rows of a tile: the most rows whose logits one launch can give.

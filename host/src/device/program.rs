@@ -183,15 +183,61 @@ impl<'p> ProgramDevice<'p> {
         }
     }
 
-    /// Writes `ids` rows and runs them behind position `self.used`.
+    /// Writes `rows` and runs them behind position `self.used`.
     fn run_text(&mut self, rows: &[u32], want: Logits) -> Result<(StepOutput, Report), DeviceError> {
+        self.write_rows(rows)?;
+        let (entry, count) = (self.program.meta.text.entry, rows.len());
+        let out = self.run_entry(entry, self.used, count, want)?;
+        self.used += count;
+        Ok(out)
+    }
+
+    /// Runs a prompt whose rows see each other: all layers, then the logits that are wanted.
+    fn run_prompt(
+        &mut self,
+        (layers, logits): (u32, u32),
+        rows: &[u32],
+        want: Logits,
+    ) -> Result<StepOutput, DeviceError> {
+        let start = Instant::now();
+        self.write_rows(rows)?;
+        let report = self.launch(layers, &[(text_args::ROWS, rows.len() as u32)])?;
+        let phase = self.phase(rows.len(), &report, start.elapsed());
+        self.stats.prefill.add(&phase);
+        self.used = rows.len();
+        let tile = self.program.meta.text.tile_rows;
+        let first = if want == Logits::AllRows { 0 } else { rows.len() - 1 };
+        let mut out = StepOutput { greedy_token: 0, logits: Vec::new(), hidden: Vec::new() };
+        for at in (first..rows.len()).step_by(tile) {
+            let start = Instant::now();
+            let count = tile.min(rows.len() - at);
+            let (piece, report) = self.run_entry(logits, at, count, want)?;
+            let phase = self.phase(0, &report, start.elapsed());
+            self.stats.prefill.add(&phase);
+            out.logits.extend(piece.logits);
+            (out.greedy_token, out.hidden) = (piece.greedy_token, piece.hidden);
+        }
+        Ok(out)
+    }
+
+    fn write_rows(&mut self, rows: &[u32]) -> Result<(), DeviceError> {
+        let bytes: Vec<u8> = rows.iter().flat_map(|r| r.to_le_bytes()).collect();
+        self.put("text.ids", 0, &bytes)
+    }
+
+    /// Launches an entry point that ends in logits, for `rows` rows from `position` on.
+    fn run_entry(
+        &mut self,
+        entry: u32,
+        position: usize,
+        rows: usize,
+        want: Logits,
+    ) -> Result<(StepOutput, Report), DeviceError> {
         let t = &self.program.meta.text;
         if want == Logits::LastHidden && self.program.meta.dram.get("text.hidden").is_none() {
             let why = "this program was compiled by a version that gives no hidden states; compile it again";
             return Err(DeviceError::Input(why.into()));
         }
-        let bytes: Vec<u8> = rows.iter().flat_map(|r| r.to_le_bytes()).collect();
-        self.put("text.ids", 0, &bytes)?;
         let mode = match want {
             Logits::None => logits::NONE,
             Logits::LastToken => logits::LAST,
@@ -199,13 +245,12 @@ impl<'p> ProgramDevice<'p> {
             Logits::LastHidden => logits::HIDDEN,
         };
         let args = [
-            (text_args::POSITION, self.used as u32),
-            (text_args::ROWS, rows.len() as u32),
+            (text_args::POSITION, position as u32),
+            (text_args::ROWS, rows as u32),
             (text_args::LOGITS, mode),
         ];
-        let report = self.launch(t.entry, &args)?;
-        self.used += rows.len();
-        let count = if want == Logits::AllRows { rows.len() } else { 1 };
+        let report = self.launch(entry, &args)?;
+        let count = if want == Logits::AllRows { rows } else { 1 };
         let row_bytes = t.logit_units as usize * UNIT_BYTES;
         let wanted = if want == Logits::None { 0 } else { count };
         let raw = self.get("text.logits", wanted * row_bytes)?;
@@ -287,8 +332,9 @@ impl Device for ProgramDevice<'_> {
     fn keep(&mut self, positions: usize) -> Result<usize, DeviceError> {
         let model = &self.program.meta.model;
         let rotary = self.program.meta.text.rotary.as_ref();
-        // Elsewhere the turn of a kept row depends on what follows it.
+        // Elsewhere the turn of a kept row depends on what follows it, or rows of a prompt see each other.
         let fixed = model.position_scheme == PositionScheme::Sequence
+            && self.program.meta.text.prefix.is_none()
             && !rotary.is_some_and(Rotary::depends_on_length);
         if !fixed {
             self.begin()?;
@@ -321,6 +367,9 @@ impl Device for ProgramDevice<'_> {
         }
         let rows = self.table_rows(ids, images);
         self.place_rows(ids, images)?;
+        if let Some(entries) = self.program.meta.text.prefix {
+            return self.run_prompt(entries, &rows, want);
+        }
         let all = want == Logits::AllRows;
         // The device loops over tiles itself; with all logits the host reads them tile by tile.
         let piece = if all { self.program.meta.text.tile_rows } else { rows.len() };

@@ -6,7 +6,7 @@
 //! exact. JPEG is decoded by another library than Pillow's, so single values may differ by a few
 //! grey levels.
 
-use super::{ImageError, RgbPicture};
+use super::{frames, ImageError, RgbPicture};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use std::fs::File;
@@ -21,8 +21,12 @@ pub const MAX_PIXELS: u64 = 64 << 20;
 /// Longest accepted file, in bytes.
 const MAX_FILE_BYTES: u64 = 512 << 20;
 
-/// Reads and decodes a picture file.
+/// Reads and decodes a picture file, or a video (a folder of pictures, an animated GIF) to a grid of
+/// frames.
 pub fn decode_file(path: &Path) -> Result<RgbPicture, ImageError> {
+    if path.is_dir() {
+        return frames::of_folder(path);
+    }
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
@@ -32,29 +36,35 @@ pub fn decode_file(path: &Path) -> Result<RgbPicture, ImageError> {
     decode(&bytes)
 }
 
-/// Decodes a PNG or JPEG.
+/// Decodes a PNG or JPEG, or the frames of a GIF.
 ///
 /// The size in the header is checked against [`MAX_SIDE`] and [`MAX_PIXELS`] before anything of
 /// that size is allocated.
 pub fn decode(bytes: &[u8]) -> Result<RgbPicture, ImageError> {
     let format = match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
+        Ok(ImageFormat::Gif) => return frames::of_gif(bytes),
         _ => return Err(ImageError::NotAnImage { found: describe_start(bytes) }),
     };
     let damaged = |error: image::ImageError| ImageError::Damaged(error.to_string());
     let reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut decoder = reader.into_decoder().map_err(damaged)?;
-    let (width, height) = decoder.dimensions();
+    check_size(decoder.dimensions())?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    picture.apply_orientation(orientation);
+    Ok(to_rgb(&picture))
+}
+
+/// Refuses sizes in a header that are too large, or empty.
+pub(super) fn check_size((width, height): (u32, u32)) -> Result<(), ImageError> {
     if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(ImageError::TooLarge { width, height });
     }
     if width == 0 || height == 0 {
         return Err(ImageError::Damaged(format!("its size is {width} x {height} pixels")));
     }
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    picture.apply_orientation(orientation);
-    Ok(to_rgb(&picture))
+    Ok(())
 }
 
 /// What a person needs to see to recognise a wrong file.
@@ -70,7 +80,7 @@ fn describe_start(bytes: &[u8]) -> String {
 }
 
 /// Drops the colour type. 16-bit grey clips at 255 and 16-bit colour keeps its high byte.
-fn to_rgb(picture: &DynamicImage) -> RgbPicture {
+pub(super) fn to_rgb(picture: &DynamicImage) -> RgbPicture {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let mut data = Vec::with_capacity(width * height * 3);
     let high = |value: u16| (value >> 8) as u8;

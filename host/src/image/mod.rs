@@ -14,6 +14,7 @@
 mod config;
 mod crop;
 mod decode;
+mod frames;
 mod normalize;
 mod processor;
 mod resize;
@@ -77,11 +78,22 @@ pub enum ImageError {
     /// The file cannot be read.
     #[error("cannot read the image")]
     Read(#[from] std::io::Error),
-    /// The first bytes are neither PNG nor JPEG.
-    #[error("not a PNG or JPEG image (the file starts with {found}); convert it to PNG or JPEG")]
+    /// The first bytes are neither PNG nor JPEG nor GIF.
+    #[error("not a PNG, JPEG or GIF image (the file starts with {found}); convert it to PNG or JPEG")]
     NotAnImage {
         /// The first bytes, for the message.
         found: String,
+    },
+    /// A video without pictures.
+    #[error("{0}; give a folder of pictures or an animated GIF")]
+    NoFrames(String),
+    /// A frame of a video.
+    #[error("frame {file}: {fault}")]
+    Frame {
+        /// File name inside the folder.
+        file: String,
+        /// What is wrong with it.
+        fault: Box<ImageError>,
     },
     /// The header announces more pixels than we accept.
     #[error(

@@ -97,9 +97,9 @@ pub fn profile(program: &Program, w: &Workload) -> Result<Profile, MachineError>
     }
     let rows = w.prompt_tokens + visual_tokens;
     let mut prefill = Phase::default();
-    let counters = run.text(0, rows)?;
-    account("prefill", &run, &counters);
-    prefill.add(&counters);
+    let launches = run.prompt(rows)?;
+    account("prefill", &run, &launches[0]);
+    launches.iter().for_each(|counters| prefill.add(counters));
     let (mut steps, mut decode) = (Vec::new(), Phase::default());
     let count = w.new_tokens.saturating_sub(1);
     let mut middle = 0;

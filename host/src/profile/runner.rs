@@ -54,6 +54,16 @@ impl<'p> Runner<'p> {
         self.launch(v.entry, &args).map(Some)
     }
 
+    /// A prompt of `rows` tokens. The machine's profile is then that of the layers.
+    pub fn prompt(&mut self, rows: usize) -> Result<Vec<Counters>, MachineError> {
+        let Some((layers, logits)) = self.program.meta.text.prefix else {
+            return Ok(vec![self.text(0, rows)?]);
+        };
+        let last = [(text_args::POSITION, rows as u32 - 1), (text_args::ROWS, 1)];
+        let last = self.launch(logits, &last)?;
+        Ok(vec![self.launch(layers, &[(text_args::ROWS, rows as u32)])?, last])
+    }
+
     /// `rows` tokens behind `position`.
     pub fn text(&mut self, position: usize, rows: usize) -> Result<Counters, MachineError> {
         let args = [

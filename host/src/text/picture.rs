@@ -12,6 +12,8 @@ pub enum PictureText {
     RowsAndColumns,
     /// InternVL: all tiles between two tags.
     Bracketed,
+    /// PaliGemma: all placeholders in front of the text's first token, a line break behind the text.
+    BeforeStart,
     /// NVLM: every tile behind its number, the whole picture last, all between two tags.
     Numbered,
 }
@@ -28,6 +30,7 @@ impl PictureText {
                 PictureText::RowsAndColumns
             }
             "InternVLForConditionalGeneration" => PictureText::Bracketed,
+            "PaliGemmaForConditionalGeneration" => PictureText::BeforeStart,
             "NVLM_D" => PictureText::Numbered,
             _ => PictureText::Plain,
         }
@@ -42,7 +45,7 @@ impl PictureText {
         let all = || tokens(counts.iter().sum());
         let (last, tiles) = counts.split_last().map_or((0, &[][..]), |(last, tiles)| (*last, tiles));
         match self {
-            PictureText::Plain => all(),
+            PictureText::Plain | PictureText::BeforeStart => all(),
             PictureText::Bracketed => format!("<img>{}</img>", all()),
             PictureText::Numbered => {
                 let tile = |(i, count): (usize, &usize)| format!("<tile_{}>{}", i + 1, tokens(*count));
@@ -81,6 +84,12 @@ impl PictureText {
         };
         self.write(placeholder, grid, &counts)
     }
+}
+
+/// The prompt of a model without a template that wants its pictures in front: `text` without its
+/// placeholders, behind the pictures and the start token.
+pub fn pictures_before_start(text: &str, token: &str, pictures: &[String], start: &str) -> String {
+    format!("{}{start}{}\n", pictures.concat(), text.replace(token, "").trim())
 }
 
 /// Puts `pictures[i]` in the place of the i-th placeholder.
@@ -126,6 +135,8 @@ mod tests {
             rows.write("x", [2, 1], &[1, 1, 1]),
             format!("{around}<row_1_col_1>x{around}<row_1_col_2>x\n\n{around}<global-img>x{around}")
         );
+        let before = pictures_before_start("<image>\nwhat?", "<image>", &["xx".into()], "<bos>");
+        assert_eq!(before, "xx<bos>what?\n");
         assert_eq!(PictureText::Bracketed.write("x", [2, 1], &[1, 1, 1]), "<img>xxx</img>");
         assert_eq!(
             PictureText::Numbered.write("x", [2, 1], &[1, 1, 1]),
