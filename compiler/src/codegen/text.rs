@@ -24,6 +24,8 @@ const A_IDS: u32 = 15;
 const DONE: Reg = Reg(8);
 /// First row of the half whose logits are wanted.
 const FIRST_ROW: Reg = Reg(6);
+/// 1 when the row's hidden state is wanted too.
+const WANTS_HIDDEN: Reg = regs::Q_ROWS;
 
 /// Where everything of the language model lies.
 #[derive(Debug, Clone)]
@@ -50,6 +52,7 @@ pub struct TextLayout {
     pub(super) v_scales_base: u32,
     pub(super) ids_base: u32,
     logits_base: u32,
+    hidden_base: u32,
     tokens_base: u32,
     /// Residual rows of a prompt, where they are kept between layers.
     pub(super) x_base: u32,
@@ -114,6 +117,7 @@ pub fn text_layout(
         v_scales_base: add(main, "text.v_scales", Kind::State, layers, u64::from(dims.v_scale_units()))?,
         ids_base: add(main, "text.ids", Kind::Input, 1, u64::from(positions / TILE as u32))?,
         logits_base: add(main, "text.logits", Kind::Output, tile as usize, logit_words.into())?,
+        hidden_base: add(main, "text.hidden", Kind::Output, 1, row)?,
         tokens_base: add(main, "text.tokens", Kind::Output, 1, tile / TILE as u64)?,
         x_base: add(main, "text.x", Kind::State, if prefix { positions as usize } else { 0 }, row)?,
         dims,
@@ -307,13 +311,15 @@ pub(super) fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout) {
         asm.alu(ALU_EQ, COUNT, HALF, HALVES_LOG2);
         asm.alu_imm(ALU_EQ, TMP, LEFT, 0);
         asm.alu(ALU_MUL, COUNT, COUNT, TMP);
-        asm.alu_imm(ALU_SHR, TMP, wanted, 1);
+        asm.alu_imm(ALU_EQ, TMP, wanted, super::logits::ALL);
         asm.alu(ALU_MUL, TMP, ROWS, TMP);
         asm.alu(ALU_MAX, COUNT, COUNT, TMP);
         asm.alu(ALU_SUB, FIRST_ROW, ROWS, COUNT);
-        let (act, scale, to) = (A_TEMP, A_TEMP + 1, A_TEMP + 2);
+        let (act, scale, to, normed) = (A_TEMP, A_TEMP + 1, A_TEMP + 2, A_TEMP + 3);
         t.row_of_half(asm, act, &t.chip.abuf, "x8", FIRST_ROW, d.dw);
         t.row_of_half(asm, scale, &t.chip.s, "x_scale", FIRST_ROW, 1);
+        t.row_of_half(asm, normed, &t.chip.spad, "final", FIRST_ROW, d.dw);
+        asm.alu_imm(ALU_EQ, WANTS_HIDDEN, wanted, super::logits::HIDDEN);
         asm.alu_imm(ALU_MUL, TMP, DONE, l.logit_words);
         asm.base(to, TMP, l.logits_base);
         for (a, step) in [(act, d.dw), (scale, 1), (to, l.logit_words)] {
@@ -351,6 +357,14 @@ pub(super) fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout) {
                 dst_stride: 1,
                 pos: Count::from(DONE).field(),
                 heads: Count::from(1).field(),
+                ..isa::St::default()
+            });
+            asm.emit(isa::St {
+                mode: ST_ROWS,
+                rows: Count::from(WANTS_HIDDEN).field(),
+                len: Count::from(d.dw).field(),
+                src_agu: normed,
+                dst_off: l.hidden_base,
                 ..isa::St::default()
             });
             asm.alu_imm(ALU_ADD, DONE, DONE, 1);

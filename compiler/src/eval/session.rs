@@ -110,6 +110,11 @@ impl<'m> Session<'m> {
         self.position
     }
 
+    /// Columns of the residual stream.
+    pub fn hidden(&self) -> usize {
+        self.spec.text.hidden
+    }
+
     /// True before the first prefill.
     pub fn is_empty(&self) -> bool {
         self.position == 0

@@ -113,6 +113,7 @@ pub(super) fn read(
         fused: Fused::No,
         norms_minus_one: false,
         prefix: false,
+        mask: None,
         embedding_scale: None,
         encoder: Some(TextEncoder { shape, positions, projection: family.projection }),
     };

@@ -9,6 +9,7 @@ use flightvlm_compiler::graph::BlockMask;
 use flightvlm_compiler::quant::{Sparsity, Spec, Widths};
 use flightvlm_hw::config::HwConfig;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Which model, and how it is loaded.
 #[derive(Args)]
@@ -91,9 +92,9 @@ impl ModelArgs {
         self.open_with(true, None)
     }
 
-    /// The same with another weight format.
-    pub(super) fn open_shape_as(&self, weights: Option<Widths>) -> Result<Source> {
-        self.open_with(true, weights)
+    /// The same with another format.
+    pub(super) fn open_shape_as(&self, format: Option<Format>) -> Result<Source> {
+        self.open_with(true, format)
     }
 
     /// Is it a compiled program?
@@ -101,7 +102,8 @@ impl ModelArgs {
         self.model.is_file() && self.model.extension().is_none_or(|x| x != "gguf")
     }
 
-    fn open_with(&self, no_weights: bool, weights: Option<Widths>) -> Result<Source> {
+    fn open_with(&self, no_weights: bool, format: Option<Format>) -> Result<Source> {
+        let format = format.unwrap_or(Format { widths: self.weights, sparsity: self.sparsity });
         Ok(Source::open(
             &self.model,
             LoadOptions {
@@ -109,14 +111,30 @@ impl ModelArgs {
                 target: self.target.clone(),
                 no_weights,
                 storage: Spec {
-                    widths: weights.unwrap_or(self.weights),
-                    sparsity: self.sparsity,
+                    widths: format.widths,
+                    sparsity: format.sparsity,
                     group_words: self.group_size / 16,
                 },
                 kv_bits: self.kv_bits,
                 mask: self.attention.0,
             },
         )?)
+    }
+}
+
+/// A format of a list: `w4`, or with a sparsity `w4+2:4`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Format {
+    widths: Widths,
+    sparsity: Sparsity,
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (widths, sparsity) = text.split_once('+').unwrap_or((text, "dense"));
+        Ok(Format { widths: widths.parse()?, sparsity: sparsity.parse()? })
     }
 }
 
