@@ -115,6 +115,12 @@ CASES = {
     "llava-next-mistral": dict(family="LlavaNext", vision=dict(CLIP, hidden_act="gelu"), text=MISTRAL,
                                sizes=[[33, 31]], keys=dict(image_grid_pinpoints=[[16, 32], [32, 32]]),
                                prompt=[1, -1, 64, 90]),
+    "llava-onevision": dict(family="LlavaOnevision", vision=SIGLIP, text=QWEN2, sizes=[[20, 45]],
+                            keys=dict(image_grid_pinpoints=[[18, 36], [36, 18], [36, 36], [54, 18]]),
+                            prompt=[1, 20, -1, 33, 64]),
+    "llava-onevision-thumbnails": dict(family="LlavaOnevision", vision=SIGLIP, text=QWEN2, sizes=[[20, 45], [40, 17]],
+                                       together=True, keys=dict(image_grid_pinpoints=[[18, 36], [36, 18]]),
+                                       prompt=[1, -1, 33, -2, 64]),
     "smolvlm": dict(family="SmolVLM", vision=dict(IDEFICS, model_type="smolvlm_vision"),
                     text=dict(LLAMA, tie_word_embeddings=True, pad_token_id=0),
                     keys=dict(scale_factor=3, tie_word_embeddings=True),
@@ -216,7 +222,7 @@ def pictures(model, case, count, generator):
         tensors = dict(pixel_values=values, image_grid_thw=grids)
         return tensors, [int(grid.prod()) // vision.spatial_merge_size ** 2 for grid in grids]
     size = vision.image_size if isinstance(vision.image_size, int) else vision.image_size[0]
-    if family == "LlavaNext":
+    if family in ("LlavaNext", "LlavaOnevision"):
         from transformers.models.llava_next.modeling_llava_next import image_size_to_num_patches
         sizes = torch.tensor(case["sizes"][:count])
         used = [image_size_to_num_patches(s, model.config.image_grid_pinpoints, size) for s in sizes]
@@ -224,6 +230,8 @@ def pictures(model, case, count, generator):
         for tiles, n in zip(values, used):
             tiles[:n] = draw(generator, n, 3, size, size)
         tensors = dict(pixel_values=values, image_sizes=sizes)
+        if case.get("together"):  # several pictures of one prompt: thumbnails
+            tensors["batch_num_images"] = torch.tensor([count])
     elif family in ("Idefics3", "SmolVLM"):
         tensors = dict(pixel_values=draw(generator, 1, count, 3, case.get("side", size), case.get("side", size)))
     else:

@@ -283,7 +283,7 @@ fn lay_out(plan: &Plan, build: &Build, options: &Options, pieces: u32) -> Result
     let learned = plan.text.learned.map_or(0, |(_, rows)| rows);
     // Visual tokens have the language model's width, vectors of pictures one of their own.
     let rows_of = |v: &Vision| {
-        let width = v.projector.last().map_or(plan.text.hidden, |(l, _)| l.cols_out);
+        let width = v.projector.last().map_or(v.patch.cols_out, |(l, _)| l.cols_out);
         v.tokens * image_slots(plan) * words(width).div_ceil(words(plan.text.hidden)) as usize
     };
     let visual_rows = plan.vision.as_ref().map_or(0, rows_of);

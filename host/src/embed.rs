@@ -1,6 +1,6 @@
-//! Vectors of pictures and texts, and zero-shot classification, for models that compare both (CLIP).
+//! Vectors of pictures and texts, and zero-shot classification, for models that compare both (CLIP, SigLIP).
 //!
-//! The device computes the vectors; their lengths, the cosine and the softmax over a few labels are
+//! The device computes the vectors; their lengths, the cosine and the probabilities of a few labels are
 //! this computer's.
 
 use crate::bundle::{BundleError, TextAssets};
@@ -12,7 +12,9 @@ use flightvlm_compiler::graph::{unit, Contrast, ModelSpec, Picture};
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {
     /// A model of another kind.
-    #[error("{0} writes text; only models that compare pictures with texts (CLIPModel) have vectors")]
+    #[error(
+        "{0} writes text; only models that compare pictures with texts (CLIPModel, SiglipModel) have vectors"
+    )]
     NotContrastive(String),
     /// The tokenizer of another model.
     #[error("{text:?} has no end-of-text token after the tokenizer; its post-processor must add one")]
@@ -56,6 +58,7 @@ pub fn embed_text(
     text: &str,
 ) -> Result<Vec<f32>, EmbedError> {
     let ids = assets.tokenizer()?.encode(text, true).map_err(BundleError::from)?;
+    let ids = contrast.filled(ids);
     let used = contrast.used(&ids).ok_or_else(|| EmbedError::NoEnd { text: text.into() })?;
     Ok(embed_ids(device, used)?)
 }
@@ -90,14 +93,6 @@ pub fn mean(vectors: &[Vec<f32>]) -> Vec<f32> {
     unit(&sum)
 }
 
-/// Probabilities of labels from their scores.
-pub fn softmax(scores: &[f32]) -> Vec<f32> {
-    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f32> = scores.iter().map(|s| (s - top).exp()).collect();
-    let sum: f32 = powers.iter().sum();
-    powers.iter().map(|p| p / sum).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,7 +104,5 @@ mod tests {
         let wrong = fill_templates("cat", &["a cat".into()]).unwrap_err().to_string();
         assert!(wrong.contains("write {} there"), "{wrong}");
         assert_eq!(mean(&[vec![1.0, 0.0], vec![0.0, 1.0]]), [0.5f32.sqrt(); 2]);
-        let p = softmax(&[1000.0, 1000.0]);
-        assert_eq!(p, [0.5, 0.5]);
     }
 }

@@ -4,7 +4,7 @@ use crate::bundle::{BundleError, TextAssets};
 use crate::device::{DeviceError, ImageInfo, ModelInfo};
 use crate::image::{Extent, RgbPicture};
 use crate::text::{expand_placeholders, pictures_before_start, Message, Part, PictureText, TextError};
-use flightvlm_compiler::graph::{Picture, Tile, VisionSpec};
+use flightvlm_compiler::graph::{Arrange, Picture, Tile, VisionSpec};
 
 /// A request in the device's terms.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,8 +115,13 @@ fn plan(
     }
     let (processor, vision) = (assets.image_processor()?, &image.vision);
     let mut out = Vec::with_capacity(pictures.len());
+    let thumbnails =
+        pictures.len() > 1 && matches!(vision.arrange, Arrange::AnyResolution { most_tiles: Some(_), .. });
     for picture in pictures {
-        let (cut, sizes) = processor.plan([picture.width, picture.height]).map_err(BundleError::from)?;
+        let (cut, mut sizes) = processor.plan([picture.width, picture.height]).map_err(BundleError::from)?;
+        if thumbnails {
+            sizes.truncate(1);
+        }
         let tiles = sizes.into_iter().map(|size| planned(vision, size)).collect::<Result<Vec<_>, _>>()?;
         let arranged = Picture::arranged(vision, tiles, [picture.height, picture.width]);
         let arranged = arranged.map_err(|error| PromptError::Inconsistent(error.to_string()))?;

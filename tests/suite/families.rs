@@ -27,7 +27,7 @@ const ON_RTL: [&str; 13] = [
 ];
 
 /// Models that compare pictures with texts; all run on the RTL, too.
-const CONTRASTIVE: usize = 2;
+const CONTRASTIVE: usize = 3;
 
 /// Least cosine of the logits: random weights with rows of 30 to 600 columns, INT8 throughout.
 const COSINE_MIN: f64 = 0.99;

@@ -6,6 +6,7 @@ pub mod asm;
 mod attention;
 mod head_norm;
 mod layer;
+mod pool;
 mod prefix;
 mod projector;
 mod text;

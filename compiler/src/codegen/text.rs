@@ -45,7 +45,7 @@ pub struct TextLayout {
     head_base: u32,
     norm_base: u32,
     pub(super) embed_base: u32,
-    position_base: u32,
+    pub(super) position_base: u32,
     pub(super) rope_base: u32,
     pub(super) k_base: u32,
     pub(super) v_base: u32,

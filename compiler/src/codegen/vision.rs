@@ -45,19 +45,21 @@ pub struct VisionLayout {
     pub projector: ProjectorLayout,
     /// Words of a pixel row.
     pub pixel_words: u32,
-    layers_base: u32,
-    layer_norms_base: u32,
+    pub(super) layers_base: u32,
+    pub(super) layer_norms_base: u32,
     patch_base: u32,
     position_base: u32,
     position_ids_base: u32,
     rope_base: u32,
     norms_base: u32,
     pixels_base: u32,
-    x_base: u32,
+    pub(super) x_base: u32,
+    /// The row that attention pooling asks with.
+    pub(super) probe_base: u32,
     k_base: u32,
     v_base: u32,
     v_scales_base: u32,
-    features_base: u32,
+    pub(super) features_base: u32,
 }
 
 /// Words of the norms outside the layers: `[pre_norm][post_norm]`.
@@ -101,7 +103,7 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
     let projector = projector_layout(v, &dims, build, dram)?;
     let (main, channels) = (Space::Main, Space::Channels);
     let mut add = |space, name: &str, kind, records, units| add(dram, space, name, kind, records, units);
-    let (rows, dw, layers) = (v.rows, u64::from(dims.dw), v.layers.len());
+    let (rows, dw, layers) = (v.rows, u64::from(dims.dw), v.all_layers().count());
     let (pre, post) = outer_norm_words(v);
     let table = v.position.map_or(0, |(_, rows)| rows);
     let id_units = if table == 0 { 0 } else { u64::from(positions.next_multiple_of(dims.tile_rows)) / 16 };
@@ -118,6 +120,7 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
         norms_base: add(main, "vision.norms", Kind::Content, 1, u64::from(pre + post))?,
         pixels_base: add(main, "vision.pixels", Kind::Input, rows, pixel_words.into())?,
         x_base: add(main, "vision.x", Kind::State, rows, dw)?,
+        probe_base: add(main, "vision.probe", Kind::Content, usize::from(v.pool.is_some()), dw)?,
         v_scales_base: add(main, "vision.v_scales", Kind::State, 1, u64::from(dims.v_scale_units()))?,
         features_base: 0,
         dims,
@@ -221,7 +224,10 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) {
         asm.repeat(1, |asm| each_tile(asm, &t, TILE_ROWS, |asm| post_norm(asm, &t, n, v, l)));
     }
     let rows = l.x_base + v.skip_rows as u32 * d.dw;
-    l.projector.emit(asm, v, rows, l.features_base, (FIRST_TOKEN, TILE_TOKENS));
+    match &v.pool {
+        Some((_, pool)) => l.pool(asm, &t, pool, v.layers.len() as u32, TILE_ROWS, FIRST_TOKEN),
+        None => l.projector.emit(asm, v, rows, l.features_base, (FIRST_TOKEN, TILE_TOKENS)),
+    }
     asm.emit(isa::Halt {});
 }
 

@@ -311,6 +311,7 @@ impl<'m> Session<'m> {
         match &node.op {
             Op::Input(InputKind::Pixels) => return feed.pixels.to_vec(),
             Op::Input(InputKind::TokenIds) => return Vec::new(),
+            Op::LearnedRow { w } => return weight(*w).to_vec(),
             Op::PrependRow { w } => return [weight(*w), x.as_slice()].concat(),
             Op::AddPosition { w } => {
                 let cols = self.out_cols(node);

@@ -43,6 +43,9 @@ pub enum Arrange {
     AnyResolution {
         /// Sizes (height, width) in pixels to choose from.
         pinpoints: Vec<[usize; 2]>,
+        /// LLaVA-OneVision: several pictures are thumbnails only, and a picture has no more visual tokens
+        /// than so many tiles, or few more.
+        most_tiles: Option<usize>,
     },
 }
 

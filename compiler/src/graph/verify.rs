@@ -126,6 +126,10 @@ impl Verifier<'_> {
                     self.weight(*b, &[output.cols], faults);
                 }
             }
+            Op::LearnedRow { w } => {
+                expect("output", ValueType::new(Rows::Image, output.cols), output);
+                self.weight(*w, &[output.cols], faults);
+            }
             Op::PrependRow { w } => {
                 let bare = Rows::Patches { with_class: false };
                 let full = Rows::Patches { with_class: true };
@@ -154,9 +158,10 @@ impl Verifier<'_> {
                 expect("output", first, output);
                 faults.extend(rotary.faults(*head_dim));
             }
-            Op::Attention { heads, kv_heads, head_dim, scale, .. } => {
+            Op::Attention { heads, kv_heads, head_dim, scale, causal, .. } => {
                 let query = ValueType::new(first.rows, heads * head_dim);
-                let key = ValueType::new(first.rows, kv_heads * head_dim);
+                let rows = if *causal { first.rows } else { inputs[1].rows };
+                let key = ValueType::new(rows, kv_heads * head_dim);
                 expect("query", query, inputs[0]);
                 expect("key", key, inputs[1]);
                 expect("value", key, inputs[2]);

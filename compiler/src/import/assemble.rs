@@ -35,7 +35,8 @@ pub(super) fn model(blocks: &mut Blocks<'_>, config: &Config) {
 /// `[image, joined columns] -> [image, text hidden]`.
 fn projector(blocks: &mut Blocks<'_>, config: &Config, vision: &VisionConfig, mut x: ValueId) -> ValueId {
     let layout = &config.layout.projector;
-    let first = format!("{}.weight", layout.linears[0].0);
+    let Some((first, _)) = layout.linears.first() else { return x };
+    let first = format!("{first}.weight");
     let root = blocks.spelling(config.layout.projector_root, &first);
     if let Some(name) = layout.norm {
         // The epsilon is PyTorch's default: the configuration has no key for it.
@@ -68,7 +69,7 @@ fn language_model(blocks: &mut Blocks<'_>, config: &Config, merge: Option<(Value
     if let Some((image, placeholder)) = merge {
         let learned = match config.layout.tiling {
             Tiling::Tiles => None,
-            Tiling::AnyResolution { newline } => {
+            Tiling::AnyResolution { newline, .. } => {
                 let name = blocks.tensor(newline);
                 Some(blocks.weight(name.to_string(), &[1, spec.hidden]))
             }
@@ -113,7 +114,8 @@ fn text_encoder(blocks: &mut Blocks<'_>, config: &Config, encoder: &TextEncoder)
     }
     x = blocks.norm(&format!("{root}final_layer_norm"), x, shape.norm);
     let width = config.contrast.as_ref().map_or(spec.hidden, |contrast| contrast.width);
-    x = blocks.linear(encoder.projection, x, width, false);
+    let head = blocks.spelling(config.layout.head, "weight").trim_end_matches('.');
+    x = blocks.linear(head, x, width, encoder.projection_bias);
     blocks.graph.push_output("text_embeds", x);
 }
 

@@ -1,6 +1,6 @@
 //! Text encoders of models that compare pictures with texts, and how they compare.
 //!
-//! Sources: Hugging Face `CLIPConfig`, `CLIPTextConfig`, `CLIPTextTransformer`.
+//! Sources: Hugging Face `CLIPConfig`, `CLIPTextModel`, `SiglipConfig`, `SiglipTextModel`.
 
 use serde_json::{Map, Value};
 
@@ -25,9 +25,25 @@ pub(super) struct ContrastFamily {
     pub activation: &'static str,
     /// Width of the vectors where the configuration does not say.
     pub width: usize,
-    /// Name of the linear layer behind the encoder, in front of `weight`.
-    pub projection: &'static str,
-    pub end_id: u32,
+    /// Key of the vectors' width, at the top level or (`false`) in `text_config`.
+    pub width_key: (&'static str, bool),
+    /// The linear layer behind the text encoder has a bias.
+    pub projection_bias: bool,
+    pub ending: Ending,
+    /// The rows of a text see those behind them.
+    pub prefix: bool,
+    /// Attention pooling makes the vector of a picture, else the class row is it.
+    pub pooling_head: bool,
+    /// A score counts for itself (sigmoid) and has a bias, else all of a picture's together (softmax).
+    pub each: bool,
+}
+
+/// Which row is a text's vector.
+pub(super) enum Ending {
+    /// That of the end token, by default this one.
+    EndId(u32),
+    /// The last one; texts are filled up with a padding token, by default this one.
+    Padded(u32),
 }
 
 pub(super) const CLIP: ContrastFamily = ContrastFamily {
@@ -40,8 +56,30 @@ pub(super) const CLIP: ContrastFamily = ContrastFamily {
     eps: 1e-5,
     activation: "quick_gelu",
     width: 512,
-    projection: "text_projection",
-    end_id: 49_407,
+    width_key: ("projection_dim", true),
+    projection_bias: false,
+    ending: Ending::EndId(49_407),
+    prefix: false,
+    pooling_head: false,
+    each: false,
+};
+
+pub(super) const SIGLIP: ContrastFamily = ContrastFamily {
+    hidden: 768,
+    intermediate: 3072,
+    layers: 12,
+    heads: 12,
+    vocab: 32_000,
+    positions: 64,
+    eps: 1e-6,
+    activation: "gelu_pytorch_tanh",
+    width: 768,
+    width_key: ("projection_size", false),
+    projection_bias: true,
+    ending: Ending::Padded(1),
+    prefix: true,
+    pooling_head: true,
+    each: true,
 };
 
 /// A text encoder in place of a language model.
@@ -49,7 +87,7 @@ pub(super) struct TextEncoder {
     pub shape: EncoderShape,
     /// Rows of the position table.
     pub positions: usize,
-    pub projection: &'static str,
+    pub projection_bias: bool,
 }
 
 /// Reads `text_config`; `context_max` limits the positions in use.
@@ -60,7 +98,8 @@ pub(super) fn read(
     context_max: Option<usize>,
     faults: &mut Diagnostics,
 ) -> (TextConfig, Contrast) {
-    let width = Fields::new("", top, faults).size("projection_dim", family.width, WIDTH_MAX);
+    let (key, at_top) = family.width_key;
+    let outer = at_top.then(|| Fields::new("", top, faults).size(key, family.width, WIDTH_MAX));
     let mut fields = Fields::new("text_config", map, faults);
     let hidden = fields.size("hidden_size", family.hidden, WIDTH_MAX);
     let heads = fields.size("num_attention_heads", family.heads, 4096);
@@ -72,9 +111,18 @@ pub(super) fn read(
     let positions = fields.size("max_position_embeddings", family.positions, 1 << 20);
     let intermediate = fields.size("intermediate_size", family.intermediate, WIDTH_MAX * 4);
     let eps = fields.epsilon("layer_norm_eps", family.eps);
-    let end = fields.token_ids("eos_token_id").and_then(|ids| ids.first().copied()).unwrap_or(family.end_id);
-    // Files from before the id was checked have 2 here, whatever the tokenizer says.
-    let pool = if end == 2 { Pool::HighestId } else { Pool::FirstOf(end) };
+    let width = outer.unwrap_or_else(|| fields.size(key, hidden, WIDTH_MAX));
+    let mut id = |key: &str, default: u32| {
+        fields.token_ids(key).and_then(|ids| ids.first().copied()).unwrap_or(default)
+    };
+    let pool = match family.ending {
+        // Files from before the id was checked have 2 here, whatever the tokenizer says.
+        Ending::EndId(default) => match id("eos_token_id", default) {
+            2 => Pool::HighestId,
+            end => Pool::FirstOf(end),
+        },
+        Ending::Padded(default) => Pool::Last { length: positions, padding: id("pad_token_id", default) },
+    };
     let shape = EncoderShape {
         family: &TEXT_ENCODER,
         hidden,
@@ -86,6 +134,7 @@ pub(super) fn read(
         qkv_bias: true,
         qk_norm: false,
         causal: true,
+        prefix: family.prefix,
     };
     let spec = TextSpec {
         model_type: TEXT_ENCODER.model_type.into(),
@@ -115,7 +164,7 @@ pub(super) fn read(
         prefix: false,
         mask: None,
         embedding_scale: None,
-        encoder: Some(TextEncoder { shape, positions, projection: family.projection }),
+        encoder: Some(TextEncoder { shape, positions, projection_bias: family.projection_bias }),
     };
-    (text, Contrast { width, scale, bias: 0.0, pool })
+    (text, Contrast { width, scale, bias: 0.0, pool, each: family.each })
 }

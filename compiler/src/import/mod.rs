@@ -95,6 +95,9 @@ pub fn import(path: &Path, options: &ImportOptions) -> Result<Model, Diagnostics
     };
     if let Some((contrast, checkpoint)) = spec.contrast.as_mut().zip(checkpoint.as_ref()) {
         contrast.scale = scalar(checkpoint, "logit_scale")?.exp();
+        if contrast.each {
+            contrast.bias = scalar(checkpoint, "logit_bias")?;
+        }
     }
     let faults = graph.verify();
     assert!(faults.is_empty(), "the importer built a bad graph: {}", faults[0]);
@@ -151,7 +154,7 @@ fn is_head(name: &str) -> bool {
 
 /// Tensors that are facts of the model rather than weights of its graph.
 fn is_read_beside(name: &str, config: &config::Config) -> bool {
-    config.contrast.is_some() && name == "logit_scale"
+    config.contrast.as_ref().is_some_and(|c| name == "logit_scale" || (c.each && name == "logit_bias"))
 }
 
 /// Tensors that checkpoints carry although the computation doesn't need them: buffers, vision layers

@@ -8,7 +8,8 @@ use super::layouts::Layout;
 use super::towers::{Qkv, Tower};
 use super::vision::VisionConfig;
 use crate::graph::{
-    plain_frequencies, ActKind, Frequencies, InputKind, Op, PositionTable, Rotary, Rows, ValueId, ValueType,
+    plain_frequencies, ActKind, Change, Frequencies, InputKind, Op, PositionTable, Rotary, Rows, ValueId,
+    ValueType,
 };
 
 /// `[patches, pixels] -> [image, joined columns]`.
@@ -46,6 +47,7 @@ pub(super) fn tower(blocks: &mut Blocks<'_>, layout: &Layout, vision: &VisionCon
         qkv_bias: vision.qkv_bias,
         qk_norm: vision.qk_norm,
         causal: false,
+        prefix: false,
     };
     for number in 0..spec.layers_used {
         x = layer(blocks, &format!("{root}{}{number}", family.layer), &shape, x);
@@ -53,10 +55,41 @@ pub(super) fn tower(blocks: &mut Blocks<'_>, layout: &Layout, vision: &VisionCon
     if vision.post_norm {
         x = blocks.layer_norm(&format!("{root}{}", family.post_norm), x, spec.eps);
     }
+    if layout.contrast.is_some_and(|family| family.pooling_head) {
+        return pool(blocks, &format!("{root}head"), &shape, x);
+    }
     let (join, pooled) = (spec.merge * spec.merge, spec.pooled);
     let ty = ValueType::new(Rows::Image, join * spec.hidden);
     let op = Op::SelectRows { skip: spec.skip_rows, join, pooled };
     blocks.graph.push("vision_feature_select", op, &[x], ty)
+}
+
+/// Attention pooling: a learned row asks all others (`SiglipMultiheadAttentionPoolingHead`).
+fn pool(blocks: &mut Blocks<'_>, path: &str, spec: &EncoderShape, x: ValueId) -> ValueId {
+    let (hidden, attn) = (spec.hidden, format!("{path}.attention"));
+    let probe = format!("{path}.probe");
+    let w = blocks.weight(probe.clone(), &[hidden]);
+    let row = ValueType::new(Rows::Image, hidden);
+    let probe = blocks.graph.push(probe, Op::LearnedRow { w }, &[], row);
+    // PyTorch's `MultiheadAttention` keeps all three in one tensor.
+    let mut part = |at: usize, name: &str, x: ValueId| {
+        let rows = || vec![Change::Rows { first: at * hidden, of: 3 * hidden }];
+        let w = blocks.graph.add_changed(format!("{attn}.in_proj_weight"), &[hidden, hidden], rows());
+        let b = Some(blocks.graph.add_changed(format!("{attn}.in_proj_bias"), &[hidden], rows()));
+        let ty = ValueType::new(blocks.graph.ty(x).rows, hidden);
+        blocks.graph.push(format!("{attn}.{name}"), Op::Linear { w, b }, &[x], ty)
+    };
+    let (q, k, v) = (part(0, "q", probe), part(1, "k", x), part(2, "v", x));
+    let (heads, head_dim) = (spec.heads, spec.head_dim);
+    let shape = AttentionShape { heads, kv_heads: heads, head_dim, causal: false, prefix: false };
+    let h = blocks.attention(&attn, &shape, [q, k, v]);
+    let x = blocks.linear(&format!("{attn}.out_proj"), h, hidden, true);
+    let h = blocks.norm(&format!("{path}.layernorm"), x, spec.norm);
+    let [fc1, fc2] = spec.family.mlp.map(|name| format!("{path}.{name}"));
+    let h = blocks.linear(&fc1, h, spec.intermediate, true);
+    let h = blocks.act(&format!("{path}.mlp.act"), spec.activation, h);
+    let h = blocks.linear(&fc2, h, hidden, true);
+    blocks.add(path, x, h)
 }
 
 /// A layer of an encoder.
@@ -71,6 +104,8 @@ pub(super) struct EncoderShape {
     pub qkv_bias: bool,
     pub qk_norm: bool,
     pub causal: bool,
+    /// All rows of a text see each other.
+    pub prefix: bool,
 }
 
 pub(super) fn layer(blocks: &mut Blocks<'_>, path: &str, spec: &EncoderShape, x: ValueId) -> ValueId {
@@ -100,7 +135,7 @@ pub(super) fn layer(blocks: &mut Blocks<'_>, path: &str, spec: &EncoderShape, x:
         kv_heads: spec.heads,
         head_dim: spec.head_dim,
         causal: spec.causal,
-        prefix: false,
+        prefix: spec.prefix,
         mask: None,
     };
     let h = blocks.attention(&attn, &shape, [q, k, v]);

@@ -134,6 +134,9 @@ pub struct Vision {
     pub layers: Vec<Layer>,
     /// Norm behind the layers, where the feature layer includes it.
     pub post_norm: Option<Norm>,
+    /// Attention pooling in place of projector and norm: the learned row that asks, and the layer that
+    /// answers, of which the residual in front of attention is not added.
+    pub pool: Option<(WeightId, Layer)>,
     /// Rows dropped in front of the projector.
     pub skip_rows: usize,
     /// Rows joined to a visual token.
@@ -144,6 +147,13 @@ pub struct Vision {
     pub projector_norm: Option<Norm>,
     /// Projector: linear layers with an optional activation behind each.
     pub projector: Vec<(Linear, Option<ActKind>)>,
+}
+
+impl Vision {
+    /// The tower's layers and the one that pools: all have one shape.
+    pub fn all_layers(&self) -> impl Iterator<Item = &Layer> {
+        self.layers.iter().chain(self.pool.iter().map(|(_, layer)| layer))
+    }
 }
 
 /// Language model.

@@ -62,6 +62,10 @@ impl fmt::Display for Plan {
             for n in v.post_norm.iter().chain(&v.projector_norm) {
                 writeln!(f, "  {}", norm(n))?;
             }
+            if let Some((_, pool)) = &v.pool {
+                writeln!(f, "  attention pooling")?;
+                layer(f, pool)?;
+            }
             for (l, act) in &v.projector {
                 writeln!(f, "  projector {} {}", linear(l), act.map_or("", |a| a.name()))?;
             }

@@ -4,13 +4,13 @@ use super::args::{DeviceArgs, ModelArgs};
 use super::output::{print, print_json};
 use super::progress::spinner;
 use crate::device::open;
-use crate::embed::{contrast, embed_picture, embed_text, fill_templates, mean, softmax, EmbedError};
+use crate::embed::{contrast, embed_picture, embed_text, fill_templates, mean, EmbedError};
 use crate::image::decode_file;
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Find the label that fits a picture best, with a model that was never trained on the labels (CLIP)
+/// Find the label that fits a picture best, with a model that was never trained on the labels (CLIP, SigLIP)
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -65,8 +65,13 @@ pub(super) fn main(args: Args) -> Result<()> {
     for (path, picture) in args.images.iter().zip(&pictures) {
         let vector = embed_picture(device.as_mut(), &spec, assets, picture)?;
         let scores = how.scores(&[vector], &of_labels);
-        let mut ranked: Vec<(usize, f32, f32)> =
-            softmax(&scores).into_iter().zip(&scores).enumerate().map(|(i, (p, s))| (i, p, *s)).collect();
+        let mut ranked: Vec<(usize, f32, f32)> = how
+            .probabilities(&scores)
+            .into_iter()
+            .zip(&scores)
+            .enumerate()
+            .map(|(i, (p, s))| (i, p, *s))
+            .collect();
         ranked.sort_by(|a, b| b.2.total_cmp(&a.2));
         results.push((path, ranked));
     }

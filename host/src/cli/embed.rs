@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::{json, Value};
 use std::path::PathBuf;
 
-/// Compute the vectors of pictures and texts, each of length 1, with a model that compares them (CLIP)
+/// Compute the vectors of pictures and texts, each of length 1, with a model that compares them (CLIP, SigLIP)
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
