@@ -16,7 +16,7 @@ pub struct Rig {
     pub library: &'static Library,
 }
 
-fn backend() -> Backend {
+pub fn backend() -> Backend {
     // Cargo puts the library beside the test.
     let exe = std::env::current_exe().expect("a test has a path");
     Backend::Emulated(exe.parent().expect("in a folder").join("libflightvlm_xrt_shim.so"))
