@@ -443,6 +443,7 @@ fn assemble(
         model: model.spec.clone(),
         dram: laid.dram.clone(),
         kv_bits: options.kv_bits,
+        mask: t.layers[0].attention.mask,
         kv_bytes_per_token: kv_bytes_per_token(plan, laid),
         code_len: code.asm.insns.len() as u32,
         segments,

@@ -3,7 +3,7 @@
 use crate::bundle::{BundleError, TextAssets};
 use crate::device::{ImageInfo, ModelInfo};
 use flightvlm_compiler::diag::Diagnostics;
-use flightvlm_compiler::graph::ModelSpec;
+use flightvlm_compiler::graph::{BlockMask, ModelSpec};
 use flightvlm_compiler::import::{import, is_checkpoint, is_gguf, Gguf, ImportOptions, Model};
 use flightvlm_compiler::pipeline::{self, Compiled};
 use flightvlm_compiler::program::{Program, ProgramError};
@@ -25,6 +25,8 @@ pub struct LoadOptions {
     pub storage: Spec,
     /// Bits of keys and values in the cache: 8 or 4.
     pub kv_bits: u32,
+    /// Block-sparse attention of the language model; `None`: full.
+    pub mask: Option<BlockMask>,
 }
 
 impl Default for LoadOptions {
@@ -35,6 +37,7 @@ impl Default for LoadOptions {
             no_weights: false,
             storage: Spec::dense(Widths::Uniform(8)),
             kv_bits: 8,
+            mask: None,
         }
     }
 }
@@ -164,7 +167,8 @@ impl Source {
             return Err(SourceError::NeedsCheckpoint(self.path.clone(), "the float reference"));
         }
         let no_weights = self.options.no_weights;
-        let options = ImportOptions { max_context: self.options.max_context, no_weights };
+        let options =
+            ImportOptions { max_context: self.options.max_context, no_weights, mask: self.options.mask };
         let model = import(&self.path, &options)
             .map_err(|faults| SourceError::Faults { path: self.path.clone(), faults })?;
         Ok(self.model.get_or_init(|| model))

@@ -55,7 +55,7 @@ impl Script {
         let token = self.says[self.said];
         self.said += 1;
         let logits = (0..WORDS.len()).map(|id| if id == token as usize { 9.0 } else { 0.0 });
-        StepOutput { greedy_token: token, logits: logits.collect() }
+        StepOutput { greedy_token: token, logits: logits.collect(), hidden: Vec::new() }
     }
 }
 

@@ -3,7 +3,7 @@
 
 (* blackbox *)
 module DSP48E2 #(
-  parameter AMULTSEL = "A", parameter BMULTSEL = "B", parameter PREADDINSEL = "A",
+  parameter AMULTSEL = "A", parameter BMULTSEL = "B", parameter PREADDINSEL = "A", parameter USE_MULT = "MULTIPLY",
   parameter int AREG = 1, parameter int ACASCREG = 1, parameter int DREG = 1,
   parameter int ADREG = 1, parameter int BREG = 1, parameter int BCASCREG = 1,
   parameter int MREG = 1, parameter int PREG = 1, parameter int CREG = 1,

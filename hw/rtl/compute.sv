@@ -253,7 +253,8 @@ module compute #(
   shared_ram #(
       .Width(32),
       .Depth(fvlm_isa_pkg::SWords),
-      .Readers(6)
+      .Readers(6),
+      .Style("ultra")
   ) u_s (
       .clk_i,
       .wr_en_i    (init || v_s_we || ld_s_we_i),

@@ -7,8 +7,7 @@ mem/mem_init.sv
 slice/slice_pkg.sv
 slice/rank_count.sv
 slice/rank_find.sv
-slice/expand_bytes.sv
-slice/expand_planes.sv
+slice/expand_values.sv
 slice/expand_selectors.sv
 slice/expander.sv
 slice/run_walker.sv

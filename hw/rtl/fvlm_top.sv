@@ -220,6 +220,7 @@ module fvlm_top #(
   logic [3:0]            queue_full, queue_push, push_wait, push_release;
   logic [3:0]            queue_active, queue_waiting, queue_empty, unit_start, unit_done;
   logic [3:0]            unit_fault, token_overflow;
+  logic                  mm_ready;
   logic [15:0]           unit_fault_code;
   logic [63:0]           unit_pc;
   logic                  dispatched, dispatch_fault;
@@ -387,7 +388,7 @@ module fvlm_top #(
   assign m_axi_arburst_o = 2'b01;
 
   logic         ld_spad_we, ld_spad_gnt, ld_s_we, ld_s_gnt, ld_s_re, stream_push;
-  logic         ld_busy, st_busy, mm_ready, vx_busy;
+  logic         ld_busy, st_busy, vx_busy;
   logic [31:0]  ld_spad_addr, ld_s_addr, ld_s_data, ld_s_raddr, ld_s_rdata;
   logic [511:0] ld_spad_data;
   slice_pkg::stream_cmd_t stream_cmd;
@@ -435,10 +436,10 @@ module fvlm_top #(
   logic [15:0]  st_req_beats;
   logic [511:0] st_beat_data, st_spad_rdata;
   logic [63:0]  st_beat_strb;
-  logic [127:0] st_abuf_rdata, kv_data;
+  logic [127:0] st_abuf_rdata;
   logic [31:0]  kv_unit;
-  logic [1:0]   kv_size;
-  logic [3:0]   kv_lane;
+  logic [511:0] kv_data;
+  logic [63:0]  kv_strb;
   logic [Slices-1:0] kv_valid, kv_ready;
 
   st_unit u_st (
@@ -464,8 +465,7 @@ module fvlm_top #(
       .kv_ready_i      (kv_ready),
       .kv_unit_o       (kv_unit),
       .kv_data_o       (kv_data),
-      .kv_size_o       (kv_size),
-      .kv_lane_o       (kv_lane),
+      .kv_strb_o       (kv_strb),
       .drained_i       (main_write_drained && (&kv_drained)),
       .error_i         (main_write_error || (|kv_error)),
       .spad_re_o       (st_spad_re),
@@ -570,8 +570,7 @@ module fvlm_top #(
         .ready_o    (kv_ready[i]),
         .unit_i     (kv_unit),
         .data_i     (kv_data),
-        .size_i     (kv_size),
-        .lane_i     (kv_lane),
+        .strb_i     (kv_strb),
         .m_awvalid_o(m_ch_awvalid_o[i]),
         .m_awready_i(m_ch_awready_i[i]),
         .m_awaddr_o (m_ch_awaddr_o[64*i+:64]),

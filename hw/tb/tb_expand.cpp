@@ -65,11 +65,11 @@ void selectors(Reader& r, uint32_t nm, Word& w) {
     for (int k = 0; k < 16; ++k) {
       int s = k;
       if (nm == 1) {
-        int at = 2 * (n * 16 + k);
+        int at = 4 * (n % 8 * 16 + k) + 2 * (n / 8);
         s = 4 * (k / 2 % 4) + bit(u[0], at) + 2 * bit(u[0], at + 1);
       } else if (nm == 2) {
         int block = k / 8, rank = k % 8;
-        s = 0;
+        s = 15;
         for (int p = 0, seen = 0; p < 16; ++p)
           if (bit(u[0], 32 * n + 16 * block + p) && seen++ == rank) s = p;
       } else if (nm >= 3) {
@@ -83,17 +83,33 @@ void selectors(Reader& r, uint32_t nm, Word& w) {
 
 int sign_extend(int x, int bits) { return (x ^ 1 << (bits - 1)) - (1 << (bits - 1)); }
 
-void bytes(Reader& r, bool layout_n, int bits, Word& w) {
-  std::vector<uint8_t> b;
-  for (int i = 0; i < bits / 2; ++i) {
-    auto u = r.next();
-    b.insert(b.end(), u.begin(), u.end());
-  }
+using Unit = std::array<uint8_t, 64>;
+
+// Two bits of the value of output n, stored input k, where a unit has two of each.
+int crumb(const Unit& u, int n, int k) {
+  return u[16 * (n / 4 ^ k / 4) + 4 * (n % 4) + k % 4] >> (2 * (n / 4)) & 3;
+}
+
+// The value units of a word; `above` holds the bits above theirs, of the word's own place.
+void values(Reader& r, bool layout_n, int bits, const Unit& above, int place, Word& w) {
+  std::vector<Unit> u;
+  for (int i = 0; i < (bits == 8 ? 4 : bits <= 3 ? 1 : 2); ++i) u.push_back(r.next());
   for (int n = 0; n < 16; ++n) {
     for (int k = 0; k < 16; ++k) {
-      int major = layout_n ? k : n, minor = layout_n ? n : k;
-      w.value[n * 16 + k] = bits == 8 ? int8_t(b[major * 16 + minor])
-                                      : int8_t(sign_extend(b[major * 8 + minor % 8] >> (minor / 8 * 4) & 15, 4));
+      int row = n / 4, col = k / 4, byte = 4 * (n % 4) + k % 4, extra = crumb(above, n, k), v;
+      if (bits == 8) {
+        v = int8_t(u[layout_n ? col : row][16 * (row ^ col) + byte]);
+      } else if (bits <= 3) {
+        int q = crumb(u[0], n, k);
+        v = 2 * sign_extend(bits == 2 ? q : q | (extra >> place & 1) << 2, bits) + 1;
+      } else {
+        int chunk = 2 * (row / 2 ^ col / 2) + (layout_n ? col : row) % 2, high = (layout_n ? row : col) % 2;
+        int q = u[(layout_n ? col : row) / 2][16 * chunk + byte] >> (4 * high) & 15;
+        if (bits == 5) q |= (extra >> place & 1) << 4;
+        if (bits == 6) q |= (extra & 1) << 5 | (extra >> 1) << 4;
+        v = sign_extend(q, bits);
+      }
+      w.value[n * 16 + k] = int8_t(v);
     }
   }
 }
@@ -119,7 +135,7 @@ uint32_t expand(const Command& c, uint32_t unit, uint32_t units, std::vector<Wor
       Scales s;
       int code = 0;
       for (int n = 0; n < 16; ++n) {
-        const uint8_t* p = &pair[32 * (group % 2) + 2 * n];
+        const uint8_t* p = &pair[4 * n + (group % 2 ? 0 : 2)];
         uint32_t half = p[0] | p[1] << 8;
         s[n] = (half & 0x7fff) << 16;
         if (n < 3) code |= (half >> 15) << n;
@@ -129,30 +145,13 @@ uint32_t expand(const Command& c, uint32_t unit, uint32_t units, std::vector<Wor
     } else if (c.wscale) {
       f32_unit();
     }
-    for (uint32_t i = 0; i < w;) {
-      Word pairwords[2];
-      if (bits == 8 || bits == 4) {
-        selectors(r, c.nm, pairwords[0]);
-        bytes(r, c.fmt == W8N || c.fmt == W4N, bits, pairwords[0]);
-        words->push_back(pairwords[0]);
-        ++i;
-        continue;
-      }
-      int count = i + 1 < w ? 2 : 1;
-      for (int j = 0; j < count; ++j) selectors(r, c.nm, pairwords[j]);
-      int q[512] = {};
-      for (int b = 0; b < bits; ++b) {
-        auto u = r.next();
-        for (int e = 0; e < 512; ++e) q[e] = q[e] << 1 | bit(u, e);
-      }
-      for (int j = 0; j < count; ++j) {
-        for (int e = 0; e < 256; ++e) {
-          int v = sign_extend(q[256 * j + e], bits);
-          pairwords[j].value[e] = int8_t(bits <= 3 ? 2 * v + 1 : v);
-        }
-        words->push_back(pairwords[j]);
-      }
-      i += count;
+    Unit above{};
+    for (uint32_t i = 0; i < w; ++i) {
+      Word word;
+      if (bits == 6 || (bits % 2 && i % 2 == 0)) above = r.next();
+      selectors(r, c.nm, word);
+      values(r, c.fmt == W8N || c.fmt == W4N, bits, above, i % 2, word);
+      words->push_back(word);
     }
     done += w;
   }
@@ -226,6 +225,7 @@ int run(const std::vector<Command>& commands, bool erratic, uint64_t* cycles, ui
   uint64_t beats = 0, begin = 0, last_beat = 0;
   std::deque<Burst> bursts;
   int reader_rate = 100;
+  size_t avail = 0, s_avail = 0;
   for (uint64_t start = now; next < commands.size() || popped < words.size() || s_popped < scales.size() || !top->idle_o;) {
     if (now - start > 4000000) return fail("no end; popped", popped);
     if (erratic && now % 512 == 0) reader_rate = int(rnd(4)) * 33;
@@ -247,8 +247,8 @@ int run(const std::vector<Command>& commands, bool erratic, uint64_t* cycles, ui
     if (top->push_i && !begin) begin = now;
     next += top->push_i;
     // Reader.
-    size_t avail = popped + top->wf_avail_o, s_avail = s_popped + top->sf_avail_o;
-    if (avail > words.size() || s_avail > scales.size()) return fail("number of words", avail);
+    size_t shown = popped + top->wf_avail_o, s_shown = s_popped + top->sf_avail_o;
+    if (shown > words.size() || s_shown > scales.size()) return fail("number of words", shown);
     bool read = seen < avail && (!erratic || int(rnd(100)) < reader_rate);
     bool s_read = s_seen < s_avail && (!erratic || int(rnd(100)) < reader_rate);
     top->wf_re_i = read;
@@ -280,6 +280,9 @@ int run(const std::vector<Command>& commands, bool erratic, uint64_t* cycles, ui
     top->clk_i = 1;
     top->eval();
     ++now;
+    // What was shown can be read from now on.
+    avail = shown;
+    s_avail = s_shown;
     // Data of the reads.
     if (read) {
       for (int e = 0; e < 256; ++e) {
@@ -357,9 +360,10 @@ void set_codes(const Command& c, uint32_t unit, int code, int bits) {
     if (group % 2 == 0) {
       uint8_t* u = &memory[size_t(at++) * 64];
       for (int h = 0; h < 2; ++h)
-        for (int n = 0; n < 3; ++n) u[32 * h + 2 * n + 1] = uint8_t((u[32 * h + 2 * n + 1] & 0x7f) | (code >> n & 1) << 7);
+        for (int n = 0; n < 3; ++n) u[4 * n + 2 * h + 1] = uint8_t((u[4 * n + 2 * h + 1] & 0x7f) | (code >> n & 1) << 7);
     }
-    at += w * index[c.nm] + (bits == 8 || bits == 4 ? w * bits / 2 : (w + 1) / 2 * bits);
+    const uint32_t each = bits == 8 ? 4 : bits <= 3 ? 1 : 2;
+    at += w * (index[c.nm] + each) + (bits == 6 ? w : bits % 2 ? (w + 1) / 2 : 0);
     done += w;
   }
 }

@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 mpe=hw/rtl/mpe
-model="hw/rtl/prim/model/dsp48_mac.sv hw/rtl/prim/model/mux16.sv"
+model=$(echo hw/rtl/prim/model/dsp48_mac.sv hw/rtl/prim/model/dsp48_acc.sv hw/rtl/prim/model/mux16.sv)
 structural="$(sed 's,//.*,,; s,^\(.\),hw/rtl/\1,' hw/rtl/mpe/struct/mpe.f)"
 include=$(verilator --getenv VERILATOR_ROOT)/include
 inc="-I$include -I$include/vltstd"

@@ -46,6 +46,8 @@ pub mod logits {
     pub const LAST: u32 = 1;
     /// Those of every row (rows ≤ one tile).
     pub const ALL: u32 = 2;
+    /// Those of the last row, and its hidden state behind the final norm.
+    pub const HIDDEN: u32 = 3;
 }
 
 /// Argument registers of the vision entry point.

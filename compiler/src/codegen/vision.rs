@@ -121,7 +121,7 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
         pixels_base: add(main, "vision.pixels", Kind::Input, rows, pixel_words.into())?,
         x_base: add(main, "vision.x", Kind::State, rows, dw)?,
         probe_base: add(main, "vision.probe", Kind::Content, usize::from(v.pool.is_some()), dw)?,
-        v_scales_base: add(main, "vision.v_scales", Kind::State, 1, u64::from(dims.kv_heads * dims.scw))?,
+        v_scales_base: add(main, "vision.v_scales", Kind::State, 1, u64::from(dims.v_scale_units()))?,
         features_base: 0,
         dims,
         chip,

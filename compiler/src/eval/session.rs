@@ -110,6 +110,11 @@ impl<'m> Session<'m> {
         self.position
     }
 
+    /// Columns of the residual stream.
+    pub fn hidden(&self) -> usize {
+        self.spec.text.hidden
+    }
+
     /// True before the first prefill.
     pub fn is_empty(&self) -> bool {
         self.position == 0
@@ -279,8 +284,8 @@ impl<'m> Session<'m> {
         feed: &Feed<'_>,
         watch: &mut Watch<'_>,
     ) -> Vec<f32> {
-        if let Op::Attention { heads, kv_heads, head_dim, causal, prefix, scale } = node.op {
-            let shape = AttentionShape { heads, kv_heads, head_dim, causal, scale };
+        if let Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, scale } = node.op {
+            let shape = AttentionShape { heads, kv_heads, head_dim, causal, mask, scale };
             let [q, k, v] = [0, 1, 2].map(|index| {
                 values[node.inputs[index].index()].as_deref().expect("invariant: operands come first")
             });

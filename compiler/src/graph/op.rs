@@ -1,6 +1,7 @@
 //! The operators, at module granularity. Lowering decides how the hardware computes them.
 
 use super::id::WeightId;
+use super::mask::BlockMask;
 use super::rope::Rotary;
 
 /// What an input node delivers.
@@ -109,7 +110,8 @@ pub enum Op {
         rotary: Rotary,
     },
     /// Softmax attention of q `[r, heads*head_dim]` over k, v `[r, kv_heads*head_dim]`; query head `h`
-    /// reads key/value head `h * kv_heads / heads`. Without a mask, k and v may have other rows than q. A causal node owns a KV cache over calls and lets row
+    /// reads key/value head `h * kv_heads / heads`. Where it is not causal, k and v may have other rows than q.
+    /// A causal node owns a KV cache over calls and lets row
     /// at position `p` see positions `0..=p`.
     Attention {
         /// Query heads.
@@ -122,6 +124,8 @@ pub enum Op {
         causal: bool,
         /// The rows of the first call see each other all the same (prefix-LM).
         prefix: bool,
+        /// What a causal row sees of the rows before it; `None`: all.
+        mask: Option<BlockMask>,
         /// Factor on q·k before the softmax.
         scale: f32,
     },

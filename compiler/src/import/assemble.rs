@@ -137,6 +137,7 @@ fn decoder_layer(blocks: &mut Blocks<'_>, path: &str, text: &TextConfig, x: Valu
         head_dim: spec.head_dim,
         causal: true,
         prefix: text.prefix,
+        mask: text.mask,
     };
     let h = blocks.attention(&attn, &shape, [q, k, v]);
     let h = blocks.linear(&format!("{attn}.o_proj"), h, spec.hidden, text.output_bias);

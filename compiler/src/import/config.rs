@@ -60,7 +60,17 @@ pub(super) fn parse(
             eos_ids: Vec::new(),
         }
     };
-    let config = special_tokens(config, top, generation, &mut faults);
+    let mut config = special_tokens(config, top, generation, &mut faults);
+    config.text.mask = options.mask;
+    if let (true, Some(mask)) = (config.text.prefix || config.contrast.is_some(), options.mask) {
+        let expected = "full attention, because the rows of a prompt see each other";
+        faults.push(Diagnostic::new(
+            &config.architecture,
+            expected,
+            mask.to_string(),
+            "leave --attention out",
+        ));
+    }
     faults.into_result(config)
 }
 

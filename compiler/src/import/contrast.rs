@@ -162,6 +162,7 @@ pub(super) fn read(
         fused: Fused::No,
         norms_minus_one: false,
         prefix: false,
+        mask: None,
         embedding_scale: None,
         encoder: Some(TextEncoder { shape, positions, projection_bias: family.projection_bias }),
     };

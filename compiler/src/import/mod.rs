@@ -24,7 +24,7 @@ mod weights;
 use std::path::Path;
 
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::graph::{Graph, ModelSpec};
+use crate::graph::{BlockMask, Graph, ModelSpec};
 
 pub use checkpoint::{Checkpoint, TensorFile, TensorRef};
 pub use families::{families, Family};
@@ -40,6 +40,8 @@ pub struct ImportOptions {
     pub no_weights: bool,
     /// Positions in use at most (`--max-context`); `None`: what the model supports.
     pub max_context: Option<usize>,
+    /// Block-sparse attention of the language model; `None`: full.
+    pub mask: Option<BlockMask>,
 }
 
 /// An imported model.

@@ -7,7 +7,7 @@ use super::families::{Bias, Fused, TextFamily, Window, TEXT};
 use super::fields::{Fields, FIX_CONFIG};
 use super::rope::{self, HeadShape};
 use crate::diag::Diagnostics;
-use crate::graph::{ActKind, Rotary, TextSpec};
+use crate::graph::{ActKind, BlockMask, Rotary, TextSpec};
 
 /// Everything the text builder needs.
 pub(super) struct TextConfig {
@@ -22,6 +22,8 @@ pub(super) struct TextConfig {
     pub norms_minus_one: bool,
     /// The rows of a prompt see each other.
     pub prefix: bool,
+    /// What rows see of the rows before them.
+    pub mask: Option<BlockMask>,
     /// Factor on the embedding rows.
     pub embedding_scale: Option<f32>,
     /// An encoder in place of a language model: what it needs beside `spec`.
@@ -91,6 +93,7 @@ pub(super) fn read(
         rotary: rope.rotary,
         fused: family.fused,
         prefix: false,
+        mask: None,
         norms_minus_one: family.norms_minus_one,
         encoder: None,
         embedding_scale: family.scaled_embedding.then(|| (hidden as f64).sqrt() as f32),

@@ -141,10 +141,11 @@ impl Packed {
                 let g = self.spec.group_words as u32;
                 (0..self.groups()).map(|i| stream::group_units(g.min(self.words() - i * g), bits)).sum()
             }
-            // A group of odd length rounds up to whole pairs of words.
+            // A group of an odd number of words may end with half a unit.
             Widths::Mixed { .. } => {
-                let odd = self.words() % self.spec.group_words as u32 % 2;
-                tile_word_bits(self.cols.len(), &self.spec).div_ceil(2) as u32 + 4 * odd
+                let g = self.spec.group_words as u32;
+                let odd = (0..self.groups()).filter(|i| g.min(self.words() - i * g) % 2 == 1).count();
+                ((tile_word_bits(self.cols.len(), &self.spec) + odd) / 2) as u32
             }
         };
         let index = self.words() * NM_INDEX_UNITS[self.nm() as usize];

@@ -9,7 +9,7 @@ pub use file::{read, write, ProgramError, Writer, MAGIC, VERSION};
 pub(crate) use segment::store;
 pub use segment::Segment;
 
-use crate::graph::{ModelSpec, Rotary};
+use crate::graph::{BlockMask, ModelSpec, Rotary};
 use crate::layout::dram::DramMap;
 use flightvlm_hw::config::HwConfig;
 use serde::{Deserialize, Serialize};
@@ -86,6 +86,8 @@ pub struct Meta {
     pub dram: DramMap,
     /// Bits of keys and values in the cache.
     pub kv_bits: u32,
+    /// What the language model's rows see: all before them, or blocks of that.
+    pub mask: Option<BlockMask>,
     /// Bytes of keys and values that a token adds.
     pub kv_bytes_per_token: u64,
     /// Instructions.

@@ -26,7 +26,7 @@ pub(super) struct Args {
     device: DeviceArgs,
     #[command(flatten)]
     generate: GenerateArgs,
-    /// Write waveforms of --device rtl (FST; needs a binary built with feature `waves`)
+    /// Write waveforms of --device rtl (FST, for GTKWave or Surfer)
     #[arg(long, value_name = "FILE.fst")]
     waves: Option<PathBuf>,
     /// First cycle of the waveforms, counted from the end of reset
@@ -85,6 +85,13 @@ pub(super) fn main(args: Args) -> Result<()> {
     }
     for line in summary(device.as_ref(), &prompt, &answer) {
         eprintln!("{line}");
+    }
+    let ran = answer.stats.total().cycles.unwrap_or(0);
+    if args.waves.is_some() && args.waves_from > ran {
+        eprintln!(
+            "note: the waveforms are empty: --waves-from {} is behind the last of {ran} cycles",
+            args.waves_from
+        );
     }
     Ok(())
 }

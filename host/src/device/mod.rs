@@ -36,6 +36,8 @@ pub enum Logits {
     LastToken,
     /// Every position of the prompt, in order.
     AllRows,
+    /// The last position, and its hidden state ([`StepOutput::hidden`]).
+    LastHidden,
 }
 
 /// An encoded picture that waits in the device for the prompt that shows it.
@@ -56,6 +58,8 @@ pub struct StepOutput {
     pub greedy_token: u32,
     /// [rows, vocabulary], row-major; rows as asked for with [`Logits`].
     pub logits: Vec<f32>,
+    /// Behind the final norm, of the last row; empty unless asked for.
+    pub hidden: Vec<f32>,
 }
 
 /// Something that runs one loaded model for one conversation at a time.

@@ -7,8 +7,8 @@ extern "C" void flightvlm_hls_mini(
     const fvlm::Unit* channel_in0,
     const fvlm::Unit* channel_in1,
     uint32_t* main_out,
-    uint32_t* channel_out0,
-    uint32_t* channel_out1,
+    uint8_t* channel_out0,
+    uint8_t* channel_out1,
     uint32_t* isa_hash,
     uint32_t* status,
     uint32_t* fault_pc,
@@ -45,8 +45,8 @@ extern "C" void flightvlm_hls_mini(
     uint64_t* cnt_channel_read_beats,
     uint64_t* cnt_channel_write_beats) {
 // Reads are bursts of 16 beats (1 KiB, the RTL's), 16 in flight to cover the memory's latency; one
-// bundle a port. Stores are rare words: one bundle with strobes of 32 bits for all of them. The depths
-// are those of the cases that co-simulation runs.
+// bundle a port. Stores are rare words and, to the channels, bytes: one narrow bundle with strobes for all
+// of each. The depths are those of the cases that co-simulation runs.
 #pragma HLS INTERFACE mode=m_axi port=main_in offset=slave bundle=main latency=64 num_read_outstanding=16 max_read_burst_length=16 depth=4096
 #pragma HLS INTERFACE mode=s_axilite port=main_in bundle=control offset=0x200
 #pragma HLS INTERFACE mode=m_axi port=channel_in0 offset=slave bundle=channel0 latency=64 num_read_outstanding=16 max_read_burst_length=16 depth=4096
@@ -55,9 +55,9 @@ extern "C" void flightvlm_hls_mini(
 #pragma HLS INTERFACE mode=s_axilite port=channel_in1 bundle=control offset=0x220
 #pragma HLS INTERFACE mode=m_axi port=main_out offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
 #pragma HLS INTERFACE mode=s_axilite port=main_out bundle=control offset=0x230
-#pragma HLS INTERFACE mode=m_axi port=channel_out0 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out0 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out0 bundle=control offset=0x240
-#pragma HLS INTERFACE mode=m_axi port=channel_out1 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out1 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out1 bundle=control offset=0x250
 // Registers lie where the register map has them, without valid bits between them.
 #pragma HLS INTERFACE mode=ap_none port=isa_hash register

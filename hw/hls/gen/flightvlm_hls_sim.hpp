@@ -9,7 +9,7 @@ extern "C" void flightvlm_hls_sim(
     const fvlm::Unit* main_in,
     const fvlm::Unit* channel_in0,
     uint32_t* main_out,
-    uint32_t* channel_out0,
+    uint8_t* channel_out0,
     uint32_t* isa_hash,
     uint32_t* status,
     uint32_t* fault_pc,

@@ -21,22 +21,22 @@ extern "C" void flightvlm_hls_u280(
     const fvlm::Unit* channel_in14,
     const fvlm::Unit* channel_in15,
     uint32_t* main_out,
-    uint32_t* channel_out0,
-    uint32_t* channel_out1,
-    uint32_t* channel_out2,
-    uint32_t* channel_out3,
-    uint32_t* channel_out4,
-    uint32_t* channel_out5,
-    uint32_t* channel_out6,
-    uint32_t* channel_out7,
-    uint32_t* channel_out8,
-    uint32_t* channel_out9,
-    uint32_t* channel_out10,
-    uint32_t* channel_out11,
-    uint32_t* channel_out12,
-    uint32_t* channel_out13,
-    uint32_t* channel_out14,
-    uint32_t* channel_out15,
+    uint8_t* channel_out0,
+    uint8_t* channel_out1,
+    uint8_t* channel_out2,
+    uint8_t* channel_out3,
+    uint8_t* channel_out4,
+    uint8_t* channel_out5,
+    uint8_t* channel_out6,
+    uint8_t* channel_out7,
+    uint8_t* channel_out8,
+    uint8_t* channel_out9,
+    uint8_t* channel_out10,
+    uint8_t* channel_out11,
+    uint8_t* channel_out12,
+    uint8_t* channel_out13,
+    uint8_t* channel_out14,
+    uint8_t* channel_out15,
     uint32_t* isa_hash,
     uint32_t* status,
     uint32_t* fault_pc,
@@ -73,8 +73,8 @@ extern "C" void flightvlm_hls_u280(
     uint64_t* cnt_channel_read_beats,
     uint64_t* cnt_channel_write_beats) {
 // Reads are bursts of 16 beats (1 KiB, the RTL's), 16 in flight to cover the memory's latency; one
-// bundle a port. Stores are rare words: one bundle with strobes of 32 bits for all of them. The depths
-// are those of the cases that co-simulation runs.
+// bundle a port. Stores are rare words and, to the channels, bytes: one narrow bundle with strobes for all
+// of each. The depths are those of the cases that co-simulation runs.
 #pragma HLS INTERFACE mode=m_axi port=main_in offset=slave bundle=main latency=64 num_read_outstanding=16 max_read_burst_length=16 depth=4096
 #pragma HLS INTERFACE mode=s_axilite port=main_in bundle=control offset=0x200
 #pragma HLS INTERFACE mode=m_axi port=channel_in0 offset=slave bundle=channel0 latency=64 num_read_outstanding=16 max_read_burst_length=16 depth=4096
@@ -111,37 +111,37 @@ extern "C" void flightvlm_hls_u280(
 #pragma HLS INTERFACE mode=s_axilite port=channel_in15 bundle=control offset=0x300
 #pragma HLS INTERFACE mode=m_axi port=main_out offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
 #pragma HLS INTERFACE mode=s_axilite port=main_out bundle=control offset=0x310
-#pragma HLS INTERFACE mode=m_axi port=channel_out0 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out0 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out0 bundle=control offset=0x320
-#pragma HLS INTERFACE mode=m_axi port=channel_out1 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out1 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out1 bundle=control offset=0x330
-#pragma HLS INTERFACE mode=m_axi port=channel_out2 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out2 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out2 bundle=control offset=0x340
-#pragma HLS INTERFACE mode=m_axi port=channel_out3 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out3 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out3 bundle=control offset=0x350
-#pragma HLS INTERFACE mode=m_axi port=channel_out4 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out4 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out4 bundle=control offset=0x360
-#pragma HLS INTERFACE mode=m_axi port=channel_out5 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out5 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out5 bundle=control offset=0x370
-#pragma HLS INTERFACE mode=m_axi port=channel_out6 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out6 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out6 bundle=control offset=0x380
-#pragma HLS INTERFACE mode=m_axi port=channel_out7 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out7 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out7 bundle=control offset=0x390
-#pragma HLS INTERFACE mode=m_axi port=channel_out8 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out8 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out8 bundle=control offset=0x3a0
-#pragma HLS INTERFACE mode=m_axi port=channel_out9 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out9 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out9 bundle=control offset=0x3b0
-#pragma HLS INTERFACE mode=m_axi port=channel_out10 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out10 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out10 bundle=control offset=0x3c0
-#pragma HLS INTERFACE mode=m_axi port=channel_out11 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out11 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out11 bundle=control offset=0x3d0
-#pragma HLS INTERFACE mode=m_axi port=channel_out12 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out12 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out12 bundle=control offset=0x3e0
-#pragma HLS INTERFACE mode=m_axi port=channel_out13 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out13 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out13 bundle=control offset=0x3f0
-#pragma HLS INTERFACE mode=m_axi port=channel_out14 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out14 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out14 bundle=control offset=0x400
-#pragma HLS INTERFACE mode=m_axi port=channel_out15 offset=slave bundle=stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=65536
+#pragma HLS INTERFACE mode=m_axi port=channel_out15 offset=slave bundle=channel_stores latency=64 num_write_outstanding=16 max_write_burst_length=16 depth=262144
 #pragma HLS INTERFACE mode=s_axilite port=channel_out15 bundle=control offset=0x410
 // Registers lie where the register map has them, without valid bits between them.
 #pragma HLS INTERFACE mode=ap_none port=isa_hash register

@@ -47,13 +47,24 @@ inline uint32_t byte_of(const Unit (&item)[kItemUnits], unsigned first, unsigned
     return item[first + at / kUnitBytes][at % kUnitBytes];
 }
 
-inline int8_t nibble(uint32_t byte, bool high) {
+// A place in a word as its units have it: blocks of 4 outputs by 4 stored inputs, and a byte in a block.
+struct Place {
+    unsigned row, column; // of the block
+    unsigned byte;
+};
+inline Place place_of(unsigned n, unsigned k) {
 #pragma HLS INLINE
-    const uint32_t n = high ? byte >> 4 : byte & 15;
-    return static_cast<int8_t>(static_cast<int32_t>(n) - ((n & 8) != 0 ? 16 : 0));
+    return Place{n / 4, k / 4, 4 * (n % 4) + k % 4};
 }
 
-// Values of a word; `first` is its first value unit, `second` picks the second word of a pair.
+// Two bits of a value in a unit that has two of each.
+inline uint32_t crumb(const Unit& u, const Place& at) {
+#pragma HLS INLINE
+    return (uint32_t(u[16 * (at.row ^ at.column) + at.byte]) >> (2 * at.row)) & 3;
+}
+
+// Values of a word; `first` is its first value unit, `second` picks the second word of two that share the
+// item's unit of extra bits, which is the first one.
 inline void expand_values(const Unit (&item)[kItemUnits], unsigned first, uint32_t bits, bool by_input, bool second,
                           WeightWord& out) {
 #pragma HLS INLINE
@@ -61,33 +72,36 @@ inline void expand_values(const Unit (&item)[kItemUnits], unsigned first, uint32
 #pragma HLS UNROLL
         for (unsigned k = 0; k < kTile; ++k) {
 #pragma HLS UNROLL
-            const unsigned e = n * kTile + k;
-            int32_t v = 0;
-            if (bits == 8) {
-                v = static_cast<int8_t>(byte_of(item, first, by_input ? k * kTile + n : e));
-            } else if (bits == 4) {
-                const unsigned at = by_input ? k * 8 + n % 8 : n * 8 + k % 8;
-                v = nibble(byte_of(item, first, at), by_input ? n >= 8 : k >= 8);
-            } else { // bit planes, the sign first
-                const unsigned bit = (second ? kWordValues : 0) + e;
-                for (unsigned plane = 0; plane < 6; ++plane) {
-#pragma HLS UNROLL
-                    if (plane < bits) {
-                        const int32_t b = static_cast<int32_t>((item[first + plane][bit / 8] >> (bit % 8)) & 1);
-                        v = plane == 0 ? -b : 2 * v + b;
-                    }
-                }
-                v = bits <= 3 ? 2 * v + 1 : v; // mid-rise
-            }
-            out.value[e] = static_cast<int8_t>(v);
+            const Place at = place_of(n, k);
+            // The block's place in the units' order, then along a unit.
+            const unsigned major = by_input ? at.column : at.row, minor = by_input ? at.row : at.column;
+            const uint32_t whole = item[first + (bits == 8 ? major : 0)][16 * (at.row ^ at.column) + at.byte];
+            const unsigned chunk = 2 * (at.row / 2 ^ at.column / 2) + major % 2;
+            const uint32_t pair = item[first + (bits == 8 || bits <= 3 ? 0 : major / 2)][16 * chunk + at.byte];
+            const uint32_t low = (pair >> (4 * (minor % 2))) & 15;
+            const uint32_t above = crumb(item[0], at) >> (second ? 1 : 0);
+            uint32_t code = crumb(item[first], at); // 2 bits
+            if (bits == 8)
+                code = whole;
+            else if (bits == 4)
+                code = low;
+            else if (bits == 5)
+                code = low | (above & 1) << 4;
+            else if (bits == 6)
+                code = low | (above & 1) << 5 | (above & 2) << 3;
+            else if (bits == 3)
+                code |= (above & 1) << 2;
+            const int32_t sign = int32_t(1) << (bits - 1);
+            const int32_t q = (static_cast<int32_t>(code) ^ sign) - sign;
+            out.value[n * kTile + k] = static_cast<int8_t>(bits <= 3 ? 2 * q + 1 : q); // mid-rise
         }
     }
 }
 
-// Position of the set bit of rank `rank`, 0 if there is none.
+// Position of the set bit of rank `rank`, 15 if there is none.
 inline unsigned nth_set(uint32_t mask, unsigned rank) {
 #pragma HLS INLINE
-    unsigned seen = 0, at = 0;
+    unsigned seen = 0, at = 15;
     for (unsigned p = 0; p < 16; ++p) {
 #pragma HLS UNROLL
         const bool set = ((mask >> p) & 1) != 0;
@@ -107,7 +121,8 @@ inline void expand_selectors(const Unit (&item)[kItemUnits], unsigned first, uin
             const unsigned e = n * kTile + k;
             unsigned z = k;
             if (nm == FVLM_LD_NM_S2OF4) {
-                z = 4 * ((k / 2) % 4) + ((byte_of(item, first, e / 4) >> (2 * (e % 4))) & 3);
+                const uint32_t pair = byte_of(item, first, e % 128 / 2) >> (4 * (e % 2));
+                z = 4 * ((k / 2) % 4) + ((pair >> (2 * (n / 8))) & 3);
             } else if (nm == FVLM_LD_NM_S8OF16) {
                 const unsigned at = 4 * n + 2 * (k / 8);
                 z = nth_set(byte_of(item, first, at) | byte_of(item, first, at + 1) << 8, k % 8);
@@ -119,12 +134,13 @@ inline void expand_selectors(const Unit (&item)[kItemUnits], unsigned first, uin
     }
 }
 
-// A word of an item: the first, or the second of a pair.
+// A word of an item: the first, or the second of two.
 inline WeightWord expand_word(const Unit (&item)[kItemUnits], const TileShape& t, const Item& i, bool second) {
     const uint32_t index = nm_index_units(t.nm);
+    const uint32_t first = extra_units(i.bits) + (second ? index + value_units(i.bits) : 0);
     WeightWord w;
-    expand_values(item, i.words * index, i.bits, layout_n(t.fmt), second, w);
-    expand_selectors(item, second ? index : 0, t.nm, w);
+    expand_values(item, first + index, i.bits, layout_n(t.fmt), second, w);
+    expand_selectors(item, first, t.nm, w);
     return w;
 }
 
@@ -139,26 +155,28 @@ inline Lanes float_scales(const Unit& u) {
     return out;
 }
 
-// Format mixed: 16 bfloat16, whose signs are not theirs.
-inline Lanes half_scales(const Unit& u, unsigned first) {
+// Format mixed: a bfloat16 of each 32-bit word, the upper one for even groups. Its sign is not its own.
+inline Lanes half_scales(const Unit& u, bool odd) {
 #pragma HLS INLINE
     Lanes out;
     for (unsigned n = 0; n < 16; ++n) {
 #pragma HLS UNROLL
-        const uint32_t half = uint32_t(u[first + 2 * n]) | uint32_t(u[first + 2 * n + 1]) << 8;
+        const unsigned at = 4 * n + (odd ? 0 : 2);
+        const uint32_t half = uint32_t(u[at]) | uint32_t(u[at + 1]) << 8;
         out[n] = canon_bits((half & 0x7fff) << 16);
     }
     return out;
 }
 
 // The signs of the first three: how wide the group's words are.
-inline uint32_t width_code(const Unit& u, unsigned first) {
+inline uint32_t width_code(const Unit& u, bool odd) {
 #pragma HLS INLINE
-    return uint32_t(u[first + 1] >> 7) | uint32_t(u[first + 3] >> 7) << 1 | uint32_t(u[first + 5] >> 7) << 2;
+    const unsigned at = odd ? 1 : 3;
+    return uint32_t(u[at] >> 7) | uint32_t(u[at + 4] >> 7) << 1 | uint32_t(u[at + 8] >> 7) << 2;
 }
 
 // Expands a part of a tile, as far as its units and the room go: a unit a cycle into the item's
-// registers; with the last one the word leaves, the second of a pair a cycle later.
+// registers; with the last one the word leaves, the second of two a cycle later.
 inline void expand_move(const Move& m, stream<Unit>& units, stream<WordItem>& words, stream<ScaleItem>& scales,
                         Moved& moved) {
     Unit item[kItemUnits];
@@ -204,10 +222,10 @@ inline void expand_move(const Move& m, stream<Unit>& units, stream<WordItem>& wo
                     scales.write(ScaleItem{false, float_scales(item[0])});
                     p.bias_done = true;
                 } else if (t.fmt == FVLM_LD_FMT_MIXED) {
-                    scales.write(ScaleItem{false, half_scales(item[0], 0)});
+                    scales.write(ScaleItem{false, half_scales(item[0], false)});
                     if (i.scales == 2)
-                        scales.write(ScaleItem{false, half_scales(item[0], 32)});
-                    take_scales(p, i, width_code(item[0], 0), width_code(item[0], 32));
+                        scales.write(ScaleItem{false, half_scales(item[0], true)});
+                    take_scales(p, i, width_code(item[0], false), width_code(item[0], true));
                 } else {
                     scales.write(ScaleItem{false, float_scales(item[0])});
                     take_scales(p, i, 0, 0);

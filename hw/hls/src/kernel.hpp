@@ -44,7 +44,7 @@ template <class C> struct Ports {
     const Unit* main_in;
     uint32_t* main_out;
     const Unit* channel_in[C::ports];
-    uint32_t* channel_out[C::ports];
+    uint8_t* channel_out[C::ports];
 };
 
 // What a C simulation wants to see; the hardware has none.

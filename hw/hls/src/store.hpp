@@ -8,14 +8,17 @@
 
 namespace fvlm {
 
-// A write within a unit: up to 16 words of 32 bits.
+// A write within a unit: up to 16 words of 32 bits to main memory; to a channel up to 16 bytes, each in
+// its own place.
 struct Beat {
     bool to_main;
     uint32_t channel;
     uint64_t unit;
-    uint32_t first_word;
-    uint32_t words;
-    Lanes data;
+    uint32_t count;
+    uint32_t first_word; // main memory
+    Lanes words;
+    Bytes bytes; // channels
+    uint_bits<6> place[16];
 };
 
 inline bool from_s(uint32_t mode) { return mode == FVLM_ST_MODE_SCALAR || mode == FVLM_ST_MODE_KV_SCALE; }
@@ -76,21 +79,22 @@ inline uint32_t to_four_bits(int8_t x) {
     return static_cast<uint32_t>((113 * int32_t(x) + 1024) >> 11) & 15;
 }
 
-inline uint32_t pack_bytes(const Bytes& x, unsigned i) {
+// Bytes of an ABUF word and their places in the unit of position `lane` (microarchitecture.md 3.1, 4): the
+// position is an output of the tile (keys), or a stored input (values), the element the other. Elements
+// of 4 bits share a byte with those of the block beside theirs: the pairs e, e + 4 of each eight.
+inline void scatter(uint32_t mode, uint32_t lane, const Bytes& x, Beat& b) {
 #pragma HLS INLINE
-    return uint32_t(uint8_t(x[4 * i])) | uint32_t(uint8_t(x[4 * i + 1])) << 8 |
-           uint32_t(uint8_t(x[4 * i + 2])) << 16 | uint32_t(uint8_t(x[4 * i + 3])) << 24;
-}
-
-inline uint32_t pack_nibbles(const Bytes& x, unsigned i) {
-#pragma HLS INLINE
-    uint32_t v = 0;
-    for (unsigned j = 0; j < 4; ++j) {
+    const bool narrow = four_bits(mode), by_input = by_chunk(mode);
+    b.count = narrow ? 8 : 16;
+    for (unsigned i = 0; i < 16; ++i) {
 #pragma HLS UNROLL
-        const uint32_t low = to_four_bits(x[4 * i + j]), high = to_four_bits(x[4 * i + j + 8]);
-        v |= (low | high << 4) << (8 * j);
+        const unsigned e = narrow ? 8 * (i / 4 % 2) + i % 4 : i;
+        const unsigned in_block = by_input ? 4 * (e % 4) + lane % 4 : 4 * (lane % 4) + e % 4;
+        const unsigned chunk = narrow ? 2 * (lane / 8 ^ e / 8) + lane / 4 % 2 : lane / 4 ^ e / 4;
+        const uint32_t low = to_four_bits(x[e]), high = to_four_bits(x[(e + 4) % 16]);
+        b.bytes[i] = narrow ? static_cast<int8_t>(low | high << 4) : x[e];
+        b.place[i] = uint_bits<6>(16 * chunk + in_block);
     }
-    return v;
 }
 
 template <class C>
@@ -103,29 +107,28 @@ void read_sources(const StCommand& c, const Spad<C>& spad, const Abuf<C>& abuf,
                 const uint32_t src = c.src + h * c.head_stride + r * c.src_stride + w;
                 const uint32_t p = c.pos + r, lane = p & 15;
                 uint64_t slot;
-                Beat b;
+                Beat b = {};
                 b.to_main = to_main(c.mode);
                 b.unit = target_unit<C>(c, h, r, p, w, slot);
                 b.channel = static_cast<uint32_t>(slot % C::slices);
-                b.data = Lanes{};
+                b.first_word = lane;
                 if (c.mode == FVLM_ST_MODE_ROWS) {
                     b.first_word = 0;
-                    b.words = 16;
-                    b.data = spad.word(src);
-                } else if (from_s(c.mode)) {
-                    b.first_word = lane;
-                    b.words = 1;
-                    b.data[0] = s[src];
-                } else {
-                    const Bytes x = abuf.word(src);
-                    const bool narrow = four_bits(c.mode);
-                    b.unit += narrow ? lane / 8 : lane / 4;
-                    b.first_word = narrow ? 2 * (lane % 8) : 4 * (lane % 4);
-                    b.words = narrow ? 2 : 4;
+                    b.count = 16;
+                    b.words = spad.word(src);
+                } else if (c.mode == FVLM_ST_MODE_SCALAR) {
+                    b.count = 1;
+                    b.words[0] = s[src];
+                } else if (c.mode == FVLM_ST_MODE_KV_SCALE) {
+                    b.count = 4;
                     for (unsigned i = 0; i < 4; ++i) {
 #pragma HLS UNROLL
-                        b.data[i] = narrow ? (i < 2 ? pack_nibbles(x, i) : 0) : pack_bytes(x, i);
+                        b.bytes[i] = static_cast<int8_t>(s[src] >> (8 * i));
+                        b.place[i] = uint_bits<6>(4 * lane + i);
                     }
+                } else {
+                    b.unit += four_bits(c.mode) ? lane / 8 : lane / 4;
+                    scatter(c.mode, lane, abuf.word(src), b);
                 }
                 beats.write(b);
             }
@@ -133,26 +136,27 @@ void read_sources(const StCommand& c, const Spad<C>& spad, const Abuf<C>& abuf,
     }
 }
 
-// A word a cycle through ports of 32 bits, whose strobes keep the unit's other bytes. What is stored is
-// a thousandth of what is read (keys and values of the new rows, logits, tokens): no need to be faster.
+// A word a cycle to main memory, a byte a cycle to the channels: through ports as narrow as what is
+// written, whose strobes keep the other bytes of a beat. What is stored is a thousandth of what is read (keys
+// and values of the new rows, logits, tokens): no need to be faster.
 template <class C>
-void write_beats(const StCommand& c, stream<Beat>& beats, uint32_t* main, uint32_t* const (&channel)[C::ports],
+void write_beats(const StCommand& c, stream<Beat>& beats, uint32_t* main, uint8_t* const (&channel)[C::ports],
                  uint32_t channel_units, uint64_t& written) {
     const uint64_t n = uint64_t(repeats(c)) * c.rows * chunks(c);
     for (uint64_t i = 0; i < n; ++i) {
         const Beat b = beats.read();
         const unsigned port = b.channel / C::channels_per_port;
         const uint64_t base = b.to_main ? 0 : uint64_t(b.channel % C::channels_per_port) * channel_units;
-        const uint64_t at = (base + b.unit) * 16 + b.first_word;
-        for (uint32_t w = 0; w < b.words; ++w) {
+        const uint64_t unit = base + b.unit;
+        for (uint32_t w = 0; w < b.count; ++w) {
 #pragma HLS PIPELINE II=1
             if (b.to_main) {
-                main[at + w] = b.data[w];
+                main[unit * 16 + b.first_word + w] = b.words[w];
             } else {
                 for (unsigned k = 0; k < C::ports; ++k) {
 #pragma HLS UNROLL
                     if (k == port)
-                        channel[k][at + w] = b.data[w];
+                        channel[k][unit * kUnitBytes + b.place[w]] = static_cast<uint8_t>(b.bytes[w]);
                 }
             }
         }
@@ -163,7 +167,7 @@ void write_beats(const StCommand& c, stream<Beat>& beats, uint32_t* main, uint32
 // Executes a checked command. The region ends when all write responses are there.
 template <class C>
 void store(const StCommand& c, const Spad<C>& spad, const Abuf<C>& abuf,
-           const uint32_t (&s)[C::s_words], uint32_t* main, uint32_t* const (&channel)[C::ports],
+           const uint32_t (&s)[C::s_words], uint32_t* main, uint8_t* const (&channel)[C::ports],
            uint32_t channel_units, uint64_t& written) {
 #pragma HLS DATAFLOW
     stream<Beat> beats;

@@ -9,9 +9,12 @@
 
 namespace fvlm {
 
-constexpr unsigned kItemUnits = 10; // a pair of 6-bit words with two index units each
+constexpr unsigned kItemUnits = 9; // two 5-bit words with two index units each and the unit that they share
 
-inline bool planar(uint32_t bits) { return bits != 8 && bits != 4; }
+// Extra bits lie in units of their own: one for two words of 3 or 5 bits, one for each of 6.
+inline bool shares_extra(uint32_t bits) { return bits == 3 || bits == 5; }
+inline uint32_t extra_units(uint32_t bits) { return shares_extra(bits) || bits == 6 ? 1 : 0; }
+inline uint32_t value_units(uint32_t bits) { return bits == 8 ? 4 : (bits <= 3 ? 1 : 2); }
 inline bool layout_n(uint32_t fmt) { return fmt == FVLM_LD_FMT_W8N || fmt == FVLM_LD_FMT_W4N; }
 
 inline uint32_t group_words(uint32_t kb, uint32_t kbg) { return kbg == 0 || kbg > kb ? kb : kbg; }
@@ -70,9 +73,8 @@ inline Item next_item(const TileShape& t, const Progress& p) {
     const bool four = t.fmt == FVLM_LD_FMT_W4K || t.fmt == FVLM_LD_FMT_W4N;
     const uint32_t bits = mixed ? (at_group ? p.next_bits : p.bits) : (four ? 4 : 8);
     const uint32_t words_left = at_group ? (left < group ? left : group) : p.group_left;
-    const uint32_t words = planar(bits) && words_left >= 2 ? 2 : 1;
-    const uint32_t values = planar(bits) ? bits : bits / 2;
-    return Item{words * nm_index_units(t.nm) + values, words, 0, bits};
+    const uint32_t words = shares_extra(bits) && words_left >= 2 ? 2 : 1;
+    return Item{extra_units(bits) + words * (nm_index_units(t.nm) + value_units(bits)), words, 0, bits};
 }
 
 // An item of words is done.

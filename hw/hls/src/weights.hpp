@@ -114,9 +114,9 @@ bool plan_moves(const Slice (&slices)[C::slices], uint32_t channel_units, Move (
             m.progress = x.progress;
             m.unit = uint64_t(s % C::channels_per_port) * channel_units + share.unit + x.progress.unit;
             // A tile of format mixed may end before its last word. No more than what the room can take:
-            // an item has at most eight units for each word.
+            // an item has at most six units for each word.
             const uint32_t left = share.units > x.progress.unit ? share.units - x.progress.unit : 0;
-            const uint32_t most = 8 * m.word_room + m.scale_room;
+            const uint32_t most = 6 * m.word_room + m.scale_room;
             m.available = !m.active ? 0 : (left < most ? left : most);
         }
         any = any || m.active;

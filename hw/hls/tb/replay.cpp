@@ -100,7 +100,7 @@ bool run(const char* path) {
     ports.main_out = reinterpret_cast<uint32_t*>(c.main_before.data());
     for (unsigned p = 0; p < Config::ports; ++p) {
         ports.channel_in[p] = reinterpret_cast<const fvlm::Unit*>(c.channels_before[p].data());
-        ports.channel_out[p] = reinterpret_cast<uint32_t*>(c.channels_before[p].data());
+        ports.channel_out[p] = c.channels_before[p].data();
     }
     fvlm::Results r = {};
     fvlm::call_top(ports, c.arguments, r);

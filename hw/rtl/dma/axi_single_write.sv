@@ -1,6 +1,5 @@
 // Writes of one beat to a channel, for the key and value stores: address and data leave together, up
-// to MaxOutstanding wait for their response. Data of 16, 8 or 4 bytes come in 128 bits (repeated)
-// with their lane. stop_i: takes nothing new.
+// to MaxOutstanding wait for their response. stop_i: takes nothing new.
 `default_nettype none
 
 module axi_single_write #(
@@ -15,9 +14,8 @@ module axi_single_write #(
     input  logic         valid_i,
     output logic         ready_o,
     input  logic [31:0]  unit_i,
-    input  logic [127:0] data_i,
-    input  logic [1:0]   size_i,  // 0: 16 bytes, 1: 8 bytes, 2: 4 bytes
-    input  logic [3:0]   lane_i,
+    input  logic [511:0] data_i,
+    input  logic [63:0]  strb_i,
 
     output logic         m_awvalid_o,
     input  logic         m_awready_i,
@@ -35,9 +33,8 @@ module axi_single_write #(
   logic              aw_q, w_q, take, free;
   logic [CountW-1:0] open_q;  // taken, response not there
   logic [31:0]       unit_q;
-  logic [127:0]      data_q;
-  logic [1:0]        size_q;
-  logic [3:0]        lane_q;
+  logic [511:0]      data_q;
+  logic [63:0]       strb_q;
 
   assign free    = (!aw_q || m_awready_i) && (!w_q || m_wready_i);
   assign ready_o = free && open_q != CountW'(MaxOutstanding) && !stop_i;
@@ -46,17 +43,11 @@ module axi_single_write #(
   assign m_awvalid_o = aw_q;
   assign m_awaddr_o  = {26'd0, unit_q, 6'd0};
   assign m_wvalid_o  = w_q;
-  assign m_wdata_o   = {4{data_q}};
-  always_comb begin
-    case (size_q)
-      2'd0: m_wstrb_o = 64'hffff << {lane_q[1:0], 4'd0};
-      2'd1: m_wstrb_o = 64'hff << {lane_q[2:0], 3'd0};
-      default: m_wstrb_o = 64'hf << {lane_q, 2'd0};
-    endcase
-  end
-  assign m_bready_o = 1'b1;
-  assign error_o    = m_bvalid_i && m_bresp_i != 2'b00;
-  assign drained_o  = open_q == '0;
+  assign m_wdata_o   = data_q;
+  assign m_wstrb_o   = strb_q;
+  assign m_bready_o  = 1'b1;
+  assign error_o     = m_bvalid_i && m_bresp_i != 2'b00;
+  assign drained_o   = open_q == '0;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -77,8 +68,7 @@ module axi_single_write #(
     if (take) begin
       unit_q <= unit_i;
       data_q <= data_i;
-      size_q <= size_i;
-      lane_q <= lane_i;
+      strb_q <= strb_i;
     end
   end
 endmodule

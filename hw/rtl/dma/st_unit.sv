@@ -36,9 +36,8 @@ module st_unit
     output logic [Slices-1:0]      kv_valid_o,
     input  logic [Slices-1:0]      kv_ready_i,
     output logic [31:0]            kv_unit_o,
-    output logic [127:0]           kv_data_o,
-    output logic [1:0]             kv_size_o,
-    output logic [3:0]             kv_lane_o,
+    output logic [511:0]           kv_data_o,
+    output logic [63:0]            kv_strb_o,
 
     input  logic                   drained_i,  // all of them
     input  logic                   error_i,
@@ -109,14 +108,13 @@ module st_unit
   logic [31:0]       src_head_q, src_row_q, src_q, unit_head_q, unit_row_q, unit_q;
   logic [SliceW-1:0] slice_head_q, slice_row_q, slice_q;
   logic [3:0]        pos_q;
-  logic              left_q, pending_q, fire, needs_request;
+  logic              left_q, pending_q, fire, needs_request, room;
   logic [2:0]        fifo_count;
 
   assign needs_request = !is_kv && first_chunk_q;
   assign req_valid_o   = state_q == StRun && left_q && needs_request && room;
   assign req_unit_o    = unit_q;
   assign req_beats_o   = len;
-  logic room;
   assign room          = fifo_count + 3'(pending_q) < 3'd4;
   assign fire          = (state_q == StRun || state_q == StFault) && left_q && room &&
                          (!needs_request || (req_valid_o && req_ready_i));
@@ -254,15 +252,16 @@ module st_unit
   always_comb begin
     nibbles = '0;
     if (pending_q && is_half) begin
+      // Elements 8 j + i and 8 j + 4 + i share a byte.
       for (int i = 0; i < 8; i++) begin
-        nibbles[8*i+:4]   = n4(abuf_data_i[8*i+:8]);
-        nibbles[8*i+4+:4] = n4(abuf_data_i[64+8*i+:8]);
+        nibbles[8*i+:4]   = n4(abuf_data_i[64*(i/4)+8*(i%4)+:8]);
+        nibbles[8*i+4+:4] = n4(abuf_data_i[64*(i/4)+32+8*(i%4)+:8]);
       end
     end
   end
   always_comb begin
     kv_data = abuf_data_i;
-    if (is_half) kv_data = {2{nibbles}};
+    if (is_half) kv_data = {{2{nibbles[63:32]}}, {2{nibbles[31:0]}}};
     if (is_scale) kv_data = {4{s_data_i}};
     word = spad_data_i;
     if (is_scalar) word = {16{s_data_i}};
@@ -293,12 +292,34 @@ module st_unit
   logic [SliceW-1:0] to_slice;
   assign to_slice  = head_word[160+:SliceW];
   assign kv_unit_o = head_word[159:128];
-  assign kv_data_o = head_word[127:0];
-  assign kv_lane_o = head_pos;
-  always_comb begin
-    kv_size_o = 2'd0;
-    if (is_half) kv_size_o = 2'd1;
-    if (is_scale) kv_size_o = 2'd2;
+
+  // Keys, values and scales in their unit. Chunk q of 16 bytes has four elements (or, of 4 bits, eight) of
+  // position p, those of block q ^ (p / 4): of a key in the p-th four bytes, of a value in the p-th byte of
+  // each four.
+  always_comb begin : place
+    logic [31:0] four;
+    logic        chunk;
+    kv_data_o = 'x;
+    kv_strb_o = 'x;
+    four      = '0;
+    chunk     = 1'b0;
+    if (fifo_valid && is_kv) begin
+      for (int q = 0; q < 4; q++) begin
+        case (head_pos[3:2] ^ 2'(q))
+          2'd0: four = head_word[31:0];
+          2'd1: four = head_word[63:32];
+          2'd2: four = head_word[95:64];
+          default: four = head_word[127:96];
+        endcase
+        chunk = 1'b1;
+        if (is_half) chunk = head_pos[2] == 1'(q);
+        if (is_scale) chunk = head_pos[3:2] == 2'(q);
+        for (int j = 0; j < 4; j++) begin
+          kv_data_o[128*q+32*j+:32] = is_v ? {4{four[8*j+:8]}} : four;
+          kv_strb_o[16*q+4*j+:4]    = {4{chunk}} & (is_v ? 4'd1 << head_pos[1:0] : {4{head_pos[1:0] == 2'(j)}});
+        end
+      end
+    end
   end
   for (genvar i = 0; i < Slices; i++) begin : gen_channel
     assign kv_valid_o[i] = fifo_valid && is_kv && to_slice == SliceW'(i);

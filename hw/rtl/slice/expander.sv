@@ -1,7 +1,7 @@
 // Expander of a slice: turns the units of weight tiles (spec section 3.1) into WFIFO and SFIFO
 // words, one unit a cycle while the FIFOs have room. The state says what the next unit is: bias,
-// scales, index unit, value unit or surplus. The unit register is zero while empty, which is what
-// tiles that end early read.
+// scales, extra bits, index unit, value unit or surplus. The unit register is zero while empty, which is
+// what tiles that end early read.
 // Theory of operation and cycle counts: hw/doc/timing.md.
 `default_nettype none
 
@@ -26,103 +26,83 @@ module expander
     input  logic [511:0]    beat_data_i,
     input  logic            beat_error_i,
 
-    // Weight FIFO.
+    // Weight FIFO: a push counts at once, its values are written a cycle later, its selectors two.
     input  logic [WfAw-1:0] wf_tail_i,
-    input  logic            wf_room_one_i,
-    input  logic            wf_room_two_i,
+    input  logic            wf_room_i,
+    output logic            wf_push_o,
     output logic [15:0]     wf_value_we_o,
+    output logic [WfAw-1:0] wf_value_addr_o,
     output logic [2047:0]   wf_value_o,
     output logic [1:0]      wf_sel_we_o,
     output logic [WfAw-1:0] wf_sel_addr_o,
     output logic [1023:0]   wf_sel_o,
-    output logic            wf_commit_o,
-    output logic            wf_commit_two_o,
-    output logic            wf_push_o,
 
-    // Scale FIFO.
+    // Scale FIFO: the data of a push follow in the next cycle.
     input  logic            sf_room_one_i,
     input  logic            sf_room_two_i,
     output logic            sf_push_o,
     output logic [511:0]    sf_data_o
 );
-  typedef enum logic [2:0] {UnitBias, UnitScale, UnitIndex, UnitValue, UnitSurplus} unit_e;
+  // What the next unit is: one bit a kind.
+  typedef enum logic [5:0] {
+    UnitBias = 6'd1, UnitScale = 6'd2, UnitExtra = 6'd4, UnitIndex = 6'd8, UnitValue = 6'd16, UnitSurplus = 6'd32
+  } unit_e;
+
+  // How the values of a group are stored.
+  typedef struct packed {
+    logic eight;     // 8 bits
+    logic crumb;     // 2 bits a value in the value units, else (4, 5, 6) 4
+    logic extended;  // 3, 5, 6: more in an extra unit
+    logic six;       // ... of a word, not of two
+  } width_t;
+  function automatic width_t width(input logic [3:0] bits);
+    width = '{eight: bits[3], crumb: bits[3:2] == 2'b00, extended: bits[0] || bits[2:1] == 2'b11,
+              six: bits[2:1] == 2'b11};
+  endfunction
 
   // ---- The command, and where in it the next unit lies.
-  logic        active_q, dry_q, last_unit_q, odd_q, last_tile_q;
+  logic        active_q, dry_q, last_unit_q, odd_group_q, last_tile_q;
   tiles_t      cmd_q;
   logic [15:0] tiles_left_q;
   logic [31:0] units_left_q;
   unit_e       kind_q;
-  logic [2:0]  step_q;
-  logic [9:0]  words_left_q, group_left_q;
-  logic        group_one_q;  // one word is left of the group
-  logic [3:0]  bits_q, next_bits_q;
+  logic [1:0]  step_q;
+  logic        odd_word_q;                 // of the group
+  logic [9:0]  group_left_q, behind_q;     // words left of the group; words of the tile behind it
+  logic        group_one_q, behind_none_q;
+  width_t      width_q, odd_width_q;       // of this group, of the odd one behind it
 
   logic         unit_valid_q, unit_error_q;
   logic [511:0] unit_q;
 
-  // The second word of a pair leaves a cycle after the first.
-  logic       second_q;
-  logic [2:0] second_bits_q;
-
-  // ---- Item: one word, or two in planes.
-  logic       is_mixed, dense, planar, two, fire;
-  logic [2:0] index_each, index_units, value_units;
-  assign is_mixed    = cmd_q.format.fmt == fvlm_isa_pkg::LD_FMT_MIXED;
-  assign dense       = cmd_q.format.nm == fvlm_isa_pkg::LD_NM_DENSE;
-  assign planar      = bits_q[1] || bits_q[0];  // not 8 or 4
-  assign two         = planar && !group_one_q;
-  assign value_units = planar ? bits_q[2:0] : (bits_q[3] ? 3'd4 : 3'd2);
-  assign index_each  = 3'(fvlm_isa_pkg::nm_index_units(cmd_q.format.nm));
-  assign index_units = two ? {index_each[1:0], 1'b0} : index_each;
-
-  // What follows the item is computed during its first cycles: it has two units at least.
-  logic       last_item_q, group_end_q, after_one_q, next_one_q;
-  logic [9:0] words_after, group_after, words_after_q, group_after_q, group_next_q;
-  assign words_after = words_left_q - (two ? 10'd2 : 10'd1);
-  assign group_after = group_left_q - (two ? 10'd2 : 10'd1);
+  // Of the command.
+  logic mixed_q, dense_q, layout_n_q, index_two_q;
   always_ff @(posedge clk_i) begin
-    if (active_q) begin
-      last_item_q   <= words_after == '0;
-      group_end_q   <= group_after == '0;
-      words_after_q <= words_after;
-      group_after_q <= group_after;
-      group_next_q  <= (cmd_q.format.group < words_after) ? cmd_q.format.group : words_after;
-      after_one_q   <= group_after == 10'd1;
-      next_one_q    <= words_after == 10'd1 || cmd_q.format.group == 10'd1;
+    if (cmd_take_o) begin
+      mixed_q     <= cmd_i.format.fmt == fvlm_isa_pkg::LD_FMT_MIXED;
+      dense_q     <= cmd_i.format.nm == fvlm_isa_pkg::LD_NM_DENSE;
+      layout_n_q  <= cmd_i.format.fmt == fvlm_isa_pkg::LD_FMT_W8N || cmd_i.format.fmt == fvlm_isa_pkg::LD_FMT_W4N;
+      index_two_q <= fvlm_isa_pkg::nm_index_units(cmd_i.format.nm) == 2;
     end
   end
 
-  logic last_index, last_value, item_end, tile_last, tile_end, cmd_end;
-  assign last_index = step_q + 3'd1 == index_units;
-  assign last_value = step_q + 3'd1 == value_units;
-  assign item_end   = fire && kind_q == UnitValue && last_value;
-  assign tile_last  = (kind_q == UnitValue && last_value && last_item_q && (dry_q || last_unit_q)) ||
-                      (kind_q == UnitSurplus && last_unit_q);
+  logic is_bias, is_scale, is_extra, is_index, is_value, is_surplus;
+  assign {is_surplus, is_value, is_index, is_extra, is_scale, is_bias} = kind_q;
+
+  logic fire, last_index, last_value, word_end, tile_last, tile_end, cmd_end;
+  assign last_index = step_q[0] || !index_two_q;
+  assign last_value = step_q == {width_q.eight, !width_q.crumb};
+  assign word_end   = fire && is_value && last_value;
+  assign tile_last  = (is_value && last_value && group_one_q && behind_none_q && (dry_q || last_unit_q)) ||
+                      (is_surplus && last_unit_q);
   assign tile_end   = fire && tile_last;
   assign cmd_end    = tile_end && last_tile_q;
 
   // ---- May the unit be used now?
-  logic more_groups, sel_write, sel_busy, ready;
-  assign more_groups = is_mixed && words_left_q != group_left_q;
-  always_comb begin
-    sel_write = 1'b0;
-    if (kind_q == UnitIndex) sel_write = 1'b1;
-    if (kind_q == UnitValue && dense) sel_write = step_q == '0 || (two && step_q == 3'd1);
-  end
-  always_comb begin
-    ready = 1'b1;
-    case (kind_q)
-      UnitBias: ready = sf_room_one_i;
-      UnitScale: ready = more_groups ? sf_room_two_i : sf_room_one_i;
-      UnitIndex, UnitValue: begin
-        ready = two ? wf_room_two_i : wf_room_one_i;
-        if (kind_q == UnitValue && !planar && second_q) ready = 1'b0;
-        if (sel_write && sel_busy && cmd_q.format.nm != fvlm_isa_pkg::LD_NM_S8OF16) ready = 1'b0;
-      end
-      default: ready = 1'b1;
-    endcase
-  end
+  logic more_groups, ready;
+  assign more_groups = mixed_q && !behind_none_q;
+  assign ready = is_surplus || ((is_bias || is_scale) ? sf_room_one_i && (sf_room_two_i || is_bias || !more_groups)
+                                                      : wf_room_i);
   assign fire       = active_q && ready && ((unit_valid_q && !unit_error_q) || dry_q);
   assign fault_o    = active_q && unit_valid_q && unit_error_q;
   assign fault_pc_o = cmd_q.format.pc;
@@ -135,22 +115,19 @@ module expander
   assign load         = beat_valid_i && beat_ready_o;
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
+    if (!rst_ni || (use_unit && !load)) begin
       unit_valid_q <= 1'b0;
       unit_q       <= '0;
     end else if (load) begin
       unit_valid_q <= 1'b1;
-      unit_error_q <= beat_error_i;
       unit_q       <= beat_data_i;
-    end else if (use_unit) begin
-      unit_valid_q <= 1'b0;
-      unit_q       <= '0;
     end
+    if (load) unit_error_q <= beat_error_i;
   end
 
   // ---- Commands. While no command runs, the state follows the one that waits.
   tiles_t next_cmd;
-  unit_e  kind_words, kind_first;
+  unit_e  kind_first;
   logic   at_begin;
   assign idle_o     = !active_q;
   assign cmd_done_o = cmd_end;
@@ -161,8 +138,18 @@ module expander
     kind_first = (next_cmd.format.nm == fvlm_isa_pkg::LD_NM_DENSE) ? UnitValue : UnitIndex;
     if (next_cmd.format.wscale) kind_first = UnitScale;
     if (next_cmd.format.bias) kind_first = UnitBias;
-    kind_words = dense ? UnitValue : UnitIndex;
   end
+
+  // What follows a group.
+  unit_e      kind_words;
+  width_t     width_even;
+  logic       more_than_group;
+  logic [9:0] next_group, next_behind;
+  assign kind_words      = dense_q ? UnitValue : UnitIndex;
+  assign width_even      = width(fvlm_isa_pkg::mixed_bits({unit_q[95], unit_q[63], unit_q[31]}));
+  assign more_than_group = cmd_q.format.group < behind_q;
+  assign next_group      = more_than_group ? cmd_q.format.group : behind_q;
+  assign next_behind     = more_than_group ? behind_q - cmd_q.format.group : '0;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -188,16 +175,18 @@ module expander
     end
     if (!active_q || fire) begin
       if (at_begin) begin
-        units_left_q <= next_cmd.units;
-        last_unit_q  <= next_cmd.single;
-        words_left_q <= next_cmd.format.kb;
-        group_left_q <= next_cmd.format.group;
-        group_one_q  <= next_cmd.format.group == 10'd1;
-        kind_q       <= kind_first;
-        step_q       <= '0;
-        odd_q        <= 1'b0;
-        bits_q       <= (next_cmd.format.fmt == fvlm_isa_pkg::LD_FMT_W4K ||
-                         next_cmd.format.fmt == fvlm_isa_pkg::LD_FMT_W4N) ? 4'd4 : 4'd8;
+        units_left_q  <= next_cmd.units;
+        last_unit_q   <= next_cmd.single;
+        group_left_q  <= next_cmd.format.group;
+        group_one_q   <= next_cmd.format.group == 10'd1;
+        behind_q      <= next_cmd.behind;
+        behind_none_q <= next_cmd.behind == '0;
+        kind_q        <= kind_first;
+        step_q        <= '0;
+        odd_group_q   <= 1'b0;
+        odd_word_q    <= 1'b0;
+        width_q       <= width((next_cmd.format.fmt == fvlm_isa_pkg::LD_FMT_W4K ||
+                                next_cmd.format.fmt == fvlm_isa_pkg::LD_FMT_W4N) ? 4'd4 : 4'd8);
       end else begin
         if (!dry_q) begin
           units_left_q <= units_left_q - 32'd1;
@@ -207,27 +196,39 @@ module expander
           UnitBias: kind_q <= cmd_q.format.wscale ? UnitScale : kind_words;
           UnitScale: begin
             kind_q <= kind_words;
-            if (is_mixed) begin
-              bits_q      <= fvlm_isa_pkg::mixed_bits({unit_q[47], unit_q[31], unit_q[15]});
-              next_bits_q <= fvlm_isa_pkg::mixed_bits({unit_q[303], unit_q[287], unit_q[271]});
+            if (mixed_q) begin
+              width_q     <= width_even;
+              odd_width_q <= width(fvlm_isa_pkg::mixed_bits({unit_q[79], unit_q[47], unit_q[15]}));
+              if (width_even.extended) kind_q <= UnitExtra;
             end
           end
+          UnitExtra: kind_q <= kind_words;
           UnitIndex: begin
-            step_q <= last_index ? '0 : step_q + 3'd1;
+            step_q <= last_index ? '0 : step_q + 2'd1;
             if (last_index) kind_q <= UnitValue;
           end
           UnitValue: begin
-            step_q <= last_value ? '0 : step_q + 3'd1;
+            step_q <= last_value ? '0 : step_q + 2'd1;
             if (last_value) begin
-              words_left_q <= words_after_q;
-              group_left_q <= group_end_q ? group_next_q : group_after_q;
-              group_one_q  <= group_end_q ? next_one_q : after_one_q;
+              odd_word_q   <= !odd_word_q;
+              group_left_q <= group_left_q - 10'd1;
+              group_one_q  <= group_left_q == 10'd2;
               kind_q       <= kind_words;
-              if (last_item_q) kind_q <= UnitSurplus;
-              else if (group_end_q) begin
-                odd_q <= !odd_q;
-                if (is_mixed) bits_q <= next_bits_q;
-                if (cmd_q.format.wscale && !(is_mixed && !odd_q)) kind_q <= UnitScale;
+              if (width_q.extended && (width_q.six || odd_word_q)) kind_q <= UnitExtra;
+              if (group_one_q) begin
+                odd_word_q    <= 1'b0;
+                group_left_q  <= next_group;
+                group_one_q   <= behind_q == 10'd1 || cmd_q.format.group == 10'd1;
+                behind_q      <= next_behind;
+                behind_none_q <= !more_than_group;
+                odd_group_q   <= !odd_group_q;
+                kind_q        <= kind_words;
+                if (mixed_q) begin
+                  width_q <= odd_width_q;
+                  if (odd_width_q.extended) kind_q <= UnitExtra;
+                end
+                if (cmd_q.format.wscale && !(mixed_q && !odd_group_q)) kind_q <= UnitScale;
+                if (behind_none_q) kind_q <= UnitSurplus;
               end
             end
           end
@@ -237,89 +238,65 @@ module expander
     end
   end
 
-  // ---- Scales: the second half of a unit of bfloat16 pairs follows in the next cycle.
-  logic         half_q;
-  logic [255:0] half_data_q;
-  function automatic logic [511:0] from_bf16(input logic [255:0] x);
-    for (int i = 0; i < 16; i++) from_bf16[32*i+:32] = {1'b0, x[16*i+:15], 16'd0};
-  endfunction
-
-  assign sf_push_o = half_q || (fire && (kind_q == UnitBias || kind_q == UnitScale));
-  always_comb begin
-    sf_data_o = 'x;
-    if (half_q) sf_data_o = from_bf16(half_data_q);
-    else if (sf_push_o) begin
-      sf_data_o = (is_mixed && kind_q == UnitScale) ? from_bf16(unit_q[255:0]) : unit_q;
+  // ---- Bias and scales. bfloat16 are the upper halves of f32: those of the even group lie where they
+  // belong, those of the odd one in the lower halves, and follow in the next cycle.
+  logic         odd_scale_q, scale_push;
+  logic [511:0] sf_q;
+  logic [255:0] odd_q;
+  assign scale_push = fire && (is_bias || is_scale);
+  assign sf_push_o  = scale_push || odd_scale_q;
+  assign sf_data_o  = sf_q;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) odd_scale_q <= 1'b0;
+    else odd_scale_q <= fire && is_scale && more_groups;
+  end
+  always_ff @(posedge clk_i) begin
+    if (scale_push) begin
+      for (int n = 0; n < 16; n++) odd_q[16*n+:16] <= unit_q[32*n+:16];
     end
-  end
-  always_ff @(posedge clk_i) begin
-    if (!rst_ni) half_q <= 1'b0;
-    else half_q <= fire && kind_q == UnitScale && more_groups;
-  end
-  always_ff @(posedge clk_i) begin
-    if (fire && kind_q == UnitScale && more_groups) half_data_q <= unit_q[511:256];
+    if (scale_push || odd_scale_q) begin
+      for (int n = 0; n < 16; n++) begin
+        sf_q[32*n+16+:15] <= odd_scale_q ? odd_q[16*n+:15] : unit_q[32*n+16+:15];
+        {sf_q[32*n+31], sf_q[32*n+:16]} <= {unit_q[32*n+31], unit_q[32*n+:16]};
+        if (odd_scale_q || (is_scale && mixed_q)) {sf_q[32*n+31], sf_q[32*n+:16]} <= '0;
+      end
+    end
   end
 
   // ---- Values.
-  logic          byte_write, plane_shift, plane_write;
-  logic [15:0]   byte_blocks;
-  logic [2047:0] byte_value, plane_value;
-  assign byte_write  = fire && kind_q == UnitValue && !planar;
-  assign plane_shift = fire && kind_q == UnitValue && planar;
-  assign plane_write = second_q || (plane_shift && last_value);
-
-  expand_bytes u_bytes (
-      .en_i      (byte_write),
-      .four_i    (!bits_q[3]),
-      .layout_n_i(cmd_q.format.fmt == fvlm_isa_pkg::LD_FMT_W8N ||
-                  cmd_q.format.fmt == fvlm_isa_pkg::LD_FMT_W4N),
-      .part_i    (step_q[1:0]),
-      .unit_i    (unit_q),
-      .blocks_o  (byte_blocks),
-      .value_o   (byte_value)
-  );
-  expand_planes u_planes (
+  logic value;
+  assign value     = fire && is_value;
+  assign wf_push_o = word_end;
+  expand_values u_values (
       .clk_i,
-      .shift_i (plane_shift),
-      .last_i  (last_value),
-      .unit_i  (unit_q),
-      .en_i    (plane_write),
-      .second_i(second_q),
-      .bits_i  (second_q ? second_bits_q : bits_q[2:0]),
-      .value_o (plane_value)
+      .value_i   (value),
+      .above_i   (fire && (is_extra || (is_value && last_value))),
+      .extra_i   (is_extra),
+      .eight_i   (width_q.eight),
+      .crumb_i   (width_q.crumb),
+      .extended_i(width_q.extended),
+      .six_i     (width_q.six),
+      .layout_n_i(layout_n_q),
+      .part_i    (step_q),
+      .unit_i    (unit_q),
+      .we_o      (wf_value_we_o),
+      .value_o   (wf_value_o)
   );
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) second_q <= 1'b0;
-    else second_q <= item_end && two;
-  end
-  always_ff @(posedge clk_i) begin
-    if (item_end) second_bits_q <= bits_q[2:0];
+    if (value) wf_value_addr_o <= wf_tail_i;
   end
 
-  assign wf_value_we_o   = plane_write ? '1 : (byte_blocks & {16{byte_write}});
-  assign wf_value_o      = plane_write ? plane_value : byte_value;
-  assign wf_commit_o     = item_end;
-  assign wf_commit_two_o = two;
-  assign wf_push_o       = item_end || second_q;
-
-  // ---- Selectors. The item's first word goes to the address behind a second word that still
-  // leaves.
-  logic            sel_second;
-  logic [WfAw-1:0] sel_addr;
-  assign sel_second = (kind_q == UnitIndex) ? (two && (index_each[1] ? step_q[1] : step_q[0]))
-                                            : step_q[0];
-  assign sel_addr   = wf_tail_i + WfAw'(second_q) + WfAw'(sel_second);
+  // ---- Selectors.
   expand_selectors #(
       .AddrW(WfAw)
   ) u_selectors (
       .clk_i,
       .rst_ni,
-      .write_i(fire && sel_write),
+      .write_i(fire && (is_index || (dense_q && is_value && step_q == '0))),
       .nm_i   (cmd_q.format.nm),
       .part_i (step_q[0]),
-      .addr_i (sel_addr),
+      .addr_i (wf_tail_i),
       .unit_i (unit_q),
-      .busy_o (sel_busy),
       .we_o   (wf_sel_we_o),
       .addr_o (wf_sel_addr_o),
       .sel_o  (wf_sel_o)

@@ -1,5 +1,5 @@
-// First half of decoding 16-bit masks: how many of the positions 0..p are set, for each p. Counts
-// from 8 on read 8 or more (bit 3 set).
+// First half of decoding 16-bit masks: which ranks lie behind the first one, two and three nibbles, and how
+// many set bits these have (their lower two bits: what is needed beside the former).
 `default_nettype none
 
 module rank_count #(
@@ -7,32 +7,56 @@ module rank_count #(
 ) (
     input  logic                en_i,  // simulation only: the outputs matter
     input  logic [16*Masks-1:0] mask_i,
-    output logic [64*Masks-1:0] count_o  // 16 counts of 4 bits a mask
+    output logic [24*Masks-1:0] behind_o,  // a mask: bit 8 j + r: rank r lies behind nibble j
+    output logic [6*Masks-1:0]  count_o    // a mask: bits 2 j + 1, 2 j: after nibble j
 );
-  // Within a nibble, then the nibbles before it.
+  // Gates, not adders: for sums of this size carry chains cost more.
+  function automatic logic [2:0] ones(input logic [3:0] x);
+    logic low, high, carry;
+    low   = x[0] ^ x[1];
+    high  = x[2] ^ x[3];
+    carry = low & high;
+    ones  = {&x, (x[0] & x[1]) ^ (x[2] & x[3]) ^ carry, low ^ high};
+  endfunction
+  function automatic logic [3:0] sum(input logic [3:0] a, input logic [2:0] b);  // at most 12
+    logic one, two, four;
+    one  = a[0] & b[0];
+    two  = (a[1] & b[1]) | (one & (a[1] | b[1]));
+    four = (a[2] & b[2]) | (two & (a[2] | b[2]));
+    sum  = {a[3] | four, a[2] ^ b[2] ^ two, a[1] ^ b[1] ^ one, a[0] ^ b[0]};
+  endfunction
+  // Ranks from a count on.
+  function automatic logic [7:0] from(input logic [3:0] x);
+    case (x)
+      4'd0: from = 8'hff;
+      4'd1: from = 8'hfe;
+      4'd2: from = 8'hfc;
+      4'd3: from = 8'hf8;
+      4'd4: from = 8'hf0;
+      4'd5: from = 8'he0;
+      4'd6: from = 8'hc0;
+      4'd7: from = 8'h80;
+      default: from = 8'h00;
+    endcase
+  endfunction
+
   always_comb begin : count
-    logic [15:0] mask, base;
-    logic [2:0]  own;
-    logic [4:0]  sum;
-    count_o = 'x;
-    mask    = '0;
-    base    = '0;
-    own     = '0;
-    sum     = '0;
+    logic [11:0] mask;
+    logic [3:0]  one, two, three;
+    behind_o = 'x;
+    count_o  = 'x;
+    mask     = '0;
+    one      = '0;
+    two      = '0;
+    three    = '0;
     if (en_i) begin
       for (int m = 0; m < Masks; m++) begin
-        mask        = mask_i[16*m+:16];
-        base[7:4]   = 4'(mask[0]) + 4'(mask[1]) + 4'(mask[2]) + 4'(mask[3]);
-        base[11:8]  = base[7:4] + 4'(mask[4]) + 4'(mask[5]) + 4'(mask[6]) + 4'(mask[7]);
-        base[15:12] = base[11:8] + 4'(mask[8]) + 4'(mask[9]) + 4'(mask[10]) + 4'(mask[11]);
-        for (int q = 0; q < 4; q++) begin
-          own = '0;
-          for (int i = 0; i < 4; i++) begin
-            own = own + 3'(mask[4*q+i]);
-            sum = 5'(base[4*q+:4]) + 5'(own);
-            count_o[64*m+16*q+4*i+:4] = {sum[4] || sum[3], sum[2:0]};
-          end
-        end
+        mask  = mask_i[16*m+:12];
+        one   = {1'b0, ones(mask[3:0])};
+        two   = sum(one, ones(mask[7:4]));
+        three = sum(two, ones(mask[11:8]));
+        behind_o[24*m+:24] = {from(three), from(two), from(one)};
+        count_o[6*m+:6]    = {three[1:0], two[1:0], one[1:0]};
       end
     end
   end

@@ -44,6 +44,7 @@ package slice_pkg;
     logic [31:0] units;
     logic        none;    // units = 0
     logic        single;  // units = 1
+    logic [9:0]  behind;  // words behind the first scale group
     format_t     format;
   } tiles_t;
 endpackage

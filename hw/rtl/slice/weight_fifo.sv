@@ -1,7 +1,7 @@
 // Weight FIFO of a slice. A word is 256 values and 256 selectors. The expander writes it in place,
 // piece by piece, as its units arrive: values in 16 blocks of 4 outputs x 4 inputs (any format
 // fills whole blocks), selectors in two halves of 8 outputs; so no word is ever assembled in
-// registers. The reader may look at any complete word.
+// registers. A word shows in avail_o two cycles after its push; the reader may read it from the next cycle.
 `default_nettype none
 
 module weight_fifo #(
@@ -12,16 +12,14 @@ module weight_fifo #(
     input  logic             rst_ni,
 
     output logic [AddrW-1:0] tail_o,      // address of the next word to complete
-    output logic             room_one_o,  // a place more than commits so far; pops count a cycle late
-    output logic             room_two_o,
-    input  logic [15:0]      value_we_i,  // block 4 * (output / 4) + input / 4, at tail_o
+    output logic             room_o,      // a place more than pushes so far; pops count a cycle late
+    input  logic             push_i,      // the word at tail_o will be complete
+    input  logic [15:0]      value_we_i,  // block 4 * (output / 4) + input / 4
+    input  logic [AddrW-1:0] value_addr_i,
     input  logic [2047:0]    value_i,     // block i in bits 128i+127:128i, (output, input) within
     input  logic [1:0]       sel_we_i,    // half of the outputs
     input  logic [AddrW-1:0] sel_addr_i,
     input  logic [1023:0]    sel_i,
-    input  logic             commit_i,    // one word, or two, will have been pushed
-    input  logic             commit_two_i,
-    input  logic             push_i,      // the values of the word at tail_o are complete
 
     output logic [AddrW:0]   avail_o,
     input  logic             rd_en_i,
@@ -31,66 +29,42 @@ module weight_fifo #(
 );
   logic [AddrW-1:0] head_q, tail_q, rd_addr;
   logic [AddrW:0]   count_q, used_q;
-  logic             push_q;  // a word becomes visible a cycle after its push, when its selectors are there
+  logic             push_q;  // a word becomes visible a cycle after its push
 
   assign tail_o     = tail_q;
   assign avail_o    = count_q;
   assign rd_addr    = head_q + rd_off_i;
 
-  // Room from the count of the cycle before and what was committed in it: short paths.
-  logic       commit_q, commit_two_q;
-  logic [3:0] at_most_q;  // bit i: used was at most Depth - 1 - i
-  assign room_one_o = commit_q ? (commit_two_q ? at_most_q[2] : at_most_q[1]) : at_most_q[0];
-  assign room_two_o = commit_q ? (commit_two_q ? at_most_q[3] : at_most_q[2]) : at_most_q[1];
+  // Room from the count of the cycle before and what was pushed in it: short paths.
+  logic [1:0] at_most_q;  // bit i: used was at most Depth - 1 - i
+  assign room_o = push_q ? at_most_q[1] : at_most_q[0];
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) begin
-      commit_q  <= 1'b0;
-      at_most_q <= '1;
-    end else begin
-      commit_q <= commit_i;
-      for (int i = 0; i < 4; i++) at_most_q[i] <= used_q <= (AddrW + 1)'(Depth - 1 - i);
-    end
+    if (!rst_ni) at_most_q <= '1;
+    else for (int i = 0; i < 2; i++) at_most_q[i] <= used_q <= (AddrW + 1)'(Depth - 1 - i);
   end
-  always_ff @(posedge clk_i) commit_two_q <= commit_two_i;
 
-  logic [127:0] block [0:15];
-  for (genvar i = 0; i < 16; i++) begin : gen_block
-    prim_ram_1r1w #(
-        .Width(128),
-        .Depth(Depth)
-    ) u_values (
-        .clk_i,
-        .wr_en_i  (value_we_i[i]),
-        .wr_addr_i(tail_q),
-        .wr_data_i(value_i[128*i+:128]),
-        .rd_en_i,
-        .rd_addr_i(rd_addr),
-        .rd_data_o(block[i])
-    );
-  end
-  logic [511:0] selectors [0:1];
-  for (genvar h = 0; h < 2; h++) begin : gen_half
-    prim_ram_1r1w #(
-        .Width(512),
-        .Depth(Depth)
-    ) u_selectors (
-        .clk_i,
-        .wr_en_i  (sel_we_i[h]),
-        .wr_addr_i(sel_addr_i),
-        .wr_data_i(sel_i[512*h+:512]),
-        .rd_en_i,
-        .rd_addr_i(rd_addr),
-        .rd_data_o(selectors[h])
-    );
-  end
+  logic [2047:0] values;
+  weight_ram #(
+      .Depth(Depth)
+  ) u_ram (
+      .clk_i,
+      .value_we_i,
+      .value_addr_i,
+      .value_i,
+      .sel_we_i,
+      .sel_addr_i,
+      .sel_i,
+      .rd_en_i,
+      .rd_addr_i(rd_addr),
+      .value_o  (values),
+      .sel_o    (rd_data_o[3071:2048])
+  );
 
   // A block holds four inputs of four outputs.
   always_comb begin
     for (int n = 0; n < 16; n++) begin
-      for (int c = 0; c < 4; c++) rd_data_o[128*n+32*c+:32] = block[4*(n/4)+c][32*(n%4)+:32];
+      for (int c = 0; c < 4; c++) rd_data_o[128*n+32*c+:32] = values[128*(4*(n/4)+c)+32*(n%4)+:32];
     end
-    rd_data_o[2048+:512] = selectors[0];
-    rd_data_o[2560+:512] = selectors[1];
   end
 
   always_ff @(posedge clk_i) begin
@@ -105,10 +79,7 @@ module weight_fifo #(
       if (push_i) tail_q <= tail_q + 1'b1;
       if (pop_i) head_q <= head_q + 1'b1;
       if (push_q != pop_i) count_q <= push_q ? count_q + 1'b1 : count_q - 1'b1;
-      if (commit_i || pop_i) begin
-        used_q <= used_q + (AddrW + 1)'({commit_i && commit_two_i, commit_i && !commit_two_i}) -
-                  (AddrW + 1)'(pop_i);
-      end
+      if (push_i != pop_i) used_q <= push_i ? used_q + 1'b1 : used_q - 1'b1;
     end
   end
 endmodule

@@ -54,6 +54,7 @@ module weight_stream
   logic [16:0]       tiles_wide, most_wide;
   logic [15:0]       tiles, most_tiles;
   logic [31:0]       later, all_units;
+  logic              some;
   run_t              run, run_head;
   tiles_t            share, share_head;
   assign distance = index_i - first_slice;
@@ -66,6 +67,8 @@ module weight_stream
   end
   assign tiles_wide = 17'(cmd_i.rows) + 17'(Slices - 1) - 17'(distance);
   assign tiles      = 16'(tiles_wide >> SliceShift);
+  // tiles > 0, without the sum.
+  assign some       = cmd_i.rows > 16'(distance);
   // The slice of the first tile has the most tiles; another one has as many or one less.
   assign most_wide  = 17'(cmd_i.rows) + 17'(Slices - 1);
   assign most_tiles = 16'(most_wide >> SliceShift);
@@ -80,12 +83,13 @@ module weight_stream
     share.units  = cmd_i.units;
     share.none   = cmd_i.units == '0;
     share.single = cmd_i.units == 32'd1;
+    share.behind = cmd_i.format.kb - cmd_i.format.group;
     share.format = cmd_i.format;
   end
 
   logic run_full, run_valid, run_take, share_full, share_valid, share_take, enqueue;
-  assign ready_o = (!run_full && !share_full) || tiles == '0;
-  assign enqueue = push_i && tiles != '0;
+  assign ready_o = (!run_full && !share_full) || !some;
+  assign enqueue = push_i && some;
   prim_fifo #(
       .Width($bits(run_t)),
       .Depth(QueueDepth)
@@ -164,9 +168,8 @@ module weight_stream
   assign beat_o = m_rvalid_i && m_rready_o;
 
   // ---- Expansion and FIFOs.
-  logic            expander_idle, wf_room_one, wf_room_two, wf_commit, wf_commit_two, wf_push;
-  logic            sf_push, sf_full;
-  logic [WfAw-1:0] wf_tail, wf_sel_addr;
+  logic            expander_idle, wf_room, wf_push, sf_push, sf_full;
+  logic [WfAw-1:0] wf_tail, wf_value_addr, wf_sel_addr;
   logic [15:0]     wf_value_we;
   logic [1:0]      wf_sel_we;
   logic [2047:0]   wf_value;
@@ -191,16 +194,14 @@ module weight_stream
       .beat_data_i    (beat_data),
       .beat_error_i   (beat_error),
       .wf_tail_i      (wf_tail),
-      .wf_room_one_i  (wf_room_one),
-      .wf_room_two_i  (wf_room_two),
+      .wf_room_i      (wf_room),
+      .wf_push_o      (wf_push),
       .wf_value_we_o  (wf_value_we),
+      .wf_value_addr_o(wf_value_addr),
       .wf_value_o     (wf_value),
       .wf_sel_we_o    (wf_sel_we),
       .wf_sel_addr_o  (wf_sel_addr),
       .wf_sel_o       (wf_sel),
-      .wf_commit_o    (wf_commit),
-      .wf_commit_two_o(wf_commit_two),
-      .wf_push_o      (wf_push),
       .sf_room_one_i  (!sf_full),
       .sf_room_two_i  (!sf_full && sf_avail_o != (SfAw + 1)'(fvlm_isa_pkg::SfifoWords - 1)),
       .sf_push_o      (sf_push),
@@ -213,16 +214,14 @@ module weight_stream
       .clk_i,
       .rst_ni,
       .tail_o      (wf_tail),
-      .room_one_o  (wf_room_one),
-      .room_two_o  (wf_room_two),
+      .room_o      (wf_room),
+      .push_i      (wf_push),
       .value_we_i  (wf_value_we),
+      .value_addr_i(wf_value_addr),
       .value_i     (wf_value),
       .sel_we_i    (wf_sel_we),
       .sel_addr_i  (wf_sel_addr),
       .sel_i       (wf_sel),
-      .commit_i    (wf_commit),
-      .commit_two_i(wf_commit_two),
-      .push_i      (wf_push),
       .avail_o     (wf_avail_o),
       .rd_en_i     (wf_re_i),
       .rd_off_i    (wf_rd_off_i),

@@ -239,7 +239,7 @@ fn pointers(c: &HwConfig) -> Vec<(String, &'static str, String)> {
     }
     out.push(("main_out".into(), "uint32_t*", "stores".into()));
     for p in 0..ports {
-        out.push((format!("channel_out{p}"), "uint32_t*", "stores".into()));
+        out.push((format!("channel_out{p}"), "uint8_t*", "channel_stores".into()));
     }
     out
 }
@@ -289,16 +289,17 @@ fn top(c: &HwConfig) -> String {
     let args = parameters(c);
     let _ = writeln!(o, "extern \"C\" void {name}(\n{}) {{", args.join(",\n"));
     o += "// Reads are bursts of 16 beats (1 KiB, the RTL's), 16 in flight to cover the memory's latency; one\n\
-          // bundle a port. Stores are rare words: one bundle with strobes of 32 bits for all of them. The depths\n\
-          // are those of the cases that co-simulation runs.\n";
-    for (i, (n, _, bundle)) in pointers.iter().enumerate() {
+          // bundle a port. Stores are rare words and, to the channels, bytes: one narrow bundle with strobes for all\n\
+          // of each. The depths are those of the cases that co-simulation runs.\n";
+    for (i, (n, kind, bundle)) in pointers.iter().enumerate() {
         let offset = POINTER_BASE + POINTER_STEP * i as u32;
         let units =
             if n.starts_with("main") { COSIM_MAIN_UNITS } else { COSIM_CHANNEL_UNITS * channels_per_port(c) };
-        let burst = if bundle == "stores" {
-            format!("num_write_outstanding=16 max_write_burst_length=16 depth={}", 16 * units)
-        } else {
-            format!("num_read_outstanding=16 max_read_burst_length=16 depth={units}")
+        let writes = |depth| format!("num_write_outstanding=16 max_write_burst_length=16 depth={depth}");
+        let burst = match *kind {
+            "uint32_t*" => writes(16 * units),
+            "uint8_t*" => writes(64 * units),
+            _ => format!("num_read_outstanding=16 max_read_burst_length=16 depth={units}"),
         };
         let _ = writeln!(
             o,

@@ -54,7 +54,7 @@ State* NAME(_new)() { return new State(); }
 void NAME(_free)(State* state) { delete state; }
 
 void NAME(_launch)(State* state, const uint8_t* main_in, uint32_t* main_out, const uint8_t* const* channel_in,
-                   uint32_t* const* channel_out, uint32_t* csr, void* caller,
+                   uint8_t* const* channel_out, uint32_t* csr, void* caller,
                    void (*on_retired)(void*, uint32_t, uint32_t), bool (*on_stop)(void*)) {
     fvlm::Ports<Config> ports;
     ports.main_in = reinterpret_cast<const fvlm::Unit*>(main_in);

@@ -187,7 +187,6 @@ impl Machine for HlsMachine {
         let main = self.memory.main();
         let ports = self.memory.ports();
         let inputs: Vec<*const u8> = ports.iter().map(|p| p.cast_const()).collect();
-        let outputs: Vec<*mut u32> = ports.iter().map(|p| p.cast()).collect();
         // SAFETY: the pointers are the machine's own memories, page-aligned and of the sizes that the
         // registers say; the kernel checks every address against those. The observer outlives the call.
         unsafe {
@@ -196,7 +195,7 @@ impl Machine for HlsMachine {
                 main.cast_const(),
                 main.cast(),
                 inputs.as_ptr(),
-                outputs.as_ptr(),
+                ports.as_ptr(),
                 registers.as_mut_ptr(),
                 std::ptr::from_mut(&mut observer).cast(),
                 on_retired,

@@ -50,7 +50,7 @@ pub(crate) fn scales(shape: &TileShape, tile: &[u8]) -> Vec<[f32; 16]> {
             ScaleAt::None => {}
             ScaleAt::Floats { unit: at } => out.push(floats(unit(tile, at))),
             ScaleAt::Halves { unit: at, odd } => {
-                out.push(halves(&unit(tile, at)[32 * usize::from(odd)..]));
+                out.push(halves(unit(tile, at), odd));
             }
         }
     }
@@ -64,58 +64,66 @@ fn floats(bytes: &[u8]) -> [f32; 16] {
     })
 }
 
-fn halves(bytes: &[u8]) -> [f32; 16] {
+fn halves(bytes: &[u8], odd: bool) -> [f32; 16] {
     std::array::from_fn(|n| {
-        let half = u32::from(u16::from_le_bytes([bytes[2 * n], bytes[2 * n + 1]]));
+        let at = 4 * n + if odd { 0 } else { 2 };
+        let half = u32::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
         f32::from_bits(canon_bits((half & 0x7fff) << 16))
     })
 }
 
-/// First unit of the values of word `i` of a group; for bit planes, of its pair.
+/// First value unit of word `i` of a group.
 pub(crate) fn value_unit(nm: u32, g: &Group, i: u32) -> usize {
-    let index = NM_INDEX_UNITS[nm as usize];
-    if g.planar() {
-        let words = 2.min(g.words - i / 2 * 2);
-        g.unit + (i / 2 * (2 * index + g.bits) + words * index) as usize
-    } else {
-        g.unit + (i * (index + g.bits / 2) + index) as usize
-    }
+    g.unit + g.units_of(i + 1, nm) - g.value_units() as usize
 }
 
 /// First index unit of word `i` of a group.
 pub(crate) fn index_unit(nm: u32, g: &Group, i: u32) -> usize {
-    let index = NM_INDEX_UNITS[nm as usize];
-    if g.planar() {
-        g.unit + (i / 2 * (2 * index + g.bits) + i % 2 * index) as usize
-    } else {
-        g.unit + (i * (index + g.bits / 2)) as usize
-    }
+    value_unit(nm, g, i) - NM_INDEX_UNITS[nm as usize] as usize
+}
+
+/// Unit with the extra bits of word `i` of a group, if it has any, and which word of those that share it.
+pub(crate) fn extra_unit(nm: u32, g: &Group, i: u32) -> Option<(usize, u32)> {
+    let place = i.checked_rem(g.sharers())?;
+    Some((g.unit + g.units_of(i - place, nm), place))
+}
+
+/// Place of a value in the bytes of its word, in the blocks of 4 × 4 that unit formats are made of.
+fn block_place(n: usize, k: usize) -> (usize, usize, usize) {
+    (n / 4, k / 4, 4 * (n % 4) + k % 4)
 }
 
 fn values(shape: &TileShape, g: &Group, tile: &[u8], i: u32) -> Values {
     let first = value_unit(shape.nm, g, i);
-    let byte = |at: usize| unit(tile, first + at / UNIT_BYTES)[at % UNIT_BYTES];
-    let nibble = |at: usize, high: bool| ((if high { byte(at) } else { byte(at) << 4 }) as i8) >> 4;
+    // Two bits of a value in a unit that has two of each.
+    let crumb = |u: usize, n: usize, k: usize| {
+        let (r, c, at) = block_place(n, k);
+        unit(tile, u)[16 * (r ^ c) + at] >> (2 * r) & 3
+    };
+    let extra = extra_unit(shape.nm, g, i);
     std::array::from_fn(|e| {
         let (n, k) = (e / 16, e % 16);
-        match (g.bits, shape.layout_n()) {
-            (8, false) => byte(n * 16 + k) as i8,
-            (8, true) => byte(k * 16 + n) as i8,
-            (4, false) => nibble(n * 8 + k % 8, k >= 8),
-            (4, true) => nibble(k * 8 + n % 8, n >= 8),
-            (bits, _) => {
-                let bit = (i % 2) as usize * 256 + e;
-                let q = (0..bits as usize).fold(0i32, |q, plane| {
-                    let b = unit(tile, first + plane)[bit / 8] >> (bit % 8) & 1;
-                    // The first plane is the sign.
-                    if plane == 0 {
-                        -i32::from(b)
-                    } else {
-                        q << 1 | i32::from(b)
-                    }
-                });
-                (if bits <= 3 { 2 * q + 1 } else { q }) as i8
-            }
+        let (r, c, at) = block_place(n, k);
+        // The block's place in the units' order, then along a unit.
+        let (major, minor) = if shape.layout_n() { (c, r) } else { (r, c) };
+        let above = extra.map_or(0, |(u, place)| crumb(u, n, k) >> place);
+        let nibble = || {
+            let chunk = 2 * (r / 2 ^ c / 2) + major % 2;
+            unit(tile, first + major / 2)[16 * chunk + at] >> (4 * (minor % 2)) & 15
+        };
+        let code = match g.bits {
+            8 => unit(tile, first + major)[16 * (r ^ c) + at],
+            4 => nibble(),
+            5 => nibble() | (above & 1) << 4,
+            6 => nibble() | (above & 1) << 5 | (above & 2) << 3,
+            3 => crumb(first, n, k) | (above & 1) << 2,
+            _ => crumb(first, n, k),
+        };
+        let q = ((code << (8 - g.bits)) as i8) >> (8 - g.bits);
+        if g.bits <= 3 {
+            2 * q + 1
+        } else {
+            q
         }
     })
 }
@@ -126,12 +134,15 @@ pub(crate) fn selectors(nm: u32, at: usize, tile: &[u8]) -> Selectors {
     std::array::from_fn(|e| {
         let (n, k) = (e / 16, e % 16);
         match nm {
-            NM_2OF4 => (4 * (k / 2 % 4)) as u8 + (byte(e / 4) >> (2 * (e % 4)) & 3),
+            NM_2OF4 => {
+                let field = byte(e % 128 / 2) >> (4 * (e % 2) + 2 * (n / 8)) & 3;
+                (4 * (k / 2 % 4)) as u8 + field
+            }
             NM_8OF16 => {
                 let (block, rank) = (k / 8, k % 8);
                 let at = 4 * n + 2 * block;
                 let mask = u16::from_le_bytes([byte(at), byte(at + 1)]);
-                (0..16).filter(|p| mask >> p & 1 == 1).nth(rank).unwrap_or(0)
+                (0..16).filter(|p| mask >> p & 1 == 1).nth(rank).unwrap_or(15)
             }
             NM_4OF16 | NM_2OF16 => byte(e / 2) >> (4 * (e % 2)) & 15,
             _ => k as u8,

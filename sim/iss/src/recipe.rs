@@ -11,7 +11,7 @@ use flightvlm_hw::isa::{names::*, NM_INDEX_UNITS};
 pub(crate) enum Need {
     Nothing,
     Scales(u32),
-    Words(u32),
+    Word,
 }
 
 /// Units that belong together, `repeats` times.
@@ -20,8 +20,6 @@ pub(crate) struct Item {
     pub units: u32,
     pub repeats: u32,
     pub need: Need,
-    /// The first unit waits for the second word of a pair before it.
-    pub waits: bool,
 }
 
 /// Items of a tile.
@@ -52,7 +50,6 @@ impl Recipe {
         if w.shape.bias {
             self.add(1, Need::Scales(1));
         }
-        let mut pair_before = false;
         for g in w.shape.groups_of(bytes) {
             match g.scale {
                 ScaleAt::Floats { .. } => self.add(1, Need::Scales(1)),
@@ -62,39 +59,26 @@ impl Recipe {
                 }
                 _ => {}
             }
-            let scale_between = !matches!(g.scale, ScaleAt::None | ScaleAt::Halves { odd: true, .. });
-            self.words(&w.shape, &g, pair_before && !scale_between);
-            pair_before = g.planar() && g.words % 2 == 0;
+            self.words(&w.shape, &g);
         }
         let used: u64 = self.items.iter().map(|i| u64::from(i.units) * u64::from(i.repeats)).sum();
         if used < units {
-            self.items.push(Item {
-                units: 1,
-                repeats: (units - used) as u32,
-                need: Need::Nothing,
-                waits: false,
-            });
+            self.items.push(Item { units: 1, repeats: (units - used) as u32, need: Need::Nothing });
         }
     }
 
     fn add(&mut self, units: u32, need: Need) {
-        self.items.push(Item { units, repeats: 1, need, waits: false });
+        self.items.push(Item { units, repeats: 1, need });
     }
 
-    fn words(&mut self, shape: &TileShape, g: &Group, after_pair: bool) {
-        let index = NM_INDEX_UNITS[shape.nm as usize];
-        let mut push = |units, repeats, need, waits| {
-            if repeats > 0 {
-                self.items.push(Item { units, repeats, need, waits });
-            }
-        };
-        if g.planar() {
-            push(2 * index + g.bits, g.words / 2, Need::Words(2), false);
-            push(index + g.bits, g.words % 2, Need::Words(1), false);
-        } else {
-            let waits = after_pair && index == 0;
-            push(index + g.bits / 2, u32::from(waits), Need::Words(1), true);
-            push(index + g.bits / 2, g.words - u32::from(waits), Need::Words(1), false);
+    fn words(&mut self, shape: &TileShape, g: &Group) {
+        let units = NM_INDEX_UNITS[shape.nm as usize] + g.value_units();
+        let mut push = |units, repeats| self.items.push(Item { units, repeats, need: Need::Word });
+        match g.sharers() {
+            0 => push(units, g.words),
+            1 => push(units + 1, g.words),
+            // The first word of two comes with the unit that they share.
+            n => (0..g.words).for_each(|i| push(units + u32::from(i % n == 0), 1)),
         }
     }
 
@@ -112,7 +96,7 @@ impl Recipe {
             }
             for _ in 0..shape.group().min((kb - word) as u32) {
                 let part = (word + 1) * values / kb - word * values / kb;
-                self.add(part as u32, Need::Words(1));
+                self.add(part as u32, Need::Word);
                 word += 1;
             }
         }
@@ -151,7 +135,7 @@ mod tests {
                     r.prepare(&w, w.tile_units(), &channel, 0);
                     let count = |f: fn(&Item) -> u32| r.items.iter().map(|i| i.repeats * f(i)).sum::<u32>();
                     let scales = count(|i| if let Need::Scales(n) = i.need { n } else { 0 });
-                    let words = count(|i| if let Need::Words(n) = i.need { n } else { 0 });
+                    let words = count(|i| u32::from(i.need == Need::Word));
                     assert_eq!(u64::from(count(|i| i.units)), w.tile_units());
                     assert_eq!((words, scales), (7, shape.sfifo_words()), "{shape:?}");
                     r.spread(&shape, 90);

@@ -238,7 +238,7 @@ impl Stream {
             let room = match item.need {
                 Need::Nothing => Some(0),
                 Need::Scales(n) => self.scales.room(u64::from(n)),
-                Need::Words(n) => self.words.room(u64::from(n)),
+                Need::Word => self.words.room(1),
             };
             let (item, Some(room)) = (*item, room) else { return false };
             if !self.units(&item, room) {
@@ -250,7 +250,7 @@ impl Stream {
                 Need::Nothing => {}
                 // The second of two follows a cycle later.
                 Need::Scales(n) => (0..n).for_each(|i| self.scales.push(e.last + scales_at + u64::from(i))),
-                Need::Words(n) => (0..n).for_each(|i| self.words.push(e.last + words_at + u64::from(i))),
+                Need::Word => self.words.push(e.last + words_at),
             }
             e.unit = 0;
             e.repeats += 1;
@@ -263,11 +263,8 @@ impl Stream {
 
     /// Expands the units of an item; false if they are not all there.
     #[inline]
-    fn units(&mut self, item: &Item, mut room: u64) -> bool {
+    fn units(&mut self, item: &Item, room: u64) -> bool {
         let e = &mut self.expansion;
-        if item.waits && e.unit == 0 {
-            room = room.max(e.last + 2);
-        }
         let units = u64::from(item.units);
         let offered = &self.offered[self.given..];
         // Most often all beats are there, one a cycle, and nothing holds them up.

@@ -25,7 +25,7 @@ pub(crate) enum ScaleAt {
     Floats {
         unit: usize,
     },
-    /// Half of a unit of bfloat16: the first is an even group's, the second an odd group's.
+    /// A unit of bfloat16 pairs: the upper halves are an even group's, the lower ones an odd group's.
     Halves {
         unit: usize,
         odd: bool,
@@ -44,19 +44,27 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Words come in pairs of bit planes.
-    pub fn planar(&self) -> bool {
-        self.bits != 8 && self.bits != 4
+    /// Words that share a unit of extra bits; 0: there are none.
+    pub fn sharers(&self) -> u32 {
+        match self.bits {
+            3 | 5 => 2,
+            6 => 1,
+            _ => 0,
+        }
     }
-    /// Units from word `i` (even, when planar) to word `i + n`.
+    /// Value units of a word.
+    pub fn value_units(&self) -> u32 {
+        match self.bits {
+            8 => 4,
+            2 | 3 => 1,
+            _ => 2,
+        }
+    }
+    /// Units of the group's first `words` words.
     pub fn units_of(&self, words: u32, nm: u32) -> usize {
-        let index = NM_INDEX_UNITS[nm as usize];
-        let values = match self.bits {
-            8 => 4 * words,
-            4 => 2 * words,
-            b => b * words.div_ceil(2),
-        };
-        (index * words + values) as usize
+        let each = NM_INDEX_UNITS[nm as usize] + self.value_units();
+        let extra = words.checked_div(self.sharers()).map_or(0, |_| words.div_ceil(self.sharers()));
+        (each * words + extra) as usize
     }
 }
 
@@ -124,10 +132,10 @@ impl TileShape {
     }
 }
 
-/// The sign bits of the first three halfwords.
+/// The sign bits of the group's first three scales.
 fn format_code(tile: &[u8], unit: usize, odd: bool) -> usize {
-    let at = unit * UNIT_BYTES + 32 * usize::from(odd);
-    (0..3).map(|i| usize::from(tile.get(at + 2 * i + 1).copied().unwrap_or(0) >> 7) << i).sum()
+    let at = unit * UNIT_BYTES + if odd { 1 } else { 3 };
+    (0..3).map(|i| usize::from(tile.get(at + 4 * i).copied().unwrap_or(0) >> 7) << i).sum()
 }
 
 #[cfg(test)]
@@ -149,10 +157,10 @@ mod tests {
         let shape = TileShape { kb: 8, kbg: 3, wscale: true, bias: false, fmt: FMT_MIXED, nm: NM_DENSE };
         // Codes: group 0 = 3 (3 bits), 1 = 2 (2 bits); the rest of the tile is missing: 8 bits.
         let mut tile = vec![0u8; 64];
-        (tile[1], tile[3], tile[32 + 3]) = (0x80, 0x80, 0x80);
+        (tile[3], tile[7], tile[5]) = (0x80, 0x80, 0x80);
         let groups: Vec<Group> = shape.groups_of(&tile).collect();
-        assert_eq!(groups.iter().map(|g| (g.bits, g.unit)).collect::<Vec<_>>(), [(3, 1), (2, 7), (8, 12)]);
+        assert_eq!(groups.iter().map(|g| (g.bits, g.unit)).collect::<Vec<_>>(), [(3, 1), (2, 6), (8, 10)]);
         assert_eq!(groups[1].scale, ScaleAt::Halves { unit: 0, odd: true });
-        assert_eq!(groups[2].scale, ScaleAt::Halves { unit: 11, odd: false });
+        assert_eq!(groups[2].scale, ScaleAt::Halves { unit: 9, odd: false });
     }
 }

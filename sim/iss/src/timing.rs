@@ -2,9 +2,8 @@
 //!
 //! Left out of the model: a VX or LD word that waits because MM writes SPAD in the same cycle; an LD
 //! word that gets in between the writes of a slow vector command, or one with sums of short rows; an LD
-//! word that waits for a vector command which starts after the word was requested; a scalar that
-//! waits because VX writes S; and the few cycles that a command waits for the masks of an s8of16
-//! load before it.
+//! word that waits for a vector command which starts after the word was requested; and a scalar that
+//! waits because VX writes S.
 
 /// From a command's push into an idle unit's empty queue to its start.
 pub const QUEUE_CYCLES: u64 = 2;

@@ -4,13 +4,23 @@ use super::format_code;
 use crate::quant::{Quantised, Sparsity};
 use flightvlm_hw::config::TILE;
 
+/// Value units of a word, and words that share a unit of extra bits (0: there are none).
+fn units_of(bits: u8) -> (u32, u32) {
+    match bits {
+        8 => (4, 0),
+        4 => (2, 0),
+        2 => (1, 0),
+        3 => (1, 2),
+        5 => (2, 2),
+        6 => (2, 1),
+        other => unreachable!("invariant: {other} is a width of the stream"),
+    }
+}
+
 /// Units of a group's levels.
 pub(super) fn group_units(words: u32, bits: u8) -> u32 {
-    match bits {
-        8 => words * 4,
-        4 => words * 2,
-        b => words.div_ceil(2) * u32::from(b),
-    }
+    let (each, sharers) = units_of(bits);
+    words * each + if sharers == 0 { 0 } else { words.div_ceil(sharers) }
 }
 
 /// A word of a tile: 16 rows × 16 stored inputs.
@@ -42,10 +52,17 @@ fn fields(values: &[u8; TILE], width: u32) -> u64 {
 
 /// Appends the indices of a word.
 fn indices(w: &Word<'_>, out: &mut Vec<u8>) {
+    if w.q.sparsity == Sparsity::S2of4 {
+        // Outputs n and n + 8 share four bits.
+        for n in 0..TILE / 2 {
+            let both: [u8; TILE] = std::array::from_fn(|k| w.positions(n)[k] | w.positions(n + 8)[k] << 2);
+            out.extend(fields(&both, 4).to_le_bytes());
+        }
+        return;
+    }
     for n in 0..TILE {
         match w.q.sparsity {
-            Sparsity::Dense => return,
-            Sparsity::S2of4 => out.extend((fields(w.positions(n), 2) as u32).to_le_bytes()),
+            Sparsity::Dense | Sparsity::S2of4 => return,
             Sparsity::S8of16 => {
                 for block in w.positions(n).chunks_exact(8) {
                     out.extend(block.iter().fold(0u16, |mask, p| mask | 1 << p).to_le_bytes());
@@ -56,32 +73,56 @@ fn indices(w: &Word<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the levels of a word of 8 or 4 bits, layout k.
-fn bytes(w: &Word<'_>, bits: u8, out: &mut Vec<u8>) {
-    for n in 0..TILE {
-        let levels = w.levels(n);
-        if bits == 8 {
-            out.extend(levels.map(|x| x as u8));
-        } else {
-            let (low, high) = levels.split_at(8);
-            out.extend(low.iter().zip(high).map(|(l, h)| *l as u8 & 15 | (*h as u8) << 4));
-        }
-    }
+/// Byte of a chunk that a value takes in its block of 4 outputs × 4 inputs, and the block.
+fn place(n: usize, k: usize) -> (usize, usize, usize) {
+    (n / 4, k / 4, 4 * (n % 4) + k % 4)
 }
 
-/// Appends the bit planes of one or two words.
-fn planes(pair: &[Word<'_>], bits: u8, out: &mut Vec<u8>) {
+/// What is stored of a level: 3 and 2 bits are mid-rise, level 2q + 1 of the code q.
+fn code(level: i8, bits: u8) -> u8 {
+    let q = if bits <= 3 { (level - 1) >> 1 } else { level };
+    q as u8 & (0xff >> (8 - bits))
+}
+
+/// Two bits of each value as a unit: byte of chunk r ^ c, bits 2r and 2r + 1.
+fn pairs_of_bits(bits: impl Fn(usize, usize) -> u8) -> [u8; 64] {
+    let mut unit = [0; 64];
+    for n in 0..TILE {
+        for k in 0..TILE {
+            let (r, c, at) = place(n, k);
+            unit[16 * (r ^ c) + at] |= bits(n, k) << (2 * r);
+        }
+    }
+    unit
+}
+
+/// Appends the unit of the bits that do not fit the value units of the words that share it.
+fn extra(sharers: &[Word<'_>], bits: u8, out: &mut Vec<u8>) {
+    out.extend(pairs_of_bits(|n, k| {
+        let code = |w: &Word<'_>| code(w.levels(n)[k], bits);
+        match sharers {
+            [w] if bits == 6 => code(w) >> 5 | (code(w) >> 4 & 1) << 1,
+            words => words.iter().rev().fold(0, |all, w| all << 1 | code(w) >> (bits - 1)),
+        }
+    }));
+}
+
+/// Appends the value units of a word, layout k.
+fn values(w: &Word<'_>, bits: u8, out: &mut Vec<u8>) {
+    if bits <= 3 {
+        return out.extend(pairs_of_bits(|n, k| code(w.levels(n)[k], bits) & 3));
+    }
     let from = out.len();
-    out.resize(from + usize::from(bits) * 64, 0);
-    let planes = &mut out[from..];
-    for (half, w) in pair.iter().enumerate() {
-        for n in 0..TILE {
-            // 3 and 2 bits are mid-rise: level 2q + 1 of the code q.
-            let codes = w.levels(n).map(|x| if bits <= 3 { (x - 1) >> 1 } else { x });
-            for i in 0..usize::from(bits) {
-                let shift = usize::from(bits) - 1 - i;
-                let plane = codes.iter().rev().fold(0u16, |all, c| all << 1 | (*c as u16 >> shift & 1));
-                planes[64 * i + 32 * half + 2 * n..][..2].copy_from_slice(&plane.to_le_bytes());
+    out.resize(from + 64 * units_of(bits).0 as usize, 0);
+    let units = &mut out[from..];
+    for n in 0..TILE {
+        for (k, level) in w.levels(n).iter().enumerate() {
+            let (r, c, at) = place(n, k);
+            if bits == 8 {
+                units[64 * r + 16 * (r ^ c) + at] = *level as u8;
+            } else {
+                let chunk = 2 * (r / 2 ^ c / 2) + r % 2;
+                units[64 * (r / 2) + 16 * chunk + at] |= (code(*level, bits) & 15) << (4 * (c % 2));
             }
         }
     }
@@ -97,31 +138,30 @@ pub(super) fn tile(q: &Quantised, tile: usize, out: &mut Vec<u8>) {
         }
         let bits = q.bits[tile * q.groups() + g];
         let group = first..(first + q.group_words).min(words);
-        if matches!(bits, 4 | 8) {
-            for w in group.map(word) {
-                indices(&w, out);
-                bytes(&w, bits, out);
+        let sharers = units_of(bits).1 as usize;
+        for (i, w) in group.clone().enumerate() {
+            if sharers > 0 && i % sharers == 0 {
+                let words: Vec<Word> = (w..(w + sharers).min(group.end)).map(word).collect();
+                extra(&words, bits, out);
             }
-        } else {
-            for start in group.clone().step_by(2) {
-                let pair: Vec<Word> = (start..(start + 2).min(group.end)).map(word).collect();
-                pair.iter().for_each(|w| indices(w, out));
-                planes(&pair, bits, out);
-            }
+            indices(&word(w), out);
+            values(&word(w), bits, out);
         }
     }
 }
 
-/// Appends the unit with the scales and format codes of groups `g` and `g + 1`.
+/// Appends the unit with the scales and format codes of groups `g` and `g + 1`, in the upper and lower halves
+/// of its words.
 fn scales(q: &Quantised, tile: usize, g: usize, out: &mut Vec<u8>) {
-    for g in [g, g + 1] {
-        for n in 0..TILE {
-            let there = g < q.groups();
-            let scale = if there { q.scales[(tile * TILE + n) * q.groups() + g] } else { 0.0 };
-            let code = if there { format_code(q.bits[tile * q.groups() + g]) } else { 0 };
-            let half = (scale.to_bits() >> 16) as u16;
-            let sign = if n < 3 { (code >> n & 1) as u16 } else { 0 };
-            out.extend((half & 0x7fff | sign << 15).to_le_bytes());
-        }
+    for n in 0..TILE {
+        let half = |g: usize| {
+            if g >= q.groups() {
+                return 0;
+            }
+            let scale = q.scales[(tile * TILE + n) * q.groups() + g].to_bits() >> 16 & 0x7fff;
+            let code = format_code(q.bits[tile * q.groups() + g]);
+            scale | if n < 3 { (code as u32 >> n & 1) << 15 } else { 0 }
+        };
+        out.extend((half(g) << 16 | half(g + 1)).to_le_bytes());
     }
 }

@@ -1,5 +1,5 @@
-// One output of a slice: 8 DSPs in a P cascade at twice the kernel clock, then, in the kernel clock,
-// the split into two rows and two 32-bit accumulators.
+// One output of a slice: 8 DSPs in a P cascade at twice the kernel clock, then the split into two rows and
+// their 32-bit accumulators, a DSP that takes one row in each half of a kernel cycle.
 //
 // DSP j serves stored input j in the first half of a kernel cycle and j + 8 in the second; its operands
 // come j fast cycles later than those of DSP 0, to meet the partial sum on its way down. The last DSP
@@ -17,7 +17,7 @@ module mpe_chain #(
   input  wire          clk_i,
   input  wire          clk2x_i,
   input  wire          ce2x_i,
-  input  wire          second_i,   // fast: two cycles before a second half's sum is in P
+  input  wire          second_i,   // fast: second half of the kernel cycle; two cycles on, a second half's sum is in P
   input  wire [1023:0] block0_i,   // fast: row 0, DSP j: the 16 bytes that its input selects from
   input  wire [1023:0] block1_i,   // fast: row 1
   input  wire   [31:0] sel_i,      // fast, with block: 4 bits a DSP
@@ -25,9 +25,10 @@ module mpe_chain #(
   input  wire    [3:0] slot_i,
   input  wire          store_i,    // P holds a beat's sum
   input  wire          load_i,     // that sum leaves the RAM
-  input  wire          valid_i,    // at the accumulators
-  input  wire          first_i,    // at the accumulators: start a new sum
-  output logic  [31:0] acc0_o,
+  input  wire          accumulate_i,  // a sum is at the accumulators, or was in the cycle before
+  input  wire          valid_i,       // at the accumulators
+  input  wire          first_i,       // with valid_i: start a new sum
+  output logic  [31:0] acc0_o,        // in the second half of the cycle behind the one of valid_i
   output logic  [31:0] acc1_o
 );
   /*verilator no_inline_module*/
@@ -65,16 +66,24 @@ module mpe_chain #(
   always_ff @(posedge clk_i) begin
     if (store_i) sum[slot_i] <= p;
   end
-  wire [32:0] next1;
-  assign next1 = {first_i ? 32'd0 : acc1_o, 1'b1} + {{3{sum_q[47]}}, sum_q[47:18]};
   always_ff @(posedge clk_i) begin
     if (load_i) sum_q <= sum[slot_i];
-    if (valid_i) begin
-      acc0_o <= (first_i ? 32'd0 : acc0_o) + {{13{sum_q[18]}}, sum_q[18:0]};
-      acc1_o <= next1[32:1];
-    end
   end
-  wire unused = next1[0];
+
+  wire [31:0] acc;
+  dsp48_acc u_acc (
+    .clk_i  (clk2x_i),
+    .ce_i   (accumulate_i),
+    .none_i (!valid_i),
+    .first_i,
+    .x_i    (second_i ? sum_q[47:19] : {{10{sum_q[18]}}, sum_q[18:0]}),
+    .carry_i(second_i && sum_q[18]),
+    .p_o    (acc)
+  );
+  always_ff @(posedge clk2x_i) begin
+    if (accumulate_i && !second_i) acc0_o <= acc;
+  end
+  assign acc1_o = acc;
 endmodule
 
 `default_nettype wire

@@ -27,16 +27,18 @@ module mpe_slice #(
 
   // Bit i: the beat that entered i + 1 cycles ago.
   logic [Latency-2:0] valid_q, first_q;
-  logic               ce2x_q;
+  logic               ce2x_q, accumulate_q;
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       valid_q <= '0;
       first_q <= '0;
       ce2x_q  <= 1'b0;
+      accumulate_q <= 1'b0;
     end else begin
       valid_q <= {valid_q[Latency-3:0], valid_i};
       first_q <= {first_q[Latency-3:0], valid_i && first_i};
       ce2x_q  <= valid_i || valid_q[StoreAt-2:0] != '0;
+      accumulate_q <= valid_q[Latency-3] || valid_q[Latency-2];
     end
   end
 
@@ -87,6 +89,7 @@ module mpe_slice #(
       .slot_i,
       .store_i (valid_q[StoreAt-1]),
       .load_i  (valid_q[Latency-3]),
+      .accumulate_i(accumulate_q),
       .valid_i (valid_q[Latency-2]),
       .first_i (first_q[Latency-2]),
       .acc0_o  (acc0_o[32*n +: 32]),

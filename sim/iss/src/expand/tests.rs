@@ -24,7 +24,7 @@ fn pack_selectors(rng: &mut ChaCha8Rng, nm: u32) -> (Selectors, Vec<u8>) {
             NM_2OF4 => {
                 for k in 0..16 {
                     let p = rng.random_range(0..4u32);
-                    put_bits(&mut units, 2 * (n * 16 + k), 2, p);
+                    put_bits(&mut units, 4 * (n % 8 * 16 + k) + 2 * (n / 8), 2, p);
                     s[n * 16 + k] = (p as usize + [0, 4, 8, 12][k / 2 % 4]) as u8;
                 }
             }
@@ -33,7 +33,7 @@ fn pack_selectors(rng: &mut ChaCha8Rng, nm: u32) -> (Selectors, Vec<u8>) {
                     let mask: u16 = rng.random();
                     put_bits(&mut units, 32 * n + 16 * block, 16, u32::from(mask));
                     let mut k = 8 * block;
-                    s[n * 16 + k..][..8].fill(0);
+                    s[n * 16 + k..][..8].fill(15);
                     for p in 0..16u8 {
                         if mask & 1 << p != 0 && k < 8 * block + 8 {
                             s[n * 16 + k] = p;
@@ -63,28 +63,57 @@ fn random_values(rng: &mut ChaCha8Rng, bits: u32) -> Values {
     })
 }
 
-/// Value units of one word (8, 4 bits) or of a pair.
-fn pack_values(words: &[Values], bits: u32, layout_n: bool) -> Vec<u8> {
-    if bits == 8 {
-        let mut out = vec![0; 256];
-        for (e, v) in words[0].iter().enumerate() {
-            out[if layout_n { e % 16 * 16 + e / 16 } else { e }] = *v as u8;
-        }
-        return out;
-    }
-    let mut out = vec![0; if bits == 4 { 128 } else { 64 * bits as usize }];
-    for (which, word) in words.iter().enumerate() {
+/// First bit of a value's two in a unit that has two of each.
+fn two_bits(n: usize, k: usize) -> usize {
+    8 * (16 * (n / 4 ^ k / 4) + 4 * (n % 4) + k % 4) + 2 * (n / 4)
+}
+
+/// The code that is stored for a value.
+fn code(v: i8, bits: u32) -> u32 {
+    let q = if bits <= 3 { (v - 1) >> 1 } else { v };
+    q as u32 & ((1 << bits) - 1)
+}
+
+/// The unit of what does not fit the value units of the words that share it.
+fn pack_extra(words: &[Values], bits: u32) -> Vec<u8> {
+    let mut out = vec![0; 64];
+    for (place, word) in words.iter().enumerate() {
         for (e, v) in word.iter().enumerate() {
-            let (n, k) = (e / 16, e % 16);
-            if bits == 4 {
-                let (byte, high) = if layout_n { (k * 8 + n % 8, n / 8) } else { (n * 8 + k % 8, k / 8) };
-                put_bits(&mut out, byte * 8 + 4 * high, 4, *v as u32 & 15);
-            } else {
-                let code = if bits <= 3 { (*v >> 1) as u32 } else { *v as u32 };
-                for plane in 0..bits as usize {
-                    let b = code >> (bits as usize - 1 - plane) & 1;
-                    put_bits(&mut out, plane * 512 + which * 256 + e, 1, b);
+            let (at, c) = (two_bits(e / 16, e % 16), code(*v, bits));
+            match bits {
+                6 => {
+                    put_bits(&mut out, at, 1, c >> 5);
+                    put_bits(&mut out, at + 1, 1, c >> 4);
                 }
+                _ => put_bits(&mut out, at + place, 1, c >> (bits - 1)),
+            }
+        }
+    }
+    out
+}
+
+/// Value units of a word.
+fn pack_values(word: &Values, bits: u32, layout_n: bool) -> Vec<u8> {
+    let units = match bits {
+        8 => 4,
+        2 | 3 => 1,
+        _ => 2,
+    };
+    let mut out = vec![0; 64 * units];
+    for (e, v) in word.iter().enumerate() {
+        let (n, k) = (e / 16, e % 16);
+        let (r, c) = (n / 4, k / 4);
+        let byte = 4 * (n % 4) + k % 4;
+        match bits {
+            8 => {
+                let u = if layout_n { c } else { r };
+                put_bits(&mut out, 8 * (64 * u + 16 * (r ^ c) + byte), 8, code(*v, 8));
+            }
+            2 | 3 => put_bits(&mut out, two_bits(n, k), 2, code(*v, bits)),
+            _ => {
+                let (u, odd, high) = if layout_n { (c / 2, c % 2, r % 2) } else { (r / 2, r % 2, c % 2) };
+                let chunk = 2 * (r / 2 ^ c / 2) + odd;
+                put_bits(&mut out, 8 * (64 * u + 16 * chunk + byte) + 4 * high, 4, code(*v, bits));
             }
         }
     }
@@ -111,30 +140,38 @@ pub(crate) fn random_tile(rng: &mut ChaCha8Rng, shape: &TileShape) -> (Vec<u8>, 
         if shape.fmt == FMT_MIXED {
             if even {
                 codes = [rng.random_range(0..8), rng.random_range(0..8)];
+                let mut pairs = [0u32; 16];
                 for (half, code) in codes.into_iter().enumerate() {
-                    let h: [u16; 16] = std::array::from_fn(|_| rng.random_range(0x3d00..0x4000));
-                    let signs =
-                        (0..16).map(|i| if i < 3 { (code >> i & 1) as u16 } else { rng.random_range(0..2) });
-                    bytes.extend(h.iter().zip(signs).flat_map(|(x, s)| (x | s << 15).to_le_bytes()));
+                    let h: [u32; 16] = std::array::from_fn(|_| rng.random_range(0x3d00..0x4000));
+                    for (n, pair) in pairs.iter_mut().enumerate() {
+                        let sign = if n < 3 { code >> n & 1 } else { rng.random_range(0..2) };
+                        *pair |= (h[n] | sign << 15) << (16 * (1 - half));
+                    }
                     if half == 0 || left > words {
-                        want.scales.push(std::array::from_fn(|n| f32::from_bits(u32::from(h[n]) << 16)));
+                        want.scales.push(std::array::from_fn(|n| f32::from_bits(h[n] << 16)));
                     }
                 }
+                bytes.extend(pairs.iter().flat_map(|p| p.to_le_bytes()));
             }
             bits = MIXED_BITS[codes[usize::from(!even)] as usize];
         } else if shape.wscale {
             floats(rng, &mut bytes, &mut want);
         }
-        let step = if matches!(bits, 4 | 8) { 1 } else { 2 };
         let list: Vec<Values> = (0..words).map(|_| random_values(rng, bits)).collect();
-        for item in list.chunks(step) {
-            for _ in item {
-                let (s, units) = pack_selectors(rng, shape.nm);
-                want.selectors.push(s);
-                bytes.extend(units);
+        let sharers = match bits {
+            3 | 5 => 2,
+            6 => 1,
+            _ => 0,
+        };
+        for (i, word) in list.iter().enumerate() {
+            if sharers > 0 && i % sharers == 0 {
+                bytes.extend(pack_extra(&list[i..list.len().min(i + sharers)], bits));
             }
-            bytes.extend(pack_values(item, bits, shape.layout_n()));
-            want.values.extend_from_slice(item);
+            let (s, units) = pack_selectors(rng, shape.nm);
+            want.selectors.push(s);
+            bytes.extend(units);
+            bytes.extend(pack_values(word, bits, shape.layout_n()));
+            want.values.push(*word);
         }
         left -= words;
         even = !even;
@@ -176,7 +213,7 @@ fn what_a_short_tile_lacks_reads_as_zero() {
     let shape = TileShape { kb: 3, kbg: 1, wscale: true, bias: true, fmt: FMT_MIXED, nm: NM_8OF16 };
     let e = expand(&shape, &[]);
     assert_eq!((e.scales.len(), e.values.len()), (4, 3));
-    assert!(e.values.iter().flatten().all(|v| *v == 0) && e.selectors.iter().flatten().all(|s| *s == 0));
+    assert!(e.values.iter().flatten().all(|v| *v == 0) && e.selectors.iter().flatten().all(|s| *s == 15));
     assert!(e.scales.iter().flatten().all(|s| *s == 0.0));
 }
 

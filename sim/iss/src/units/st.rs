@@ -42,18 +42,18 @@ impl StWork {
         u64::from(self.repeats()) * u64::from(self.rows) * u64::from(self.chunks())
     }
 
-    /// Bank, unit, byte lane and bytes of a write (mode rows: of a unit).
+    /// Bank, unit and byte lane of a write (mode rows: of a unit).
     pub fn target(&self, head: u32, row: u32, chunk: u32, slices: u32) -> Write {
         let (dst, step) = (u64::from(self.dst), u64::from(self.dst_stride));
         let chunk_step = u64::from(self.chunk_stride);
         let p = self.pos + row;
         let (block, lane) = (u64::from(p >> 4), (p & 15) as usize);
-        let write = |bank, unit, lane, bytes| Write { bank, unit, lane, bytes };
+        let write = |bank, unit, lane| Write { bank, unit, lane };
         match self.mode {
-            ST_ROWS => write(Bank::Main, dst + u64::from(row) * step + u64::from(chunk), 0, UNIT_BYTES),
+            ST_ROWS => write(Bank::Main, dst + u64::from(row) * step + u64::from(chunk), 0),
             ST_SCALAR => {
                 let unit = dst + u64::from(head) * u64::from(self.head_step) + block * step;
-                write(Bank::Main, unit, 4 * lane, 4)
+                write(Bank::Main, unit, 4 * lane)
             }
             mode => {
                 let by_chunk = matches!(mode, ST_KV_V | ST_KV_V4);
@@ -67,9 +67,10 @@ impl StWork {
                 };
                 let bank = Bank::Channel((slot % u64::from(slices)) as u32);
                 match mode {
-                    ST_KV_SCALE => write(bank, base, 4 * lane, 4),
-                    ST_KV_K | ST_KV_V => write(bank, base + lane as u64 / 4, 16 * (lane % 4), 16),
-                    _ => write(bank, base + lane as u64 / 8, 8 * (lane % 8), 8),
+                    ST_KV_SCALE => write(bank, base, 4 * lane),
+                    // Scattered over the unit: see `scatter`.
+                    ST_KV_K | ST_KV_V => write(bank, base + lane as u64 / 4, 0),
+                    _ => write(bank, base + lane as u64 / 8, 0),
                 }
             }
         }
@@ -112,9 +113,8 @@ impl StWork {
 pub(crate) struct Write {
     pub bank: Bank,
     pub unit: u64,
-    /// First byte within the unit.
+    /// First byte within the unit, if the write is one piece.
     pub lane: usize,
-    pub bytes: usize,
 }
 
 pub(crate) fn check_st(w: &StWork, m: &Memory, c: &HwConfig) -> Result<(), FaultCode> {
@@ -141,35 +141,53 @@ fn to_four_bits(x: i8) -> u8 {
     ((113 * i32::from(x) + 1024) >> 11) as u8 & 15
 }
 
+/// Byte of its unit, and upper nibble or not, in which element `e` of position `p` lies: the position is an
+/// output (keys) or a stored input (values) of the tile, the element the other.
+fn scatter(mode: u32, p: usize, e: usize) -> (usize, bool) {
+    let (blocks, lanes) = ((p / 4, e / 4), (p % 4, e % 4));
+    let byte = if matches!(mode, ST_KV_K | ST_KV_K4) { 4 * lanes.0 + lanes.1 } else { 4 * lanes.1 + lanes.0 };
+    match mode {
+        ST_KV_K | ST_KV_V => (16 * (blocks.0 ^ blocks.1) + byte, false),
+        _ => {
+            let chunk = 2 * (blocks.0 / 2 ^ blocks.1 / 2) + blocks.0 % 2;
+            (16 * chunk + byte, blocks.1 % 2 == 1)
+        }
+    }
+}
+
 pub(crate) fn run(w: &StWork, m: &mut Memory) {
     let slices = m.channels.len() as u32;
     for h in 0..w.repeats() {
         for r in 0..w.rows {
             let src = (w.src + h * w.head_stride + r * w.src_stride) as usize;
             for c in 0..w.chunks() {
-                let mut data = [0u8; UNIT_BYTES];
+                let t = w.target(h, r, c, slices);
+                let mut unit = [0u8; UNIT_BYTES];
+                let at = t.unit as usize * UNIT_BYTES;
+                let bank = m.bank(t.bank).expect("invariant: a slot modulo slices is a channel");
+                unit.copy_from_slice(&bank[at..][..UNIT_BYTES]);
                 match w.mode {
                     ST_ROWS => {
-                        for (b, x) in data.chunks_exact_mut(4).zip(m.spad[src + c as usize]) {
+                        for (b, x) in unit.chunks_exact_mut(4).zip(m.spad[src + c as usize]) {
                             b.copy_from_slice(&x.to_le_bytes());
                         }
                     }
-                    ST_SCALAR | ST_KV_SCALE => data[..4].copy_from_slice(&m.s[src].to_le_bytes()),
-                    ST_KV_K | ST_KV_V => {
-                        for (b, x) in data.iter_mut().zip(m.abuf[src + c as usize]) {
-                            *b = x as u8;
-                        }
-                    }
-                    _ => {
-                        let x = m.abuf[src + c as usize];
-                        for (i, b) in data[..8].iter_mut().enumerate() {
-                            *b = to_four_bits(x[i]) | to_four_bits(x[i + 8]) << 4;
+                    ST_SCALAR | ST_KV_SCALE => unit[t.lane..][..4].copy_from_slice(&m.s[src].to_le_bytes()),
+                    mode => {
+                        let p = (w.pos + r) as usize % 16;
+                        for (e, x) in m.abuf[src + c as usize].into_iter().enumerate() {
+                            let (byte, high) = scatter(mode, p, e);
+                            let b = &mut unit[byte];
+                            *b = match (mode, high) {
+                                (ST_KV_K | ST_KV_V, _) => x as u8,
+                                (_, false) => *b & 0xf0 | to_four_bits(x),
+                                (_, true) => *b & 0x0f | to_four_bits(x) << 4,
+                            };
                         }
                     }
                 }
-                let t = w.target(h, r, c, slices);
                 let bank = m.bank(t.bank).expect("invariant: a slot modulo slices is a channel");
-                bank[t.unit as usize * UNIT_BYTES + t.lane..][..t.bytes].copy_from_slice(&data[..t.bytes]);
+                bank[at..][..UNIT_BYTES].copy_from_slice(&unit);
             }
         }
     }

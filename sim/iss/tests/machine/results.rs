@@ -133,8 +133,11 @@ fn a_load_keeps_what_it_read_before_a_store() {
     assert_ne!(out(&mut m), before, "the store changed the channel");
     let stored = &read(&mut m, Bank::Channel(0))[900 * 64..908 * 64];
     let row: Vec<u8> = m.on_chip().unwrap().abuf[..32].iter().map(|x| *x as u8).collect();
-    assert!(stored[..256].chunks_exact(16).all(|x| x == &row[..16]));
-    assert!(stored[256..].chunks_exact(16).all(|x| x == &row[16..]));
+    // Four inputs of an output lie together, those of chunk q of unit u from input 4 (q ^ u) on.
+    for (i, four) in stored.chunks_exact(4).enumerate() {
+        let (word, unit, chunk) = (i / 64, i / 16 % 4, i / 4 % 4);
+        assert_eq!(four, &row[16 * word + 4 * (unit ^ chunk)..][..4]);
+    }
 }
 
 /// Matrix commands may take the words of a load in other portions than it brought them.

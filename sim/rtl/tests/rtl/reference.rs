@@ -54,49 +54,59 @@ impl Store {
                     let p = self.pos + r;
                     let (block, q) = (p >> 4, p & 15);
                     let src = self.src + h * self.head_stride + r * self.src_stride + c;
-                    let abuf = || -> Vec<i8> { chip.abuf[16 * src..16 * src + 16].to_vec() };
-                    let whole = || abuf().iter().map(|x| *x as u8).collect::<Vec<u8>>();
-                    let half = || {
-                        let n4 = |x: i8| ((113 * i32::from(x) + 1024) >> 11) as u8 & 15;
-                        let x = abuf();
-                        (0..8).map(|i| n4(x[i]) | n4(x[i + 8]) << 4).collect::<Vec<u8>>()
-                    };
-                    // Slot, unit offset and byte lane of each mode.
+                    let x: Vec<i8> = chip.abuf.iter().skip(16 * src).take(16).copied().collect();
+                    // Slot and unit of each mode.
                     let k_slot = self.first + h * self.head_step + block;
                     let v_slot = self.first + h * self.head_step + c;
                     let k_unit =
                         |slot: usize| self.dst + slot / slices * self.dst_stride + c * self.chunk_stride;
                     let v_unit = self.dst + v_slot / slices * self.chunk_stride + block * self.dst_stride;
-                    let (memory, unit, lane, data): (&mut [u8], _, _, _) = match self.mode {
-                        "rows" => {
-                            let words = &chip.spad[16 * src..16 * src + 16];
-                            let data = words.iter().flat_map(|w| w.to_le_bytes()).collect();
-                            (main, self.dst + r * self.dst_stride + c, 0, data)
-                        }
-                        "scalar" => {
-                            let unit = self.dst + h * self.head_step + block * self.dst_stride;
-                            (main, unit, 4 * q, chip.s[src].to_le_bytes().to_vec())
-                        }
+                    let (memory, unit): (&mut [u8], _) = match self.mode {
+                        "rows" => (main, self.dst + r * self.dst_stride + c),
+                        "scalar" => (main, self.dst + h * self.head_step + block * self.dst_stride),
                         "kv_scale" => {
                             let unit = self.dst + k_slot / slices * self.dst_stride;
-                            (&mut channels[k_slot % slices], unit, 4 * q, chip.s[src].to_le_bytes().to_vec())
+                            (&mut channels[k_slot % slices], unit)
                         }
-                        "kv_k" => {
-                            (&mut channels[k_slot % slices], k_unit(k_slot) + (q >> 2), 16 * (q & 3), whole())
-                        }
-                        "kv_k4" => {
-                            (&mut channels[k_slot % slices], k_unit(k_slot) + (q >> 3), 8 * (q & 7), half())
-                        }
-                        "kv_v" => (&mut channels[v_slot % slices], v_unit + (q >> 2), 16 * (q & 3), whole()),
-                        "kv_v4" => (&mut channels[v_slot % slices], v_unit + (q >> 3), 8 * (q & 7), half()),
+                        "kv_k" => (&mut channels[k_slot % slices], k_unit(k_slot) + (q >> 2)),
+                        "kv_k4" => (&mut channels[k_slot % slices], k_unit(k_slot) + (q >> 3)),
+                        "kv_v" => (&mut channels[v_slot % slices], v_unit + (q >> 2)),
+                        "kv_v4" => (&mut channels[v_slot % slices], v_unit + (q >> 3)),
                         other => panic!("mode {other}"),
                     };
-                    let at = 64 * unit + lane;
-                    memory[at..at + data.len()].copy_from_slice(&data);
+                    let unit = &mut memory[64 * unit..64 * unit + 64];
+                    let scalar = || chip.s[src].to_le_bytes();
+                    match self.mode {
+                        "rows" => {
+                            let words = &chip.spad[16 * src..16 * src + 16];
+                            let data: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
+                            unit.copy_from_slice(&data);
+                        }
+                        "scalar" | "kv_scale" => unit[4 * q..4 * q + 4].copy_from_slice(&scalar()),
+                        mode => {
+                            // Element e of a key is an input of output q, of a value an output of input q.
+                            for (e, x) in x.iter().enumerate() {
+                                let (n, k) = if mode.starts_with("kv_k") { (q, e) } else { (e, q) };
+                                if !mode.ends_with('4') {
+                                    unit[chunk_byte((n / 4) ^ (k / 4), n, k)] = *x as u8;
+                                    continue;
+                                }
+                                let n4 = ((113 * i32::from(*x) + 1024) >> 11) as u8 & 15;
+                                let chunk = 2 * ((n / 8) ^ (k / 8)) + q / 4 % 2;
+                                let byte = &mut unit[chunk_byte(chunk, n, k)];
+                                *byte = if e / 4 % 2 == 0 { *byte & 0xf0 | n4 } else { *byte & 15 | n4 << 4 };
+                            }
+                        }
+                    }
                 }
             }
         }
     }
+}
+
+/// Byte of a unit: in a chunk, that of output n and stored input k.
+fn chunk_byte(chunk: usize, n: usize, k: usize) -> usize {
+    16 * chunk + 4 * (n % 4) + k % 4
 }
 
 /// Fields of a weight load.
@@ -218,21 +228,21 @@ impl Load {
                 if group % 2 == 0 {
                     pair = units.next();
                 }
-                let half: [usize; 16] = std::array::from_fn(|n| bits(&pair, 256 * (group % 2) + 16 * n, 16));
+                let half: [usize; 16] =
+                    std::array::from_fn(|n| bits(&pair, 32 * n + 16 * (1 - group % 2), 16));
                 tile.scales.push(half.map(|h| ((h & 0x7fff) << 16) as u32));
                 width = MIXED_BITS[(half[0] >> 15) | (half[1] >> 15) << 1 | (half[2] >> 15) << 2];
             } else if self.wscale {
                 tile.scales.push(units.floats());
             }
-            let mut left = words;
-            while left > 0 {
-                let together = if matches!(width, 4 | 8) { 1 } else { left.min(2) };
-                let inputs: Vec<_> = (0..together).map(|_| self.inputs(&mut units)).collect();
-                let values = self.values(&mut units, width);
-                for (input, value) in inputs.into_iter().zip(values) {
-                    tile.words.push(Word { value, input });
+            let mut above = [0; 64];
+            for word in 0..words {
+                if width == 6 || (width % 2 == 1 && word % 2 == 0) {
+                    above = units.next();
                 }
-                left -= together;
+                let input = self.inputs(&mut units);
+                let value = self.values(&mut units, width, &above, word % 2);
+                tile.words.push(Word { value, input });
             }
             done += words;
         }
@@ -247,10 +257,10 @@ impl Load {
             match self.nm {
                 0 => k,
                 // Blocks of 4 positions: block k div 2 of the window.
-                1 => 4 * (k / 2) + bits(&index, 2 * e, 2),
+                1 => 4 * (k / 2) + bits(&index, 4 * (e % 128) + 2 * (n / 8), 2),
                 2 => {
                     let mask = bits(&index, 32 * n + 16 * (k / 8), 16);
-                    16 * (k / 8) + (0..16).filter(|p| mask >> p & 1 == 1).nth(k % 8).unwrap_or(0)
+                    16 * (k / 8) + (0..16).filter(|p| mask >> p & 1 == 1).nth(k % 8).unwrap_or(15)
                 }
                 3 => 16 * (k / 4) + bits(&index, 4 * e, 4),
                 _ => 16 * (k / 2) + bits(&index, 4 * e, 4),
@@ -259,36 +269,42 @@ impl Load {
         std::array::from_fn(|n| std::array::from_fn(|k| pick(n, k)))
     }
 
-    /// The values of a word, or of a pair of words in planes.
-    fn values(&self, units: &mut Units<'_>, width: u32) -> Vec<[[i32; 16]; 16]> {
+    /// The values of a word; `above`: the unit of its extra bits, of which it has the `place`-th.
+    fn values(&self, units: &mut Units<'_>, width: u32, above: &[u8; 64], place: usize) -> [[i32; 16]; 16] {
         let count = match width {
             8 => 4,
-            4 => 2,
-            planes => planes as usize,
+            2 | 3 => 1,
+            _ => 2,
         };
         let data: Vec<[u8; 64]> = (0..count).map(|_| units.next()).collect();
-        let layout_n = matches!(self.fmt, 1 | 3);
-        let one = |n: usize, k: usize| -> i32 {
-            let (major, minor) = if layout_n { (k, n) } else { (n, k) };
-            let bytes = data.concat();
-            match width {
-                8 => signed(usize::from(bytes[16 * major + minor]), 8),
-                _ => signed(usize::from(bytes[8 * major + minor % 8]) >> (4 * (minor / 8)) & 15, 4),
-            }
+        let two = |unit: &[u8], n: usize, k: usize| {
+            bits(unit, 8 * chunk_byte((n / 4) ^ (k / 4), n, k) + 2 * (n / 4), 2)
         };
-        if matches!(width, 4 | 8) {
-            return vec![std::array::from_fn(|n| std::array::from_fn(|k| one(n, k)))];
-        }
-        let plane_value = |e: usize| {
-            let q = signed(data.iter().fold(0, |q, plane| q << 1 | bits(plane, e, 1)), width);
+        let one = |n: usize, k: usize| -> i32 {
+            let (r, c) = (n / 4, k / 4);
+            let (major, minor) = if matches!(self.fmt, 1 | 3) { (c, r) } else { (r, c) };
+            let extra = two(above, n, k);
+            let q = match width {
+                8 => usize::from(data[major][chunk_byte(r ^ c, n, k)]),
+                2 => two(&data[0], n, k),
+                3 => two(&data[0], n, k) + ((extra >> place & 1) << 2),
+                _ => {
+                    let byte = chunk_byte(2 * ((r / 2) ^ (c / 2)) + major % 2, n, k);
+                    let nibble = bits(&data[major / 2], 8 * byte + 4 * (minor % 2), 4);
+                    match width {
+                        4 => nibble,
+                        5 => nibble + ((extra >> place & 1) << 4),
+                        _ => nibble + ((extra & 1) << 5) + (extra >> 1 << 4),
+                    }
+                }
+            };
+            let q = signed(q, width);
             if width <= 3 {
                 2 * q + 1
             } else {
                 q
             }
         };
-        let word =
-            |w: usize| std::array::from_fn(|n| std::array::from_fn(|k| plane_value(256 * w + 16 * n + k)));
-        vec![word(0), word(1)]
+        std::array::from_fn(|n| std::array::from_fn(|k| one(n, k)))
     }
 }

@@ -60,7 +60,14 @@ impl Rig {
 
     pub fn options(&self, config: &HwConfig, xclbin: &Path) -> XrtOptions {
         let (xclbin, config) = (xclbin.to_owned(), config.clone());
-        XrtOptions { backend: backend(), bdf: None, xclbin, config, timeout: Duration::from_secs(600) }
+        XrtOptions {
+            backend: backend(),
+            bdf: None,
+            index: 0,
+            xclbin,
+            config,
+            timeout: Duration::from_secs(600),
+        }
     }
 
     /// The accelerator on the emulated card.

@@ -1,7 +1,7 @@
 //! Dense tiles with AVX2.
 
 use super::{add_group, finish, Job};
-use crate::expand::{expand, scales};
+use crate::expand::{expand, scales, Values};
 use crate::tile::TileShape;
 use flightvlm_hw::config::UNIT_BYTES;
 use flightvlm_hw::isa::names::FMT_W8K;
@@ -18,8 +18,12 @@ pub(super) unsafe fn tile(
 ) {
     let w = job.w;
     let group = w.group() as usize;
-    // 8-bit values in layout k are used where they lie.
-    let expanded = (shape.fmt != FMT_W8K).then(|| expand(shape, bytes));
+    // 8-bit values in layout k are used where they lie, others are brought to their order.
+    let expanded = (shape.fmt != FMT_W8K).then(|| {
+        let mut e = expand(shape, bytes);
+        e.values.iter_mut().for_each(|v| *v = in_blocks(v));
+        e
+    });
     let all_scales = match &expanded {
         Some(e) => e.scales.clone(),
         None => scales(shape, bytes),
@@ -46,30 +50,48 @@ pub(super) unsafe fn tile(
     }
 }
 
+/// Values in the order of 8 bits, layout k.
+fn in_blocks(values: &Values) -> Values {
+    let mut out = [0; 256];
+    for (e, v) in values.iter().enumerate() {
+        let (n, k) = (e / 16, e % 16);
+        out[64 * (n / 4) + 16 * (n / 4 ^ k / 4) + 4 * (n % 4) + k % 4] = *v;
+    }
+    out
+}
+
 /// |w| as unsigned times sign(w)·a as signed: exact for w = −128, and a pair of products stays
 /// below 2^15 because activations are in [−127, 127].
 #[target_feature(enable = "avx2")]
 unsafe fn dot(values: &[i8], acts: &[[i8; 16]]) -> [i32; 16] {
     assert!(values.len() == acts.len() * 256);
     let ones = _mm256_set1_epi16(1);
-    let mut acc = [_mm256_setzero_si256(); 8];
+    let mut acc = [_mm256_setzero_si256(); 4];
+    // Lane l of half h of unit u takes inputs 4c.. with c = u ^ 2h ^ l.
+    let takes: [__m256i; 4] = std::array::from_fn(|c| {
+        let at: [i32; 8] = std::array::from_fn(|i| (c ^ i / 4) as i32);
+        // SAFETY: 32 bytes are there.
+        unsafe { _mm256_loadu_si256(at.as_ptr().cast()) }
+    });
     for (word, a) in values.chunks_exact(256).zip(acts) {
         // SAFETY: 16 bytes are there.
         let a = unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(a.as_ptr().cast())) };
-        for (i, acc) in acc.iter_mut().enumerate() {
-            // SAFETY: eight times 32 bytes are 256.
-            let w = unsafe { _mm256_loadu_si256(word.as_ptr().add(32 * i).cast()) };
-            let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
-            *acc = _mm256_add_epi32(*acc, _mm256_madd_epi16(pairs, ones));
+        let acts = takes.map(|t| _mm256_permutevar8x32_epi32(a, t));
+        for (u, acc) in acc.iter_mut().enumerate() {
+            for h in 0..2 {
+                // SAFETY: eight times 32 bytes are 256.
+                let w = unsafe { _mm256_loadu_si256(word.as_ptr().add(64 * u + 32 * h).cast()) };
+                let a = acts[u ^ 2 * h];
+                let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
+                *acc = _mm256_add_epi32(*acc, _mm256_madd_epi16(pairs, ones));
+            }
         }
     }
     let mut out = [0; 16];
-    for (i, acc) in acc.iter().enumerate() {
-        let mut lanes = [0i32; 8];
-        // SAFETY: `lanes` holds 32 bytes.
-        unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), *acc) };
-        out[2 * i] = lanes[..4].iter().sum();
-        out[2 * i + 1] = lanes[4..].iter().sum();
+    for (out, acc) in out.chunks_exact_mut(4).zip(acc) {
+        let sum = _mm_add_epi32(_mm256_castsi256_si128(acc), _mm256_extracti128_si256::<1>(acc));
+        // SAFETY: `out` holds 16 bytes.
+        unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), sum) };
     }
     out
 }

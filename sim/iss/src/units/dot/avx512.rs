@@ -2,26 +2,41 @@
 //!
 //! `vpdpbusd` multiplies unsigned by signed bytes, four to a 32-bit sum. Weights are made unsigned
 //! by an offset that the sum of the activations takes back: with value = m·u − c,
-//! Σ value·a = m·Σ u·a − c·Σ a. A *quad* q holds stored inputs 4q..4q+3 of the 16 outputs, four
-//! bytes each, in an order of the outputs that depends on the format and is undone in the sums.
+//! Σ value·a = m·Σ u·a − c·Σ a. A word's 16 *blocks* of 4 outputs × 4 inputs lie in the 128-bit lanes of
+//! four vectors, in an order that depends on the format ([`block`]). One or two rows take them so, each
+//! lane with its inputs' activations; more rows take *quads*: quad q holds stored inputs 4q..4q+3 of the
+//! 16 outputs, ascending.
 
 use super::Job;
-use crate::expand::{index_unit, selectors, value_unit, window_index};
+use crate::expand::{extra_unit, index_unit, selectors, value_unit, window_index};
 use crate::tile::{Group, ScaleAt, TileShape};
 use flightvlm_hw::config::UNIT_BYTES;
 use flightvlm_hw::isa::names::*;
 use std::arch::x86_64::*;
 
-/// How a quad is made; planar formats are `PLANAR` + bits.
+/// Formats: `WIDTH` + bits, layout k; `LAYOUT_N` more: layout n.
 mod layout {
-    pub const ORDERED: u8 = 0;
-    pub const BYTES_K: u8 = 1;
-    pub const BYTES_N: u8 = 2;
-    pub const NIBBLES_K: u8 = 3;
-    pub const NIBBLES_N: u8 = 4;
-    pub const PLANAR: u8 = 10;
+    pub const LAYOUT_N: u8 = 16;
+    pub const BYTES_N: u8 = LAYOUT_N + 8;
+    pub const NIBBLES_N: u8 = LAYOUT_N + 4;
 }
 use layout::*;
+
+/// Runs `$f::<format>` for a group.
+macro_rules! by_format {
+    ($g:expr, $shape:expr, $f:ident, [$($rest:tt)*], $args:tt) => {
+        match ($g.bits, $shape.layout_n()) {
+            (8, false) => $f::<8, $($rest)*>$args,
+            (8, true) => $f::<BYTES_N, $($rest)*>$args,
+            (4, false) => $f::<4, $($rest)*>$args,
+            (4, true) => $f::<NIBBLES_N, $($rest)*>$args,
+            (2, _) => $f::<2, $($rest)*>$args,
+            (3, _) => $f::<3, $($rest)*>$args,
+            (5, _) => $f::<5, $($rest)*>$args,
+            _ => $f::<6, $($rest)*>$args,
+        }
+    };
+}
 
 /// Rows from which a tile is put in order first.
 const ORDER_ROWS: u32 = 3;
@@ -94,19 +109,7 @@ unsafe fn direct<const R: usize>(
         let acts: [*const i8; R] =
             std::array::from_fn(|r| job.row(r as u32)[g.first_word as usize..].as_ptr().cast());
         // SAFETY: passed on; the group's units and activations are in range.
-        let acc = unsafe {
-            let from = bytes.as_ptr();
-            match (g.bits, shape.layout_n()) {
-                (8, false) => sums::<BYTES_K, R>(from, &g, acts),
-                (8, true) => sums::<BYTES_N, R>(from, &g, acts),
-                (4, false) => sums::<NIBBLES_K, R>(from, &g, acts),
-                (4, true) => sums::<NIBBLES_N, R>(from, &g, acts),
-                (2, _) => sums::<{ PLANAR + 2 }, R>(from, &g, acts),
-                (3, _) => sums::<{ PLANAR + 3 }, R>(from, &g, acts),
-                (5, _) => sums::<{ PLANAR + 5 }, R>(from, &g, acts),
-                _ => sums::<{ PLANAR + 6 }, R>(from, &g, acts),
-            }
-        };
+        let acc = unsafe { by_format!(g, shape, direct_sums, [R], (bytes.as_ptr(), &g, acts)) };
         let (m, c) = offset(g.bits);
         let scale = group_scale(bytes, &g);
         for r in 0..R {
@@ -136,9 +139,9 @@ unsafe fn ordered_rows<const R: usize>(
         let start = g.first_word as usize;
         let acts: [*const i8; R] =
             std::array::from_fn(|r| job.row(first + r as u32)[start..].as_ptr().cast());
-        let from = tile.quads[4 * start..][..4 * g.words as usize].as_ptr().cast();
+        let from = tile.quads[4 * start..][..4 * g.words as usize].as_ptr();
         // SAFETY: quads and activations of the group are in range.
-        let acc = unsafe { sums::<ORDERED, R>(from, &Group { unit: 0, ..g }, acts) };
+        let acc = unsafe { ordered_sums::<R>(from, g.words, acts) };
         let (m, c) = offset(g.bits);
         let scale = group_scale(bytes, &g);
         for r in 0..R {
@@ -215,19 +218,7 @@ unsafe fn order(shape: &TileShape, bytes: &[u8], out: &mut Ordered) {
     for g in shape.groups_of(bytes) {
         let to = out.quads[4 * g.first_word as usize..][..4 * g.words as usize].as_mut_ptr();
         // SAFETY: passed on.
-        unsafe {
-            let from = bytes.as_ptr();
-            match (g.bits, shape.layout_n()) {
-                (8, false) => order_group::<BYTES_K>(shape.nm, from, &g, to),
-                (8, true) => order_group::<BYTES_N>(shape.nm, from, &g, to),
-                (4, false) => order_group::<NIBBLES_K>(shape.nm, from, &g, to),
-                (4, true) => order_group::<NIBBLES_N>(shape.nm, from, &g, to),
-                (2, _) => order_group::<{ PLANAR + 2 }>(shape.nm, from, &g, to),
-                (3, _) => order_group::<{ PLANAR + 3 }>(shape.nm, from, &g, to),
-                (5, _) => order_group::<{ PLANAR + 5 }>(shape.nm, from, &g, to),
-                _ => order_group::<{ PLANAR + 6 }>(shape.nm, from, &g, to),
-            }
-        }
+        unsafe { by_format!(g, shape, order_group, [], (shape.nm, bytes.as_ptr(), &g, to)) };
     }
     if shape.nm == NM_DENSE {
         return;
@@ -247,55 +238,95 @@ unsafe fn order(shape: &TileShape, bytes: &[u8], out: &mut Ordered) {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
-unsafe fn order_group<const L: u8>(nm: u32, from: *const u8, g: &Group, to: *mut Line) {
-    let ascending = output_order::<L>();
+unsafe fn order_group<const F: u8>(nm: u32, from: *const u8, g: &Group, to: *mut Line) {
     for i in 0..g.words {
         // SAFETY: the caller's `from` and `to` have room for the group.
         unsafe {
-            let quads = quads::<L>(from.add(value_unit(nm, g, i) * UNIT_BYTES), i % 2 == 1);
-            for (q, x) in quads.into_iter().enumerate() {
-                let x = _mm512_permutexvar_epi32(ascending, x);
-                _mm512_store_si512(to.add(4 * i as usize + q).cast(), x);
+            let vectors = vectors::<F>(from, nm, g, i);
+            let to = to.add(4 * i as usize).cast::<__m128i>();
+            for (v, x) in vectors.into_iter().enumerate() {
+                let place = |lane| {
+                    let (r, c) = block(F, v, lane);
+                    to.add(4 * c + r)
+                };
+                _mm_store_si128(place(0), _mm512_castsi512_si128(x));
+                _mm_store_si128(place(1), _mm512_extracti32x4_epi32::<1>(x));
+                _mm_store_si128(place(2), _mm512_extracti32x4_epi32::<2>(x));
+                _mm_store_si128(place(3), _mm512_extracti32x4_epi32::<3>(x));
             }
         }
     }
 }
 
-/// Σ u·a over a dense group for R rows, outputs ascending.
+/// Σ u·a over a dense group for R rows, from quads.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
-unsafe fn sums<const L: u8, const R: usize>(
-    from: *const u8,
-    g: &Group,
-    acts: [*const i8; R],
-) -> [__m512i; R] {
+unsafe fn ordered_sums<const R: usize>(from: *const Line, words: u32, acts: [*const i8; R]) -> [__m512i; R] {
     // Few rows: a sum for each quad, so that no instruction waits for the one before.
     let mut acc = [[_mm512_setzero_si512(); 4]; R];
-    for i in 0..g.words {
-        // SAFETY: the caller's pointers cover the group.
-        unsafe {
-            let at = if L == ORDERED { 4 * i as usize } else { value_unit(NM_DENSE, g, i) };
-            let quads = quads::<L>(from.add(at * UNIT_BYTES), i % 2 == 1);
-            if L != ORDERED {
-                ahead(from.add(at * UNIT_BYTES));
-            }
-            for (q, w) in quads.into_iter().enumerate() {
+    for i in 0..words as usize {
+        for q in 0..4 {
+            // SAFETY: the caller's pointers cover the group.
+            unsafe {
+                let w = _mm512_load_si512(from.add(4 * i + q).cast());
                 for (acc, acts) in acc.iter_mut().zip(acts) {
-                    let a = acts.add(16 * i as usize + 4 * q).cast::<i32>().read_unaligned();
+                    let a = acts.add(16 * i + 4 * q).cast::<i32>().read_unaligned();
                     let sum = &mut acc[if R > 2 { 0 } else { q }];
                     *sum = _mm512_dpbusd_epi32(*sum, w, _mm512_set1_epi32(a));
                 }
             }
         }
     }
-    let ascending = output_order::<L>();
-    acc.map(|[a, b, c, d]| {
-        let sum = _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d));
-        if L == ORDERED {
-            sum
-        } else {
-            _mm512_permutexvar_epi32(ascending, sum)
+    acc.map(|[a, b, c, d]| _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d)))
+}
+
+/// Σ u·a over a dense group for R rows, from the packed words.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
+unsafe fn direct_sums<const F: u8, const R: usize>(
+    from: *const u8,
+    g: &Group,
+    acts: [*const i8; R],
+) -> [__m512i; R] {
+    let mut acc = [[_mm512_setzero_si512(); 4]; R];
+    // Which four activations each lane of a vector takes.
+    let takes: [__m512i; 4] = std::array::from_fn(|v| {
+        let at: [i32; 16] = std::array::from_fn(|i| block(F, v, i / 4).1 as i32);
+        // SAFETY: 64 bytes are there.
+        unsafe { _mm512_loadu_si512(at.as_ptr().cast()) }
+    });
+    for i in 0..g.words {
+        // SAFETY: the caller's pointers cover the group.
+        unsafe {
+            let vectors = vectors::<F>(from, NM_DENSE, g, i);
+            ahead(from.add(value_unit(NM_DENSE, g, i) * UNIT_BYTES));
+            for (acc, acts) in acc.iter_mut().zip(acts) {
+                let a = _mm512_castsi128_si512(_mm_loadu_si128(acts.add(16 * i as usize).cast()));
+                for v in 0..4 {
+                    let a = _mm512_permutexvar_epi32(takes[v], a);
+                    acc[v] = _mm512_dpbusd_epi32(acc[v], vectors[v], a);
+                }
+            }
         }
+    }
+    acc.map(|acc| {
+        let mut sums = [_mm_setzero_si128(); 4];
+        for (v, x) in acc.into_iter().enumerate() {
+            let lanes = [
+                _mm512_castsi512_si128(x),
+                _mm512_extracti32x4_epi32::<1>(x),
+                _mm512_extracti32x4_epi32::<2>(x),
+                _mm512_extracti32x4_epi32::<3>(x),
+            ];
+            for (l, x) in lanes.into_iter().enumerate() {
+                let sum = &mut sums[block(F, v, l).0];
+                *sum = _mm_add_epi32(*sum, x);
+            }
+        }
+        let [a, b, c, d] = sums;
+        let low = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(a), b);
+        let high = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(c), d);
+        _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
     })
 }
 
@@ -310,132 +341,70 @@ fn ahead(p: *const u8) {
     }
 }
 
-/// Which lane of a quad holds output n.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn output_order<const L: u8>() -> __m512i {
-    let lane = |n: i32| match L {
-        ORDERED | BYTES_N | NIBBLES_N => n,
-        // 128-bit lane l, place i: output 2l + i (i < 2), 8 + 2l + i − 2.
-        NIBBLES_K => n % 8 / 2 * 4 + n / 8 * 2 + n % 2,
-        // 128-bit lane l, place i: output 4i + l.
-        _ => n % 4 * 4 + n / 4,
-    };
-    let lanes: [i32; 16] = std::array::from_fn(|n| lane(n as i32));
-    // SAFETY: 64 bytes are there.
-    unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
+/// Which block (outputs 4r.., inputs 4c..) a lane of a word's vector v holds.
+const fn block(format: u8, v: usize, lane: usize) -> (usize, usize) {
+    // Nibbles: vector 2·unit + nibble.
+    let (unit, nibble, upper, lower) = (v / 2, v % 2, lane / 2, lane % 2);
+    match format {
+        8 | 2 | 3 => (v, v ^ lane),
+        BYTES_N => (v ^ lane, v),
+        NIBBLES_N => (2 * (unit ^ upper) + nibble, 2 * unit + lower),
+        _ => (2 * unit + lower, 2 * (unit ^ upper) + nibble),
+    }
 }
 
-/// The four quads of a word as unsigned bytes.
+/// A word's blocks as unsigned bytes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
-unsafe fn quads<const L: u8>(p: *const u8, second: bool) -> [__m512i; 4] {
-    // SAFETY: the caller's pointer covers the units of the word or pair.
-    let unit = |i: usize| unsafe { _mm512_loadu_si512(p.add(64 * i).cast()) };
-    let top = _mm512_set1_epi8(-128);
-    match L {
-        ORDERED => [unit(0), unit(1), unit(2), unit(3)],
-        BYTES_K => transpose([0, 1, 2, 3].map(|i| _mm512_xor_si512(unit(i), top))),
-        BYTES_N => {
-            // Byte j·16 + n of the unit to byte 4n + j.
-            let to: [u8; 64] = const { permutation_n() };
-            // SAFETY: 64 bytes are there.
-            let to = unsafe { _mm512_loadu_si512(to.as_ptr().cast()) };
-            [0, 1, 2, 3].map(|i| _mm512_xor_si512(_mm512_permutexvar_epi8(to, unit(i)), top))
-        }
-        NIBBLES_K => {
-            let [a, b] = [nibbles(unit(0)), nibbles(unit(1))];
-            // Even and odd 32-bit parts of both units.
-            let even = |x, y| {
-                _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(
-                    _mm512_castsi512_ps(x),
-                    _mm512_castsi512_ps(y),
-                ))
-            };
-            let odd = |x, y| {
-                _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(
-                    _mm512_castsi512_ps(x),
-                    _mm512_castsi512_ps(y),
-                ))
-            };
-            [even(a.0, b.0), odd(a.0, b.0), even(a.1, b.1), odd(a.1, b.1)]
-        }
-        NIBBLES_N => {
-            let to: [[u8; 64]; 2] = const { [permutation_n4(0), permutation_n4(1)] };
-            // SAFETY: 64 bytes are there.
-            let to = to.map(|t| unsafe { _mm512_loadu_si512(t.as_ptr().cast()) });
-            let [a, b] = [nibbles(unit(0)), nibbles(unit(1))];
-            let pick = |x: (__m512i, __m512i), t| _mm512_permutex2var_epi8(x.0, t, x.1);
-            [pick(a, to[0]), pick(a, to[1]), pick(b, to[0]), pick(b, to[1])]
-        }
-        _ => {
-            let bits = usize::from(L - PLANAR);
-            let mut bytes = [_mm512_setzero_si512(); 4];
-            for plane in 0..bits {
-                let weight = 1i8 << (bits - 1 - plane);
-                // SAFETY: half a plane is 32 bytes.
-                let mask = |i: usize| unsafe {
-                    let at = p.add(64 * plane + if second { 32 } else { 0 } + 8 * i);
-                    let m = at.cast::<u64>().read_unaligned();
-                    // The sign plane is inverted: two's complement plus the offset.
-                    if plane == 0 {
-                        !m
-                    } else {
-                        m
-                    }
+unsafe fn vectors<const F: u8>(tile: *const u8, nm: u32, g: &Group, i: u32) -> [__m512i; 4] {
+    // SAFETY: the caller's pointer covers the units of the group.
+    let unit = |u: usize| unsafe { _mm512_loadu_si512(tile.add(UNIT_BYTES * u).cast()) };
+    let first = value_unit(nm, g, i);
+    let (bytes, bits) = (|b: u8| _mm512_set1_epi8(b as i8), F % LAYOUT_N);
+    // The sign bit is inverted, which is the offset.
+    let above = extra_unit(nm, g, i).map(|(u, place)| (unit(u), place));
+    match bits {
+        8 => [0, 1, 2, 3].map(|u| _mm512_xor_si512(unit(first + u), bytes(0x80))),
+        2 | 3 => {
+            let x = unit(first);
+            [0, 1, 2, 3].map(|r| {
+                let crumb = |x, by: u32, mask| {
+                    _mm512_and_si512(_mm512_srl_epi32(x, _mm_cvtsi32_si128(by as i32)), bytes(mask))
                 };
-                for (i, x) in bytes.iter_mut().enumerate() {
-                    *x = _mm512_or_si512(*x, _mm512_maskz_set1_epi8(mask(i), weight));
+                let low = crumb(x, 2 * r, 3);
+                match above {
+                    Some((above, place)) => {
+                        let sign = _mm512_slli_epi32::<2>(crumb(above, 2 * r + place, 1));
+                        _mm512_xor_si512(_mm512_or_si512(low, sign), bytes(4))
+                    }
+                    None => _mm512_xor_si512(low, bytes(2)),
                 }
-            }
-            transpose(bytes)
+            })
         }
+        _ => [0, 1, 2, 3].map(|v| {
+            let x = unit(first + v / 2);
+            let x = if v % 2 == 0 { x } else { _mm512_srli_epi16::<4>(x) };
+            let low = _mm512_and_si512(x, bytes(15));
+            let Some((above, place)) = above else {
+                return _mm512_xor_si512(low, bytes(8));
+            };
+            // The chunk of a block is the upper bit of the lane and r ^ c.
+            let above = if v % 2 == 0 { above } else { _mm512_shuffle_i64x2::<0b10_11_00_01>(above, above) };
+            let by: [i32; 16] = std::array::from_fn(|i| 2 * block(F, v, i / 4).0 as i32);
+            // SAFETY: 64 bytes are there.
+            let by = unsafe { _mm512_loadu_si512(by.as_ptr().cast()) };
+            let crumb = _mm512_srlv_epi32(above, by);
+            let bit =
+                |by: u32| _mm512_and_si512(_mm512_srl_epi32(crumb, _mm_cvtsi32_si128(by as i32)), bytes(1));
+            if bits == 5 {
+                let sign = _mm512_slli_epi32::<4>(bit(place));
+                _mm512_xor_si512(_mm512_or_si512(low, sign), bytes(16))
+            } else {
+                let (sign, next) = (_mm512_slli_epi32::<5>(bit(0)), _mm512_slli_epi32::<4>(bit(1)));
+                _mm512_xor_si512(_mm512_or_si512(_mm512_or_si512(low, next), sign), bytes(32))
+            }
+        }),
     }
-}
-
-/// Low and high nibbles plus 8.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn nibbles(x: __m512i) -> (__m512i, __m512i) {
-    let x = _mm512_xor_si512(x, _mm512_set1_epi8(0x88u8 as i8));
-    let low = _mm512_set1_epi8(15);
-    (_mm512_and_si512(x, low), _mm512_and_si512(_mm512_srli_epi16::<4>(x), low))
-}
-
-/// From lines of four outputs × 16 inputs to quads.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn transpose([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
-    let (ab_low, ab_high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-    let (cd_low, cd_high) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-    [
-        _mm512_unpacklo_epi64(ab_low, cd_low),
-        _mm512_unpackhi_epi64(ab_low, cd_low),
-        _mm512_unpacklo_epi64(ab_high, cd_high),
-        _mm512_unpackhi_epi64(ab_high, cd_high),
-    ]
-}
-
-const fn permutation_n() -> [u8; 64] {
-    let mut out = [0; 64];
-    let mut i = 0;
-    while i < 64 {
-        out[i] = ((i % 4) * 16 + i / 4) as u8;
-        i += 1;
-    }
-    out
-}
-
-/// From the low nibbles (0..63) and high nibbles (64..127) of eight inputs: quad `q` of the two.
-const fn permutation_n4(q: usize) -> [u8; 64] {
-    let mut out = [0; 64];
-    let mut i = 0;
-    while i < 64 {
-        let (n, k) = (i / 4, 4 * q + i % 4);
-        out[i] = (n / 8 * 64 + k * 8 + n % 8) as u8;
-        i += 1;
-    }
-    out
 }
 
 /// Canonical form of 16 floats.
@@ -465,11 +434,11 @@ fn group_scale(bytes: &[u8], g: &Group) -> Option<__m512> {
             Some(canon(unsafe { _mm512_loadu_ps(unit.as_ptr().cast()) }))
         }
         ScaleAt::Halves { unit, odd } => {
-            let halves = &bytes[unit * UNIT_BYTES + 32 * usize::from(odd)..][..32];
-            // SAFETY: 32 bytes are there.
-            let x = _mm512_cvtepu16_epi32(unsafe { _mm256_loadu_si256(halves.as_ptr().cast()) });
-            let x = _mm512_and_si512(x, _mm512_set1_epi32(0x7fff));
-            Some(canon(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(x))))
+            let unit = &bytes[unit * UNIT_BYTES..][..UNIT_BYTES];
+            // SAFETY: 64 bytes are there.
+            let pairs = unsafe { _mm512_loadu_si512(unit.as_ptr().cast()) };
+            let upper = if odd { _mm512_slli_epi32::<16>(pairs) } else { pairs };
+            Some(canon(_mm512_castsi512_ps(_mm512_and_si512(upper, _mm512_set1_epi32(0x7fff_0000)))))
         }
     }
 }
