@@ -20,6 +20,7 @@ pub mod bundle;
 pub mod cli;
 pub mod compare;
 pub mod device;
+pub mod embed;
 pub mod energy;
 pub mod generate;
 pub mod image;

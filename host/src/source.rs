@@ -3,7 +3,7 @@
 use crate::bundle::{BundleError, TextAssets};
 use crate::device::{ImageInfo, ModelInfo};
 use flightvlm_compiler::diag::Diagnostics;
-use flightvlm_compiler::graph::ModelSpec;
+use flightvlm_compiler::graph::{BlockMask, ModelSpec};
 use flightvlm_compiler::import::{import, is_checkpoint, is_gguf, Gguf, ImportOptions, Model};
 use flightvlm_compiler::pipeline::{self, Compiled};
 use flightvlm_compiler::program::{Program, ProgramError};
@@ -25,6 +25,8 @@ pub struct LoadOptions {
     pub storage: Spec,
     /// Bits of keys and values in the cache: 8 or 4.
     pub kv_bits: u32,
+    /// Block-sparse attention of the language model; `None`: full.
+    pub mask: Option<BlockMask>,
 }
 
 impl Default for LoadOptions {
@@ -35,6 +37,7 @@ impl Default for LoadOptions {
             no_weights: false,
             storage: Spec::dense(Widths::Uniform(8)),
             kv_bits: 8,
+            mask: None,
         }
     }
 }
@@ -67,6 +70,9 @@ pub enum SourceError {
     /// Something only a checkpoint folder can give.
     #[error("{0} is a compiled program; {1} needs the checkpoint folder")]
     NeedsCheckpoint(PathBuf, &'static str),
+    /// A model of another kind.
+    #[error("{0} writes no text; it compares pictures with texts: use classify, embed or logits")]
+    NoText(String),
     /// The files around the weights.
     #[error(transparent)]
     Bundle(#[from] BundleError),
@@ -161,7 +167,8 @@ impl Source {
             return Err(SourceError::NeedsCheckpoint(self.path.clone(), "the float reference"));
         }
         let no_weights = self.options.no_weights;
-        let options = ImportOptions { max_context: self.options.max_context, no_weights };
+        let options =
+            ImportOptions { max_context: self.options.max_context, no_weights, mask: self.options.mask };
         let model = import(&self.path, &options)
             .map_err(|faults| SourceError::Faults { path: self.path.clone(), faults })?;
         Ok(self.model.get_or_init(|| model))
@@ -172,6 +179,15 @@ impl Source {
         match self.program.get() {
             Some(program) => Ok(&program.meta.model),
             None => Ok(&self.model()?.spec),
+        }
+    }
+
+    /// An error for models that write no text.
+    pub fn check_writes(&self) -> Result<(), SourceError> {
+        let spec = self.spec()?;
+        match spec.contrast {
+            None => Ok(()),
+            Some(_) => Err(SourceError::NoText(spec.architecture.clone())),
         }
     }
 
@@ -200,6 +216,8 @@ pub fn model_info(spec: &ModelSpec) -> ModelInfo {
     ModelInfo {
         architecture: spec.architecture.clone(),
         vocabulary: spec.text.vocab,
+        outputs: spec.outputs(),
+        answers: spec.contrast.is_none(),
         max_context: spec.text.max_position,
         stop_ids: spec.eos_ids.clone(),
         image,

@@ -42,6 +42,8 @@ impl Script {
         let model = ModelInfo {
             architecture: "script".into(),
             vocabulary: WORDS.len(),
+            outputs: WORDS.len(),
+            answers: true,
             max_context: 12,
             stop_ids: vec![1],
             image: Some(image),

@@ -72,6 +72,14 @@ pub struct Code {
     pub prefix: Option<PrefixEntries>,
 }
 
+impl Code {
+    /// pcs of all entry points. Each ends in a halt and none jumps into another's instructions.
+    pub fn entries(&self) -> Vec<u32> {
+        let prefix = self.prefix.iter().flat_map(|p| [p.layers, p.logits]);
+        self.vision_entry.into_iter().chain([self.text_entry]).chain(prefix).collect()
+    }
+}
+
 /// Generates the code for layouts that fit.
 pub fn generate(plan: &Plan, vision: Option<&VisionLayout>, text: &TextLayout) -> Code {
     let mut asm = Asm::default();

@@ -49,7 +49,7 @@ fn layers(asm: &mut Asm, text: &Text, l: &TextLayout) {
         (A_NORMS, l.norms_base, d.norm_words),
         (A_K, l.k_base, d.k_units() as u32),
         (A_V, l.v_base, d.v_units() as u32),
-        (A_V_SCALES, l.v_scales_base, d.kv_heads * d.scw),
+        (A_V_SCALES, l.v_scales_base, d.v_scale_units()),
     ] {
         asm.base(a, z, base);
         asm.stride(a, 0, z, layer_units);

@@ -118,7 +118,7 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
         norms_base: add(main, "vision.norms", Kind::Content, 1, u64::from(pre + post))?,
         pixels_base: add(main, "vision.pixels", Kind::Input, rows, pixel_words.into())?,
         x_base: add(main, "vision.x", Kind::State, rows, dw)?,
-        v_scales_base: add(main, "vision.v_scales", Kind::State, 1, u64::from(dims.kv_heads * dims.scw))?,
+        v_scales_base: add(main, "vision.v_scales", Kind::State, 1, u64::from(dims.v_scale_units()))?,
         features_base: 0,
         dims,
         chip,

@@ -1,6 +1,7 @@
 //! The operators, at module granularity. Lowering decides how the hardware computes them.
 
 use super::id::WeightId;
+use super::mask::BlockMask;
 use super::rope::Rotary;
 
 /// What an input node delivers.
@@ -117,6 +118,8 @@ pub enum Op {
         causal: bool,
         /// The rows of the first call see each other all the same (prefix-LM).
         prefix: bool,
+        /// What a causal row sees of the rows before it; `None`: all.
+        mask: Option<BlockMask>,
         /// Factor on q·k before the softmax.
         scale: f32,
     },
@@ -147,8 +150,10 @@ pub enum Op {
         skip: usize,
         /// Rows to join.
         join: usize,
+        /// Only the first of the results stays: the picture's vector.
+        pooled: bool,
     },
-    /// The graph's result (logits); defines no value.
+    /// A result: logits, or the vector of a text; of image rows, the vector of a picture. Defines no value.
     Output,
 }
 

@@ -75,6 +75,9 @@ impl Picture {
 impl VisionSpec {
     /// Visual tokens of a tile with such a grid.
     pub fn tokens(&self, grid: [usize; 2]) -> usize {
+        if self.pooled {
+            return 1;
+        }
         (grid[0] * grid[1] + usize::from(self.has_class)).saturating_sub(self.skip_rows)
             / (self.merge * self.merge)
     }

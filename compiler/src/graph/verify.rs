@@ -188,11 +188,12 @@ impl Verifier<'_> {
                     self.weight(*w, &[rows, first.cols], faults);
                 }
             }
-            Op::SelectRows { skip, join } => {
+            Op::SelectRows { skip, join, pooled } => {
                 expect("output", ValueType::new(Rows::Image, join * first.cols), output);
                 let resolve = |rows| self.graph.image.and_then(|image| image.resolve(rows));
                 match (first.rows, resolve(first.rows), resolve(Rows::Image)) {
                     (Rows::Patches { .. }, Some(from), Some(to)) if from == join * to + skip => {}
+                    (Rows::Patches { .. }, Some(from), Some(1)) if *pooled && from > *skip => {}
                     (rows, from, to) => faults.push(format!(
                         "{rows} ({from:?}) minus {skip} rows, {join} joined, must be the visual tokens ({to:?})"
                     )),
@@ -212,11 +213,16 @@ impl Verifier<'_> {
     fn whole(&mut self) {
         let count = |f: &dyn Fn(&Op) -> bool| self.graph.nodes.iter().filter(|n| f(&n.op)).count();
         let mut faults = Vec::new();
-        let outputs = count(&|op| matches!(op, Op::Output));
+        let of_images = |node: &&Node| {
+            let rows = |v: &ValueId| self.graph.values.get(v.index()).map(|ty| ty.rows);
+            node.op == Op::Output && node.inputs.first().and_then(rows) == Some(Rows::Image)
+        };
+        let vectors = self.graph.nodes.iter().filter(of_images).count();
+        let outputs = count(&|op| matches!(op, Op::Output)) - vectors;
         if outputs != 1 {
             faults.push(format!("expected 1 output node, got {outputs}"));
         }
-        let merges = count(&|op| matches!(op, Op::MergeImageRows { .. }));
+        let merges = count(&|op| matches!(op, Op::MergeImageRows { .. })) + vectors;
         let wanted = usize::from(self.graph.image.is_some());
         if merges != wanted {
             faults.push(format!("expected {wanted} merge_image_rows, got {merges}"));

@@ -4,6 +4,7 @@
 //! An architecture adds a row here, not code. Prefix lists go from the spelling written by current
 //! `save_pretrained` to older ones; the first that the checkpoint uses is taken.
 
+use super::contrast::{self, ContrastFamily};
 use crate::graph::PositionScheme;
 
 /// How a tower's rows become visual tokens of the language model's width.
@@ -93,6 +94,8 @@ pub(super) struct Layout {
     pub positions: PositionScheme,
     /// The rows of a prompt see each other.
     pub prefix: bool,
+    /// Pictures are compared with texts, of which an encoder makes vectors.
+    pub contrast: Option<&'static ContrastFamily>,
 }
 
 /// LLaVA 1.5 and its siblings.
@@ -126,6 +129,7 @@ const LLAVA: Layout = Layout {
     tied: false,
     positions: PositionScheme::Sequence,
     prefix: false,
+    contrast: None,
 };
 
 const IDEFICS3: Layout = Layout {
@@ -214,7 +218,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
         ..LLAVA
     },
     Layout {
-        about: "prefix mask, Gemma; `eval` only: its program exceeds 1,024 instructions",
+        about: "prefix mask, Gemma",
         architecture: "PaliGemmaForConditionalGeneration",
         model_type: "paligemma",
         projector: Projector {
@@ -230,6 +234,25 @@ pub(super) const LAYOUTS: &[Layout] = &[
         tower: "siglip_vision_model",
         tied: true,
         prefix: true,
+        ..LLAVA
+    },
+    Layout {
+        about: "vectors of pictures and texts: `classify`, `embed`",
+        architecture: "CLIPModel",
+        model_type: "clip",
+        text: &["text_model."],
+        vision: &["vision_model."],
+        projector_root: &[""],
+        projector: Projector {
+            selects: false,
+            feature_layer: -1,
+            post_norm: PostNorm::Always,
+            linears: &[("visual_projection", false)],
+            bias: ProjectorBias::Never,
+            ..LLAVA.projector
+        },
+        text_type: "clip_text_model",
+        contrast: Some(&contrast::CLIP),
         ..LLAVA
     },
 ];

@@ -3,12 +3,12 @@
 //! Sources: Hugging Face `CLIPVisionTransformer`, `SiglipVisionTransformer`, `Idefics3VisionTransformer`,
 //! `InternVLVisionModel`, `Qwen2VisionTransformerPretrainedModel`.
 
-use super::blocks::{AttentionShape, Blocks};
+use super::blocks::{AttentionShape, Blocks, NormShape};
 use super::layouts::Layout;
-use super::towers::Qkv;
+use super::towers::{Qkv, Tower};
 use super::vision::VisionConfig;
 use crate::graph::{
-    plain_frequencies, Frequencies, InputKind, Op, PositionTable, Rotary, Rows, ValueId, ValueType,
+    plain_frequencies, ActKind, Frequencies, InputKind, Op, PositionTable, Rotary, Rows, ValueId, ValueType,
 };
 
 /// `[patches, pixels] -> [image, joined columns]`.
@@ -35,30 +35,56 @@ pub(super) fn tower(blocks: &mut Blocks<'_>, layout: &Layout, vision: &VisionCon
     if let Some(name) = family.pre_norm {
         x = blocks.layer_norm(&format!("{root}{name}"), x, spec.eps);
     }
+    let shape = EncoderShape {
+        family,
+        hidden: spec.hidden,
+        heads: spec.heads,
+        head_dim: spec.head_dim,
+        intermediate: spec.intermediate,
+        norm: vision.norm,
+        activation: vision.activation,
+        qkv_bias: vision.qkv_bias,
+        qk_norm: vision.qk_norm,
+        causal: false,
+    };
     for number in 0..spec.layers_used {
-        x = layer(blocks, &format!("{root}{}{number}", family.layer), vision, x);
+        x = layer(blocks, &format!("{root}{}{number}", family.layer), &shape, x);
     }
     if vision.post_norm {
         x = blocks.layer_norm(&format!("{root}{}", family.post_norm), x, spec.eps);
     }
-    let join = spec.merge * spec.merge;
+    let (join, pooled) = (spec.merge * spec.merge, spec.pooled);
     let ty = ValueType::new(Rows::Image, join * spec.hidden);
-    let op = Op::SelectRows { skip: spec.skip_rows, join };
+    let op = Op::SelectRows { skip: spec.skip_rows, join, pooled };
     blocks.graph.push("vision_feature_select", op, &[x], ty)
 }
 
-fn layer(blocks: &mut Blocks<'_>, path: &str, vision: &VisionConfig, x: ValueId) -> ValueId {
-    let (spec, family) = (&vision.spec, vision.family);
+/// A layer of an encoder.
+pub(super) struct EncoderShape {
+    pub family: &'static Tower,
+    pub hidden: usize,
+    pub heads: usize,
+    pub head_dim: usize,
+    pub intermediate: usize,
+    pub norm: NormShape,
+    pub activation: ActKind,
+    pub qkv_bias: bool,
+    pub qk_norm: bool,
+    pub causal: bool,
+}
+
+pub(super) fn layer(blocks: &mut Blocks<'_>, path: &str, spec: &EncoderShape, x: ValueId) -> ValueId {
+    let family = spec.family;
     let [norm1, norm2] = family.norms;
-    let h = blocks.norm(&format!("{path}.{norm1}"), x, vision.norm);
+    let h = blocks.norm(&format!("{path}.{norm1}"), x, spec.norm);
     let attn = format!("{path}.{}", family.attention);
     let (fused, names) = match family.qkv {
         Qkv::Each(names) => (None, names),
         Qkv::Fused(name) => (Some(format!("{attn}.{name}")), ["q", "k", "v"]),
     };
     let parts = names.map(|name| (format!("{attn}.{name}"), spec.hidden));
-    let [mut q, mut k, v] = blocks.linears(fused, h, parts, vision.qkv_bias);
-    if let (true, Some((_, [q_norm, k_norm]))) = (vision.qk_norm, family.qk_norm) {
+    let [mut q, mut k, v] = blocks.linears(fused, h, parts, spec.qkv_bias);
+    if let (true, Some((_, [q_norm, k_norm]))) = (spec.qk_norm, family.qk_norm) {
         // The epsilon is the class's default: the configuration has no key for it.
         q = blocks.rms_norm(&format!("{attn}.{q_norm}"), q, 1e-6, false);
         k = blocks.rms_norm(&format!("{attn}.{k_norm}"), k, 1e-6, false);
@@ -73,8 +99,9 @@ fn layer(blocks: &mut Blocks<'_>, path: &str, vision: &VisionConfig, x: ValueId)
         heads: spec.heads,
         kv_heads: spec.heads,
         head_dim: spec.head_dim,
-        causal: false,
+        causal: spec.causal,
         prefix: false,
+        mask: None,
     };
     let h = blocks.attention(&attn, &shape, [q, k, v]);
     let scaled = |blocks: &mut Blocks<'_>, name: &str, x, at: usize| match family.layer_scales {
@@ -83,10 +110,10 @@ fn layer(blocks: &mut Blocks<'_>, path: &str, vision: &VisionConfig, x: ValueId)
     };
     let h = scaled(blocks, &format!("{attn}.{}", family.output), h, 0);
     let x = blocks.add(&attn, x, h);
-    let h = blocks.norm(&format!("{path}.{norm2}"), x, vision.norm);
+    let h = blocks.norm(&format!("{path}.{norm2}"), x, spec.norm);
     let [fc1, fc2] = family.mlp.map(|name| format!("{path}.{name}"));
     let h = blocks.linear(&fc1, h, spec.intermediate, true);
-    let h = blocks.act(&format!("{path}.mlp.act"), vision.activation, h);
+    let h = blocks.act(&format!("{path}.mlp.act"), spec.activation, h);
     let h = scaled(blocks, &fc2, h, 1);
     blocks.add(&format!("{path}.mlp"), x, h)
 }

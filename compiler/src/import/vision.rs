@@ -97,6 +97,7 @@ pub(super) fn read(
         pixel_cols: 3 * frames * patch * patch,
         positions,
         skip_rows: 0,
+        pooled: layout.contrast.is_some(),
         merge,
         arrange: Arrange::Tiles,
         has_class: family.class.is_some(),
@@ -141,7 +142,7 @@ pub(super) fn read(
         qkv_bias,
         qk_norm,
         post_norm,
-        visual_tokens: (kept / joined).max(1),
+        visual_tokens: if spec.pooled { 1 } else { (kept / joined).max(1) },
         spec,
         projector_activation: match layout.projector.activation {
             Activation::Key(key) => activation(&mut fields, key, "gelu"),

@@ -42,6 +42,10 @@ pub(super) fn all<E: From<Diagnostics>>(
         let rows = w.load_f32(rows).map_err(Diagnostics::from)?;
         (p.sink)(Piece::Bytes(&matrix(&rows, t.hidden)))?;
     }
+    if let Some((table, _)) = t.position {
+        let rows = w.load_f32(table).map_err(Diagnostics::from)?;
+        p.table("text.position", &rows, t.hidden)?;
+    }
     if let Some((v, l)) = plan.vision.as_ref().zip(laid.vision.as_ref()) {
         p.layers("vision.layers", &v.layers, |x| l.record(x, build))?;
         p.linear("vision.patch", &l.patch)?;

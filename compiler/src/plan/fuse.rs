@@ -113,13 +113,22 @@ impl<'g> Matcher<'g> {
         let Op::Embedding { w: embed } = self.node(embed_id).op else { return None };
         let mut x = self.take(embed_id)?;
         let mut learned = None;
-        if let Some(rows) = image_rows {
+        let vector = image_rows.and_then(|rows| self.sole(rows, |op| *op == Op::Output));
+        if let Some(output) = vector {
+            self.take(output);
+        } else if let Some(rows) = image_rows {
             let merge = self.sole(x, |op| matches!(op, Op::MergeImageRows { .. }))?;
             if self.node(merge).inputs != [x, rows] {
                 return None;
             }
             learned = self.node(merge).op.weights().first().map(|w| (*w, self.graph.weight(*w).shape[0]));
             x = self.take(merge)?;
+        }
+        let mut position = None;
+        if let Some(id) = self.sole(x, |op| matches!(op, Op::AddPosition { .. })) {
+            let w = self.node(id).op.weights()[0];
+            position = Some((w, self.graph.weight(w).shape[0]));
+            x = self.take(id)?;
         }
         let mut layers = Vec::new();
         while let Some((layer, out)) = self.layer(x) {
@@ -134,7 +143,10 @@ impl<'g> Matcher<'g> {
         self.take(out);
         let hidden = final_norm.cols;
         let vocab = self.graph.weight(embed).shape[0];
-        Some(Plan { vision, text: Text { embed, learned, vocab, hidden, layers, final_norm, head } })
+        Some(Plan {
+            vision,
+            text: Text { embed, learned, vocab, position, hidden, layers, final_norm, head },
+        })
     }
 
     fn vision(&mut self) -> Option<(Vision, ValueId)> {
@@ -168,7 +180,7 @@ impl<'g> Matcher<'g> {
             x = self.take(id)?;
         }
         let select = self.sole(x, |op| matches!(op, Op::SelectRows { .. }))?;
-        let Op::SelectRows { skip: skip_rows, join } = self.node(select).op else { return None };
+        let Op::SelectRows { skip: skip_rows, join, .. } = self.node(select).op else { return None };
         x = self.take(select)?;
         let mut projector_norm = None;
         if let Some(id) = self.sole(x, is_norm) {
@@ -252,7 +264,7 @@ impl<'g> Matcher<'g> {
             }
         };
         let node = self.node(attention_id);
-        let Op::Attention { heads, kv_heads, head_dim, causal, prefix, scale } = node.op else {
+        let Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, scale } = node.op else {
             return None;
         };
         taken.push(attention_id);
@@ -292,8 +304,22 @@ impl<'g> Matcher<'g> {
             return None;
         }
         let path = node.path.clone();
-        let a =
-            Attention { path, q, k, v, o, heads, kv_heads, head_dim, scale, causal, prefix, qk_norm, rope };
+        let a = Attention {
+            path,
+            q,
+            k,
+            v,
+            o,
+            heads,
+            kv_heads,
+            head_dim,
+            scale,
+            causal,
+            prefix,
+            mask,
+            qk_norm,
+            rope,
+        };
         Some((a, self.node(out_id).output?, taken))
     }
 
@@ -355,7 +381,7 @@ fn shape(l: &Layer) -> String {
         a.kv_heads,
         a.head_dim,
         a.scale,
-        (a.causal, a.prefix),
+        (a.causal, a.prefix, a.mask),
         a.qk_norm.as_ref().map(|norms| norms.each_ref().map(norm)),
         a.rope
     )

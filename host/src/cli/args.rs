@@ -5,6 +5,7 @@ use crate::sampler::Sampling;
 use crate::source::{LoadOptions, Source};
 use anyhow::Result;
 use clap::Args;
+use flightvlm_compiler::graph::BlockMask;
 use flightvlm_compiler::quant::{Sparsity, Spec, Widths};
 use flightvlm_hw::config::HwConfig;
 use std::path::PathBuf;
@@ -34,6 +35,9 @@ pub(super) struct ModelArgs {
     /// Bits of keys and values in the cache: 8 or 4
     #[arg(long, default_value_t = 8, value_name = "BITS", value_parser = kv_bits)]
     kv_bits: u32,
+    /// What the language model's rows see: full, or blocks of 64: window=512 or window=512,sinks=64 tokens
+    #[arg(long, default_value = "full", value_name = "MASK", value_parser = attention)]
+    attention: Attention,
     /// Compile from config.json alone: code, memory map and sizes
     #[arg(long)]
     no_weights: bool,
@@ -63,6 +67,17 @@ fn kv_bits(text: &str) -> Result<u32, String> {
         "8" => Ok(8),
         "4" => Ok(4),
         _ => Err("expected 8 or 4".into()),
+    }
+}
+
+/// `full`, or a mask.
+#[derive(Clone, Copy)]
+struct Attention(Option<BlockMask>);
+
+fn attention(text: &str) -> Result<Attention, String> {
+    match text {
+        "full" => Ok(Attention(None)),
+        _ => text.parse().map(|mask| Attention(Some(mask))),
     }
 }
 
@@ -101,6 +116,7 @@ impl ModelArgs {
                     group_words: self.group_size / 16,
                 },
                 kv_bits: self.kv_bits,
+                mask: self.attention.0,
             },
         )?)
     }

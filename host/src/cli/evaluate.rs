@@ -47,6 +47,7 @@ pub(super) fn main(args: Args) -> Result<()> {
     };
     let questions = read_questions(questions, args.limit)?;
     let source = args.model.open()?;
+    source.check_writes()?;
     let mut transcript = args.transcript.as_deref().map(PendingFile::create).transpose()?;
     let mut device = open(&args.device.device, &source)?;
     device.interrupt(interrupt_flag().clone());

@@ -46,6 +46,7 @@ pub(super) struct Args {
 
 pub(super) fn main(args: Args) -> Result<()> {
     let source = args.model.open_shape()?;
+    source.check_writes()?;
     let waiting = spinner("compiling");
     let compiled;
     let program: &Program = if args.model.is_program() {
@@ -146,6 +147,7 @@ fn report(program: &Program, p: &Profile, energy: &RequestEnergy, w: &Workload) 
         "weights": m.weights,
         "sparsity": m.sparsity,
         "kv_bits": m.kv_bits,
+        "attention": m.mask.map_or("full".to_owned(), |mask| mask.to_string()),
         "prompt_tokens": w.prompt_tokens,
         "visual_tokens": p.visual_tokens,
         "new_tokens": w.new_tokens,
@@ -261,7 +263,7 @@ fn text(program: &Program, p: &Profile, w: &Workload) -> String {
     let label = basis(c);
     let mut out = format!(
         "{} on {} ({label}): {} slices, {} array DSPs, {} MAC/cycle, {} MHz, {:.1} GB/s peak\n\
-         weights {} {}, KV {} bits; {} prompt tokens of text, {} visual, {} new; \
+         weights {} {}, KV {} bits, attention {}; {} prompt tokens of text, {} visual, {} new; \
          program {} instructions, {} bytes\n\n",
         m.model.architecture,
         c.name,
@@ -273,6 +275,7 @@ fn text(program: &Program, p: &Profile, w: &Workload) -> String {
         m.weights,
         m.sparsity,
         m.kv_bits,
+        m.mask.map_or("full".to_owned(), |mask| mask.to_string()),
         w.prompt_tokens,
         p.visual_tokens,
         w.new_tokens,

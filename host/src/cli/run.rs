@@ -46,6 +46,7 @@ pub(super) fn main(args: Args) -> Result<()> {
         bail!("--waves needs --device rtl; {} has no signals", args.device.device);
     }
     let source = args.model.open()?;
+    source.check_writes()?;
     let mut pictures = Vec::with_capacity(args.images.len());
     for path in &args.images {
         let picture = decode_file(path).with_context(|| path.display().to_string())?;

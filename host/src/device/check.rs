@@ -17,7 +17,7 @@ pub fn check_prompt(model: &ModelInfo, ids: &[u32], images: &[ImageHandle]) -> R
             images.len()
         )));
     }
-    if ids.len() >= model.max_context {
+    if ids.len() > model.longest_prompt() {
         return Err(DeviceError::PromptTooLong {
             needed: ids.len(),
             image: placeholders,
@@ -57,6 +57,8 @@ mod tests {
         ModelInfo {
             architecture: "test".into(),
             vocabulary: 10,
+            outputs: 10,
+            answers: true,
             max_context: 8,
             stop_ids: vec![],
             image: Some(image),

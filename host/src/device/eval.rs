@@ -78,6 +78,10 @@ impl Device for EvalDevice<'_> {
         Ok(ImageHandle { index: self.images.len() - 1, rows: picture.rows.len() })
     }
 
+    fn embed_image(&mut self, picture: &Picture) -> Result<Vec<f32>, DeviceError> {
+        Ok(self.session.encode_image(picture).map_err(input)?.rows)
+    }
+
     fn prefill(
         &mut self,
         ids: &[u32],
@@ -98,7 +102,7 @@ impl Device for EvalDevice<'_> {
         let mut logits = self.session.prefill_watched(ids, &rows, &mut keep).map_err(input)?;
         self.used = ids.len();
         self.stats.prefill.add(&phase(ids.len(), start.elapsed()));
-        let last = logits.len() - self.info.vocabulary;
+        let last = logits.len() - self.info.outputs;
         let greedy_token = argmax(&logits[last..]);
         match want {
             Logits::None => logits.clear(),

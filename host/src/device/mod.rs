@@ -84,6 +84,11 @@ pub trait Device {
     /// Runs the vision tower and projector on the tiles of one picture.
     fn encode_image(&mut self, picture: &Picture) -> Result<ImageHandle, DeviceError>;
 
+    /// The vector of a picture, from models that compare pictures with texts.
+    fn embed_image(&mut self, _picture: &Picture) -> Result<Vec<f32>, DeviceError> {
+        Err(DeviceError::Input(format!("{} has no vectors of pictures", self.name())))
+    }
+
     /// Runs a prompt into the context, empty or behind what was kept. The image placeholders in `ids` are filled from
     /// `images` in order.
     fn prefill(

@@ -14,7 +14,7 @@ use flightvlm_compiler::graph::{Picture, Position, PositionScheme, Rotary};
 use flightvlm_compiler::layout::dram::Space;
 use flightvlm_compiler::program::{Program, CODE_REGION};
 use flightvlm_hw::config::UNIT_BYTES;
-use flightvlm_hw::machine::{Bank, Launch, Machine, MachineError, Report};
+use flightvlm_hw::machine::{Bank, Machine, MachineError, Report};
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -134,29 +134,33 @@ impl<'p> ProgramDevice<'p> {
     }
 
     fn get(&mut self, region: &str, bytes: usize) -> Result<Vec<u8>, DeviceError> {
-        let at = self.address(region);
+        self.get_from(region, 0, bytes)
+    }
+
+    pub(super) fn get_from(
+        &mut self,
+        region: &str,
+        offset: u64,
+        bytes: usize,
+    ) -> Result<Vec<u8>, DeviceError> {
+        let at = self.address(region) + offset;
         let mut out = vec![0; bytes];
         self.machine.read(Bank::Main, at, &mut out).map_err(failed)?;
         Ok(out)
     }
 
     pub(super) fn launch(&mut self, entry: u32, args: &[(usize, u32)]) -> Result<Report, DeviceError> {
-        let meta = &self.program.meta;
-        let mut launch = Launch {
-            code_base_units: (self.address(CODE_REGION) / UNIT_BYTES as u64) as u32,
-            code_units: (self.program.code.len() / UNIT_BYTES) as u32,
-            code_len: meta.code_len,
-            entry,
-            args: [0; 16],
-            watchdog_cycles: WATCHDOG_CYCLES,
-        };
+        let mut launch = self.program.launch(entry, WATCHDOG_CYCLES);
         for (index, value) in args {
             launch.args[*index] = *value;
         }
         let report = self.machine.launch(&launch).map_err(failed)?;
-        if let Some(fault) = report.fault {
+        if let Some(mut fault) = report.fault {
+            // Counted from the start of the piece that was launched.
+            fault.pc += self.program.segment(entry).first;
             let text = self.program.instruction(fault.pc);
-            let (part, text) = (meta.part(fault.pc), text.as_deref().unwrap_or("no instruction"));
+            let (part, text) =
+                (self.program.meta.part(fault.pc), text.as_deref().unwrap_or("no instruction"));
             let name = self.name;
             return Err(DeviceError::Fault(format!("{name}: {fault}; `{text}` computes {part}")));
         }
@@ -185,7 +189,7 @@ impl<'p> ProgramDevice<'p> {
 
     /// Writes `rows` and runs them behind position `self.used`.
     fn run_text(&mut self, rows: &[u32], want: Logits) -> Result<(StepOutput, Report), DeviceError> {
-        self.write_rows(rows)?;
+        self.write_rows(self.used, rows)?;
         let (entry, count) = (self.program.meta.text.entry, rows.len());
         let out = self.run_entry(entry, self.used, count, want)?;
         self.used += count;
@@ -200,7 +204,7 @@ impl<'p> ProgramDevice<'p> {
         want: Logits,
     ) -> Result<StepOutput, DeviceError> {
         let start = Instant::now();
-        self.write_rows(rows)?;
+        self.write_rows(0, rows)?;
         let report = self.launch(layers, &[(text_args::ROWS, rows.len() as u32)])?;
         let phase = self.phase(rows.len(), &report, start.elapsed());
         self.stats.prefill.add(&phase);
@@ -220,9 +224,10 @@ impl<'p> ProgramDevice<'p> {
         Ok(out)
     }
 
-    fn write_rows(&mut self, rows: &[u32]) -> Result<(), DeviceError> {
+    /// Table rows of the positions from `position` on.
+    fn write_rows(&mut self, position: usize, rows: &[u32]) -> Result<(), DeviceError> {
         let bytes: Vec<u8> = rows.iter().flat_map(|r| r.to_le_bytes()).collect();
-        self.put("text.ids", 0, &bytes)
+        self.put("text.ids", 4 * position as u64, &bytes)
     }
 
     /// Launches an entry point that ends in logits, for `rows` rows from `position` on.
@@ -254,9 +259,9 @@ impl<'p> ProgramDevice<'p> {
         let row_bytes = t.logit_units as usize * UNIT_BYTES;
         let wanted = if want == Logits::None { 0 } else { count };
         let raw = self.get("text.logits", wanted * row_bytes)?;
-        let mut logits = Vec::with_capacity(wanted * t.vocab);
+        let mut logits = Vec::with_capacity(wanted * t.outputs);
         for row in raw.chunks_exact(row_bytes) {
-            logits.extend(floats(row).take(t.vocab));
+            logits.extend(floats(row).take(t.outputs));
         }
         let mut hidden = Vec::new();
         if want == Logits::LastHidden {
@@ -353,6 +358,11 @@ impl Device for ProgramDevice<'_> {
         Ok(ImageHandle { index: self.images.len() - 1, rows })
     }
 
+    fn embed_image(&mut self, picture: &Picture) -> Result<Vec<f32>, DeviceError> {
+        self.begin()?;
+        self.vector(picture)
+    }
+
     fn prefill(
         &mut self,
         ids: &[u32],
@@ -361,7 +371,7 @@ impl Device for ProgramDevice<'_> {
     ) -> Result<StepOutput, DeviceError> {
         check_prompt(&self.info, ids, images)?;
         let (needed, limit) = (self.used + ids.len(), self.info.max_context);
-        if needed >= limit {
+        if needed > self.info.longest_prompt() {
             let image = images.iter().map(|handle| handle.rows).sum();
             return Err(DeviceError::PromptTooLong { needed, image, limit });
         }

@@ -79,8 +79,8 @@ pub fn profile(program: &Program, w: &Workload) -> Result<Profile, MachineError>
     run.machine.set_profiling(true);
     let mut bottlenecks = Vec::new();
     let mut account = |name, run: &Runner<'_>, counters: &Counters| {
-        let profile = run.machine.profile().expect("invariant: profiling is on");
-        bottlenecks.push((name, Bottleneck::of(meta, counters, profile)));
+        let profile = run.profile().expect("invariant: profiling is on");
+        bottlenecks.push((name, Bottleneck::of(meta, counters, &profile)));
     };
     let mut vision = Phase::default();
     let mut visual_tokens = 0;
