@@ -108,7 +108,7 @@ fn values(shape: &TileShape, g: &Group, tile: &[u8], i: u32) -> Values {
         let (major, minor) = if shape.layout_n() { (c, r) } else { (r, c) };
         let above = extra.map_or(0, |(u, place)| crumb(u, n, k) >> place);
         let nibble = || {
-            let chunk = 2 * (r / 2 ^ c / 2) + major % 2;
+            let chunk = 2 * ((r / 2) ^ (c / 2)) + major % 2;
             unit(tile, first + major / 2)[16 * chunk + at] >> (4 * (minor % 2)) & 15
         };
         let code = match g.bits {

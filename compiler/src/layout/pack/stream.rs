@@ -121,7 +121,7 @@ fn values(w: &Word<'_>, bits: u8, out: &mut Vec<u8>) {
             if bits == 8 {
                 units[64 * r + 16 * (r ^ c) + at] = *level as u8;
             } else {
-                let chunk = 2 * (r / 2 ^ c / 2) + r % 2;
+                let chunk = 2 * ((r / 2) ^ (c / 2)) + r % 2;
                 units[64 * (r / 2) + 16 * chunk + at] |= (code(*level, bits) & 15) << (4 * (c % 2));
             }
         }
