@@ -9,5 +9,6 @@ mod faults;
 mod formats;
 mod fuzz;
 mod lengths;
+mod pruning;
 mod same_bits;
 mod traffic;

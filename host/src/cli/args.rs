@@ -3,8 +3,9 @@
 use crate::generate;
 use crate::sampler::Sampling;
 use crate::source::{LoadOptions, Source};
-use anyhow::Result;
+use anyhow::{bail, Result};
 use clap::Args;
+use flightvlm_compiler::graph::{Method, Prune};
 use flightvlm_compiler::quant::{Sparsity, Spec, Widths};
 use flightvlm_hw::config::HwConfig;
 use std::path::PathBuf;
@@ -33,9 +34,29 @@ pub(super) struct ModelArgs {
     /// Bits of keys and values in the cache: 8 or 4
     #[arg(long, default_value_t = 8, value_name = "BITS", value_parser = kv_bits)]
     kv_bits: u32,
+    /// Visual tokens of a picture's tile that enter the prompt [default: all]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    visual_tokens: Option<usize>,
+    /// How they are chosen: none, fastervlm, hired or hired-bands [default: fastervlm]
+    #[arg(long, value_name = "METHOD", value_parser = method)]
+    prune: Option<Choice>,
     /// Compile from config.json alone: code, memory map and sizes
     #[arg(long)]
     no_weights: bool,
+}
+
+/// How visual tokens are chosen.
+#[derive(Clone, Copy)]
+enum Choice {
+    None,
+    By(Method),
+}
+
+fn method(name: &str) -> Result<Choice, String> {
+    match name {
+        "none" => Ok(Choice::None),
+        _ => name.parse().map(Choice::By),
+    }
 }
 
 /// A named configuration or one from a file.
@@ -86,7 +107,21 @@ impl ModelArgs {
         self.model.is_file() && self.model.extension().is_none_or(|x| x != "gguf")
     }
 
+    /// What `--visual-tokens` and `--prune` ask for, if anything.
+    fn prune(&self) -> Result<Option<Option<Prune>>> {
+        let by = |method| self.visual_tokens.map(|tokens| Prune { method, tokens });
+        Ok(match (self.prune, self.visual_tokens) {
+            (None, None) => None,
+            (None, Some(_)) => Some(by(Method::Fastervlm)),
+            (Some(Choice::None), None) => Some(None),
+            (Some(Choice::By(method)), Some(_)) => Some(by(method)),
+            (Some(Choice::By(method)), None) => bail!("--prune {method} needs --visual-tokens N"),
+            (Some(Choice::None), Some(n)) => bail!("--prune none keeps all visual tokens, not {n}"),
+        })
+    }
+
     fn open_with(&self, no_weights: bool, weights: Option<Widths>) -> Result<Source> {
+        let prune = self.prune()?;
         Ok(Source::open(
             &self.model,
             LoadOptions {
@@ -99,6 +134,7 @@ impl ModelArgs {
                     group_words: self.group_size / 16,
                 },
                 kv_bits: self.kv_bits,
+                prune,
             },
         )?)
     }

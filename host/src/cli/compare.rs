@@ -110,7 +110,7 @@ fn simulate(args: &Args) -> Result<(Vec<Ours>, f64)> {
         let m = &program.meta;
         params = params_b(&m.model);
         let rows =
-            args.prompt_tokens + crate::profile::typical_picture(program).placeholders + args.new_tokens;
+            args.prompt_tokens + crate::profile::typical_picture(program, None).placeholders + args.new_tokens;
         if rows > m.text.max_context {
             bail!("{rows} positions exceed the context of {}; raise --max-context", m.text.max_context);
         }

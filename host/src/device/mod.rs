@@ -77,6 +77,16 @@ pub trait Device {
         Ok(0)
     }
 
+    /// Keys and values of the first `positions` of the context, for [`Device::restore`].
+    fn save(&mut self, _positions: usize) -> Result<Vec<u8>, DeviceError> {
+        Err(DeviceError::Input(format!("device {} keeps no context that can be saved", self.name())))
+    }
+
+    /// Starts a context with rows that the same program saved.
+    fn restore(&mut self, _positions: usize, _rows: &[u8]) -> Result<(), DeviceError> {
+        Err(DeviceError::Input(format!("device {} cannot take a saved context", self.name())))
+    }
+
     /// Runs the vision tower and projector on the tiles of one picture.
     fn encode_image(&mut self, picture: &Picture) -> Result<ImageHandle, DeviceError>;
 
