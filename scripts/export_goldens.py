@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Golden vectors: tiny checkpoints and what Hugging Face transformers (float32, CPU) makes of them.
 
-  export_goldens.py [--only CASE ...]                   writes tests/golden/<case>/ for the table below
+  export_goldens.py [--only CASE ...]                   writes tests/golden/<case>/ for the tables below
   export_goldens.py --model DIR --questions FILE [...]  goldens of an existing model, weights not copied
 
 A case folder holds config.json, model.safetensors (or shards and index), inputs.safetensors,
 outputs.safetensors and provenance.toml. Outputs: `logits` f32 [1, T, vocab] of all rows, `greedy` int64,
-the greedy continuation: 8 tokens for tiny models, as far as the end-of-sequence token for real ones.
+the greedy continuation: 8 tokens for tiny models, as far as the end-of-sequence token for real ones. Models that
+compare pictures with texts have `logits_per_image` f32 [pictures, texts], `image_embeds` and `text_embeds`.
 
 Weights are random from a fixed seed, with standard deviations that keep logits apart: a case whose top
 two logits are close anywhere in the continuation gets another seed, because token equality would be luck.
@@ -114,6 +115,12 @@ CASES = {
     "llava-next-mistral": dict(family="LlavaNext", vision=dict(CLIP, hidden_act="gelu"), text=MISTRAL,
                                sizes=[[33, 31]], keys=dict(image_grid_pinpoints=[[16, 32], [32, 32]]),
                                prompt=[1, -1, 64, 90]),
+    "llava-onevision": dict(family="LlavaOnevision", vision=SIGLIP, text=QWEN2, sizes=[[20, 45]],
+                            keys=dict(image_grid_pinpoints=[[18, 36], [36, 18], [36, 36], [54, 18]]),
+                            prompt=[1, 20, -1, 33, 64]),
+    "llava-onevision-thumbnails": dict(family="LlavaOnevision", vision=SIGLIP, text=QWEN2, sizes=[[20, 45], [40, 17]],
+                                       together=True, keys=dict(image_grid_pinpoints=[[18, 36], [36, 18]]),
+                                       prompt=[1, -1, 33, -2, 64]),
     "smolvlm": dict(family="SmolVLM", vision=dict(IDEFICS, model_type="smolvlm_vision"),
                     text=dict(LLAMA, tie_word_embeddings=True, pad_token_id=0),
                     keys=dict(scale_factor=3, tie_word_embeddings=True),
@@ -135,6 +142,22 @@ CASES = {
                                shard="100KB"),
     "clip-llama-f16": dict(vision=CLIP, text=LLAMA, prompt=[1, 20, -1, 33, 64, 90], dtype="float16"),
     "clip-llama-bf16": dict(vision=CLIP, text=LLAMA, prompt=[1, 20, -1, 33, 64, 90], dtype="bfloat16"),
+}
+
+# Contrastive models: towers, texts (rows of ids, padded behind the end of text), pictures.
+CLIP_TEXT = dict(hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4, vocab_size=99,
+                 max_position_embeddings=40, bos_token_id=97, eos_token_id=98, pad_token_id=98)
+CONTRASTIVE = {
+    # The longest text is more than a tile of the smallest kind.
+    "clip": dict(family="CLIP", vision=CLIP, text=CLIP_TEXT, keys=dict(projection_dim=24), pictures=2,
+                 texts=[[97, 5, 6, 98], [97, 33, *range(60, 92), 7, 98], [97, 8, 9, 10, 98]]),
+    # An end id of 2 stands for the highest id of the text.
+    "clip-old-end": dict(family="CLIP", vision=dict(CLIP, hidden_act="gelu"), text=dict(CLIP_TEXT, eos_token_id=2, projection_dim=48),
+                         keys=dict(projection_dim=48), pictures=1, texts=[[97, 5, 2, 98], [97, 8, 9, 10, 98]]),
+    "siglip": dict(family="Siglip", vision=dict(SIGLIP, vision_use_head=True),
+                   text=dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+                             vocab_size=99, max_position_embeddings=20, projection_size=32, pad_token_id=1),
+                   keys={}, pictures=2, texts=[[5, 6, 1], [33, *range(60, 70), 1], [8, 9, 10, 1]], pad=1),
 }
 
 
@@ -166,7 +189,9 @@ def randomise(model, seed):
         for name, parameter in sorted(model.named_parameters()):
             noise = torch.randn(parameter.shape, generator=generator)
             is_norm = "norm" in name or "layrnorm" in name
-            if (is_norm and name.endswith("weight")) or "lambda_" in name or "ln_q.weight" in name:
+            if name in ("logit_scale", "logit_bias"):
+                parameter.fill_(1.5)
+            elif (is_norm and name.endswith("weight")) or "lambda_" in name or "ln_q.weight" in name:
                 parameter.copy_(1.0 + 0.2 * noise)
             elif name.endswith("bias"):
                 parameter.copy_(0.2 * noise)
@@ -197,7 +222,7 @@ def pictures(model, case, count, generator):
         tensors = dict(pixel_values=values, image_grid_thw=grids)
         return tensors, [int(grid.prod()) // vision.spatial_merge_size ** 2 for grid in grids]
     size = vision.image_size if isinstance(vision.image_size, int) else vision.image_size[0]
-    if family == "LlavaNext":
+    if family in ("LlavaNext", "LlavaOnevision"):
         from transformers.models.llava_next.modeling_llava_next import image_size_to_num_patches
         sizes = torch.tensor(case["sizes"][:count])
         used = [image_size_to_num_patches(s, model.config.image_grid_pinpoints, size) for s in sizes]
@@ -205,6 +230,8 @@ def pictures(model, case, count, generator):
         for tiles, n in zip(values, used):
             tiles[:n] = draw(generator, n, 3, size, size)
         tensors = dict(pixel_values=values, image_sizes=sizes)
+        if case.get("together"):  # several pictures of one prompt: thumbnails
+            tensors["batch_num_images"] = torch.tensor([count])
     elif family in ("Idefics3", "SmolVLM"):
         tensors = dict(pixel_values=draw(generator, 1, count, 3, case.get("side", size), case.get("side", size)))
     else:
@@ -308,6 +335,35 @@ def export_case(name, case):
           f"greedy={outputs['greedy'].tolist()} {size // 1024} KB")
 
 
+def export_contrastive(name, case):
+    folder = GOLDEN / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    seed = zlib.crc32(name.encode()) % 100_000
+    vision = {key: value for key, value in case["vision"].items() if key != "model_type"}
+    config = getattr(transformers, case["family"] + "Config")(
+        text_config=case["text"], vision_config=vision, **case["keys"])
+    model = getattr(transformers, case["family"] + "Model")(config).eval()
+    randomise(model, seed)
+    model.set_attn_implementation("eager")
+    length = max(map(len, case["texts"])) if "pad" not in case else case["text"]["max_position_embeddings"]
+    pad = case.get("pad", case["text"].get("pad_token_id"))
+    rows = [text + [pad] * (length - len(text)) for text in case["texts"]]
+    inputs = dict(input_ids=torch.tensor(rows))
+    if "pad" not in case:  # others see the padding
+        inputs["attention_mask"] = torch.tensor([[1] * len(t) + [0] * (length - len(t)) for t in case["texts"]])
+    size = case["vision"]["image_size"]
+    inputs["pixel_values"] = draw(torch.Generator().manual_seed(seed + 1), case["pictures"], 3, size, size)
+    with torch.no_grad():
+        result = model(**inputs)
+    outputs = {key: result[key].float().contiguous() for key in ("logits_per_image", "image_embeds", "text_embeds")}
+    model.save_pretrained(folder)
+    save_file(inputs, folder / "inputs.safetensors")
+    save_file(outputs, folder / "outputs.safetensors")
+    provenance(folder / "provenance.toml", f"scripts/export_goldens.py --only {name}", seed=seed)
+    print(f"{name:22} logits_per_image={outputs['logits_per_image'].tolist()}")
+
+
 def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -364,7 +420,7 @@ def export_model(model_dir, questions, out):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=sorted(CASES), metavar="CASE")
+    parser.add_argument("--only", nargs="+", choices=sorted([*CASES, *CONTRASTIVE]), metavar="CASE")
     parser.add_argument("--model", type=pathlib.Path, help="folder of an existing checkpoint")
     parser.add_argument("--questions", type=pathlib.Path, help="JSON lines with image and question")
     parser.add_argument("--out", type=pathlib.Path, help="folder to write (with --model)")
@@ -378,8 +434,11 @@ def main():
             parser.error("--model needs --questions")
         export_model(arguments.model, arguments.questions, arguments.out or GOLDEN / arguments.model.name)
         return
-    for name in arguments.only or CASES:
-        export_case(name, CASES[name])
+    for name in arguments.only or [*CASES, *CONTRASTIVE]:
+        if name in CASES:
+            export_case(name, CASES[name])
+        else:
+            export_contrastive(name, CONTRASTIVE[name])
 
 
 if __name__ == "__main__":

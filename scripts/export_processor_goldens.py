@@ -182,6 +182,8 @@ def tilings():
                       "size": {"shortest_edge": 48}, "crop_size": {"height": 48, "width": 48}},
         "llava-next": next_,
         "llava-next-larger": next_ | {"size": {"shortest_edge": 40}, "crop_size": {"height": 32, "width": 32}},
+        "llava-onevision": {"image_processor_type": "LlavaOnevisionImageProcessor", "size": {"height": 32, "width": 32},
+                            "image_grid_pinpoints": next_["image_grid_pinpoints"]},
         "smolvlm": {"image_processor_type": "SmolVLMImageProcessor", **smol},
         "idefics3-bilinear": {"image_processor_type": "Idefics3ImageProcessor", **smol, "resample": 2},
         "idefics3-whole": {"image_processor_type": "Idefics3ImageProcessor", **smol, "do_image_splitting": False},

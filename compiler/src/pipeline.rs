@@ -12,11 +12,12 @@ use crate::graph::Prune;
 use crate::import::Model;
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::pack::Storage;
-use crate::plan::{fuse, Plan};
-use crate::program::{CacheMeta, Meta, Program, TextMeta, VisionMeta, Writer, CODE_REGION};
+use crate::layout::words;
+use crate::plan::{fuse, Plan, Vision};
+use crate::program::{CacheMeta, Meta, Program, Segment, TextMeta, VisionMeta, Writer, CODE_REGION};
 use crate::quant::{Calibration, Sparsity, Spec, Widths};
 use flightvlm_hw::config::{HwConfig, TILE};
-use flightvlm_hw::isa::{disassemble, isa_hash, store_code};
+use flightvlm_hw::isa::{disassemble, isa_hash};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -201,27 +202,24 @@ pub fn compile<'m>(model: &'m Model, options: &Options) -> Result<Compiled<'m>, 
         return Ok(Compiled { stages, program: None });
     }
     let build = options.build();
-    let laid = lay_out(&plan, &build, options)?;
+    let mut laid = lay_out(&plan, &build, options, 1)?;
     let onchip = laid.onchip();
     stages.push(("map", format!("{}\n{onchip}", laid.dram)));
     if stop(&stages) {
         return Ok(Compiled { stages, program: None });
     }
-    let code = generate(&plan, laid.vision.as_ref(), &laid.text);
+    let mut code = generate(&plan, laid.vision.as_ref(), &laid.text);
     if code.asm.insns.len() as u32 > options.config.imem_words {
-        return Err(Diagnostic::new(
-            "code",
-            format!("at most {} instructions", options.config.imem_words),
-            format!("{} instructions", code.asm.insns.len()),
-            "use a target with a larger instruction memory; `--device eval` runs the model",
-        )
-        .into());
+        // In pieces, which need more room.
+        laid = lay_out(&plan, &build, options, code.entries().len() as u32)?;
+        code = generate(&plan, laid.vision.as_ref(), &laid.text);
     }
+    let stored = stored(&code, options)?;
     stages.push(("asm", listing(&code)));
     if stop(&stages) {
         return Ok(Compiled { stages, program: None });
     }
-    let program = assemble(model, &plan, &laid, &code, options);
+    let program = assemble(model, &plan, &laid, (&code, stored), options);
     stages.push(("stats", stats(&program, &plan, &laid)));
     crate::program::verify(&program).map_err(|what| {
         Diagnostic::new(
@@ -233,6 +231,16 @@ pub fn compile<'m>(model: &'m Model, options: &Options) -> Result<Compiled<'m>, 
     })?;
     let no_weights = options.no_weights;
     Ok(Compiled { stages, program: Some(Built { program, model, plan, laid, build, no_weights }) })
+}
+
+/// The instructions as they lie in memory, in the pieces that they are launched in.
+fn stored(code: &Code, options: &Options) -> Result<(Vec<u8>, Vec<Segment>), Diagnostics> {
+    let words: Vec<_> = code.asm.insns.iter().map(|i| i.encode()).collect();
+    crate::program::store(&words, &code.entries(), options.config.imem_words).map_err(|len| {
+        let expected = format!("at most {} instructions between entry points", options.config.imem_words);
+        let help = "use a target with a larger instruction memory; `--device eval` runs the model";
+        Diagnostic::new("code", expected, format!("{len} instructions"), help).into()
+    })
 }
 
 fn verify_graph(model: &Model) -> Result<(), Diagnostics> {
@@ -272,15 +280,20 @@ impl Laid {
     }
 }
 
-/// Everything's place; the code's region comes first, with room for the whole instruction memory.
-fn lay_out(plan: &Plan, build: &Build, options: &Options) -> Result<Laid, Diagnostics> {
+/// Everything's place; the code's region comes first, with room for `pieces` whole instruction memories.
+fn lay_out(plan: &Plan, build: &Build, options: &Options, pieces: u32) -> Result<Laid, Diagnostics> {
     let mut dram = DramMap::new(build.config.slices);
-    let imem_units = u64::from(build.config.imem_words.div_ceil(2));
+    let imem_units = u64::from(pieces * build.config.imem_words.div_ceil(2));
     dram.add(Space::Main, CODE_REGION, Kind::Content, 1, imem_units)
         .expect("invariant: the first region fits");
     let mut vision = plan.vision.as_ref().map(|v| vision_layout(v, build, &mut dram)).transpose()?;
     let learned = plan.text.learned.map_or(0, |(_, rows)| rows);
-    let visual_rows = plan.vision.as_ref().map_or(0, |v| v.tokens * image_slots(plan));
+    // Visual tokens have the language model's width, vectors of pictures one of their own.
+    let rows_of = |v: &Vision| {
+        let width = v.projector.last().map_or(v.patch.cols_out, |(l, _)| l.cols_out);
+        v.tokens * image_slots(plan) * words(width).div_ceil(words(plan.text.hidden)) as usize
+    };
+    let visual_rows = plan.vision.as_ref().map_or(0, rows_of);
     let text = text_layout(&plan.text, learned + visual_rows, options.max_context, build, &mut dram)?;
     if let Some(v) = &mut vision {
         let table = dram.get("text.embed").expect("invariant: text_layout adds it").base;
@@ -394,10 +407,13 @@ fn stats(p: &Program, plan: &Plan, laid: &Laid) -> String {
     out
 }
 
-fn assemble(model: &Model, plan: &Plan, laid: &Laid, code: &Code, options: &Options) -> Program {
-    let words: Vec<_> = code.asm.insns.iter().map(|i| i.encode()).collect();
-    let mut bytes = store_code(&words);
-    bytes.resize(bytes.len().next_multiple_of(64), 0);
+fn assemble(
+    model: &Model,
+    plan: &Plan,
+    laid: &Laid,
+    (code, (bytes, segments)): (&Code, (Vec<u8>, Vec<Segment>)),
+    options: &Options,
+) -> Program {
     let (t, d) = (&plan.text, &laid.text.dims);
     let text = TextMeta {
         entry: code.text_entry,
@@ -405,6 +421,7 @@ fn assemble(model: &Model, plan: &Plan, laid: &Laid, code: &Code, options: &Opti
         max_context: d.positions as usize,
         tile_rows: d.tile_rows as usize,
         vocab: t.vocab,
+        outputs: t.head.cols_out,
         row_units: d.dw,
         logit_units: laid.text.logit_words,
         rope_half_words: if d.rope { d.half_words } else { 0 },
@@ -445,8 +462,10 @@ fn assemble(model: &Model, plan: &Plan, laid: &Laid, code: &Code, options: &Opti
         model: model.spec.clone(),
         dram: laid.dram.clone(),
         kv_bits: options.kv_bits,
+        mask: t.layers[0].attention.mask,
         kv_bytes_per_token: kv_bytes_per_token(plan, laid),
         code_len: code.asm.insns.len() as u32,
+        segments,
         marks: code.asm.marks.clone(),
         text,
         vision,

@@ -170,6 +170,15 @@ fn a_sliding_window_needs_a_shorter_context() {
 }
 
 #[test]
+fn a_block_mask_needs_a_causal_prompt() {
+    let folder = Folder::copy_of("paligemma");
+    let mask = Some("window=64".parse().expect("a mask"));
+    let options = ImportOptions { mask, ..Default::default() };
+    let faults = import(folder.path(), &options).err().expect("refused").to_string();
+    assert!(faults.contains("full attention") && faults.contains("window=64"), "{faults}");
+}
+
+#[test]
 fn a_folder_without_files_is_reported() {
     let folder = Folder::copy_of("llama");
     std::fs::remove_file(folder.file("config.json")).expect("removable");

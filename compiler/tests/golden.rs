@@ -6,7 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
-use flightvlm_compiler::eval::{Inputs, Session};
+use flightvlm_compiler::diag::Diagnostic;
+use flightvlm_compiler::eval::{Inputs, Pairs, Session};
 use flightvlm_compiler::import::{import, ImportOptions, Model, TensorFile};
 
 const RELATIVE_ERROR_MAX: f32 = 1e-3;
@@ -78,6 +79,31 @@ fn compare(model: &Model, inputs: &Path, outputs: &Path) -> Result<f32, String> 
     Ok(error)
 }
 
+/// Scores of pictures for texts; the error is relative to the factor on the cosine.
+fn compare_vectors(model: &Model, dir: &Path) -> Result<f32, String> {
+    let contrast = model.spec.contrast.as_ref().expect("a model that compares");
+    let pairs = Pairs::read(&dir.join("inputs.safetensors"), &model.spec).map_err(|e| e.to_string())?;
+    let bytes = tensor(&dir.join("outputs.safetensors"), "logits_per_image");
+    let expected: Vec<f32> = bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let mut session = Session::new(model).map_err(|e| e.to_string())?;
+    let pictures = pairs.images.iter().map(|picture| Ok(session.encode_image(picture)?.rows));
+    let pictures: Vec<Vec<f32>> = pictures.collect::<Result<_, Diagnostic>>().map_err(|e| e.to_string())?;
+    let texts = pairs.texts.iter().map(|ids| {
+        let rows = session.prefill(ids, &[])?;
+        Ok(rows[rows.len() - contrast.width..].to_vec())
+    });
+    let texts: Vec<Vec<f32>> = texts.collect::<Result<_, Diagnostic>>().map_err(|e| e.to_string())?;
+    let scores = contrast.scores(&pictures, &texts);
+    if scores.len() != expected.len() {
+        return Err(format!("{} scores, expected {}", scores.len(), expected.len()));
+    }
+    let error = scores.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / contrast.scale;
+    match error <= RELATIVE_ERROR_MAX {
+        true => Ok(error),
+        false => Err(format!("scores {scores:?}, expected {expected:?}")),
+    }
+}
+
 fn load(dir: &Path) -> Result<Model, String> {
     import(dir, &ImportOptions::default()).map_err(|e| e.to_string())
 }
@@ -94,8 +120,9 @@ fn tiny_checkpoints_match_transformers() {
     let mut failures = Vec::new();
     for dir in folders {
         let name = dir.file_name().expect("a name").to_string_lossy().into_owned();
-        let result = load(&dir).and_then(|model| {
-            compare(&model, &dir.join("inputs.safetensors"), &dir.join("outputs.safetensors"))
+        let result = load(&dir).and_then(|model| match model.spec.contrast {
+            Some(_) => compare_vectors(&model, &dir),
+            None => compare(&model, &dir.join("inputs.safetensors"), &dir.join("outputs.safetensors")),
         });
         match result {
             Ok(error) => println!("{name:24} max abs error / range = {error:.2e}"),

@@ -15,7 +15,12 @@ fn tiny() -> Graph {
     let norm = g.add_weight("norm.weight", &[8]);
     let pixels = g.push("pixel_values", Op::Input(InputKind::Pixels), &[], patches(12));
     let x = g.push("patch", Op::Linear { w: patch_w, b: None }, &[pixels], patches(8));
-    let image = g.push("select", Op::SelectRows { skip: 0, join: 1 }, &[x], ValueType::new(Rows::Image, 8));
+    let image = g.push(
+        "select",
+        Op::SelectRows { skip: 0, join: 1, pooled: false },
+        &[x],
+        ValueType::new(Rows::Image, 8),
+    );
     let ids = g.push("input_ids", Op::Input(InputKind::TokenIds), &[], prompt(1));
     let x = g.push("embed", Op::Embedding { w: table }, &[ids], prompt(8));
     let x = g.push("merge", Op::MergeImageRows { placeholder: 7, learned: None }, &[x, image], prompt(8));
@@ -67,6 +72,9 @@ fn the_verifier_reports_every_fault() {
             "n6 (norm): %v8 is used before its definition",
             "n7 (act): %v99 does not exist",
             "n8 (head): @w40 does not exist",
+            // A result of image rows is the vector of a picture.
+            "graph: expected 1 output node, got 0",
+            "graph: expected 1 merge_image_rows, got 2",
         ]
     );
 }

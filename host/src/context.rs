@@ -38,7 +38,11 @@ pub enum ContextError {
 }
 
 /// The first rows of the device's cache, which hold `held`, as a file's bytes.
-pub fn save(device: &mut dyn Device, program: &Program, held: &Conversation) -> Result<Vec<u8>, ContextError> {
+pub fn save(
+    device: &mut dyn Device,
+    program: &Program,
+    held: &Conversation,
+) -> Result<Vec<u8>, ContextError> {
     let rows = device.save(held.len())?;
     let keys: Vec<u8> = held.keys().iter().flat_map(|key| key.to_le_bytes()).collect();
     let starts: Vec<u8> = held.starts().iter().map(|start| u8::from(*start)).collect();
@@ -66,7 +70,8 @@ pub fn load(device: &mut dyn Device, program: &Program, path: &Path) -> Result<C
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e.to_string()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&e.to_string()))?;
     let about = |key: &str| header.metadata().as_ref().and_then(|m| m.get(key)).cloned();
-    if about(FINGERPRINT).ok_or_else(|| damaged("it names no program"))? != program.fingerprint().to_string() {
+    if about(FINGERPRINT).ok_or_else(|| damaged("it names no program"))? != program.fingerprint().to_string()
+    {
         return Err(ContextError::Foreign(name));
     }
     let tensor = |what: &str, dtype| {

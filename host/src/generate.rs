@@ -181,6 +181,15 @@ pub fn continue_from(
     Ok(Answer { text, tokens, finish, first_token, rest, stats: device.stats() })
 }
 
+/// Hidden state of a prompt's last position, behind the final norm; `known` as in [`continue_from`].
+pub fn embed(device: &mut dyn Device, prompt: &Prompt, known: usize) -> Result<Vec<f32>, DeviceError> {
+    let kept = match known {
+        0 => device.begin().map(|()| 0)?,
+        _ => device.keep(known)?,
+    };
+    Ok(read_prompt(device, prompt, kept, Logits::LastHidden)?.hidden)
+}
+
 /// Encodes the pictures and runs the prompt, both from token `kept` on.
 fn read_prompt(
     device: &mut dyn Device,

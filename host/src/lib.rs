@@ -19,7 +19,9 @@
 pub mod bundle;
 pub mod cli;
 pub mod compare;
+pub mod context;
 pub mod device;
+pub mod embed;
 pub mod energy;
 pub mod generate;
 pub mod image;

@@ -4,7 +4,7 @@ use crate::bundle::{BundleError, TextAssets};
 use crate::device::{DeviceError, ImageInfo, ModelInfo};
 use crate::image::{Extent, RgbPicture};
 use crate::text::{expand_placeholders, pictures_before_start, Message, Part, PictureText, TextError};
-use flightvlm_compiler::graph::{Picture, Tile};
+use flightvlm_compiler::graph::{Arrange, Picture, Tile, VisionSpec};
 
 /// A request in the device's terms.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,8 +70,7 @@ pub fn prepare(
     };
     if model.image.is_some() {
         let writing = PictureText::of(&model.architecture);
-        let write =
-            |(grid, picture): &(Extent, Picture)| writing.of_picture(&token, *grid, picture);
+        let write = |(grid, picture): &(Extent, Picture)| writing.of_picture(&token, *grid, picture);
         let written: Vec<String> = planned.iter().map(write).collect();
         text = if writing == PictureText::BeforeStart && !template.is_present() {
             let tokens = assets.special_tokens()?;
@@ -115,24 +114,14 @@ fn plan(
     }
     let (processor, vision) = (assets.image_processor()?, &image.vision);
     let mut out = Vec::with_capacity(pictures.len());
+    let thumbnails =
+        pictures.len() > 1 && matches!(vision.arrange, Arrange::AnyResolution { most_tiles: Some(_), .. });
     for picture in pictures {
-        let (cut, sizes) = processor.plan([picture.width, picture.height]).map_err(BundleError::from)?;
-        let mut tiles = Vec::with_capacity(sizes.len());
-        for [width, height] in sizes {
-            let tile = Tile { grid: [height / vision.patch, width / vision.patch], rows: Vec::new() };
-            let whole = height % vision.patch == 0 && width % vision.patch == 0;
-            let side = vision.image_size;
-            if (!vision.any_grid && (height, width) != (side, side))
-                || (vision.any_grid && !whole)
-                || vision.check_grid(tile.grid).is_err()
-            {
-                return Err(PromptError::Inconsistent(format!(
-                    "the image processor makes pictures of {height} x {width} pixels, the vision tower \
-                     takes {side} x {side}; correct size or crop_size in the processor's configuration"
-                )));
-            }
-            tiles.push(tile);
+        let (cut, mut sizes) = processor.plan([picture.width, picture.height]).map_err(BundleError::from)?;
+        if thumbnails {
+            sizes.truncate(1);
         }
+        let tiles = sizes.into_iter().map(|size| planned(vision, size)).collect::<Result<Vec<_>, _>>()?;
         let arranged = Picture::arranged(vision, tiles, [picture.height, picture.width]);
         let arranged = arranged.map_err(|error| PromptError::Inconsistent(error.to_string()))?;
         let arranged = Picture { prune: image.prune, ..arranged };
@@ -175,4 +164,34 @@ fn fill(
         }
     }
     Ok(())
+}
+
+/// The tiles of a picture that no prompt shows.
+pub(crate) fn tiles(
+    assets: &TextAssets,
+    vision: &VisionSpec,
+    picture: &RgbPicture,
+) -> Result<Vec<Tile>, PromptError> {
+    let processor = assets.image_processor()?;
+    let (_, sizes) = processor.plan([picture.width, picture.height]).map_err(BundleError::from)?;
+    sizes.into_iter().try_for_each(|size| planned(vision, size).map(drop))?;
+    let values = processor.process(picture).map_err(BundleError::from)?;
+    Ok(values.iter().map(|v| vision.tile(&v.data, [v.height, v.width])).collect())
+}
+
+/// A tile of such a size without its pixels, if the tower takes it.
+fn planned(vision: &VisionSpec, [width, height]: Extent) -> Result<Tile, PromptError> {
+    let tile = Tile { grid: [height / vision.patch, width / vision.patch], rows: Vec::new() };
+    let whole = height % vision.patch == 0 && width % vision.patch == 0;
+    let side = vision.image_size;
+    if (!vision.any_grid && (height, width) != (side, side))
+        || (vision.any_grid && !whole)
+        || vision.check_grid(tile.grid).is_err()
+    {
+        return Err(PromptError::Inconsistent(format!(
+            "the image processor makes pictures of {height} x {width} pixels, the vision tower \
+             takes {side} x {side}; correct size or crop_size in the processor's configuration"
+        )));
+    }
+    Ok(tile)
 }

@@ -3,7 +3,7 @@
 use crate::bundle::{BundleError, TextAssets};
 use crate::device::{ImageInfo, ModelInfo};
 use flightvlm_compiler::diag::{Diagnostic, Diagnostics};
-use flightvlm_compiler::graph::{ModelSpec, Prune};
+use flightvlm_compiler::graph::{BlockMask, ModelSpec, Prune};
 use flightvlm_compiler::import::{import, is_checkpoint, is_gguf, Gguf, ImportOptions, Model};
 use flightvlm_compiler::pipeline::{self, Compiled};
 use flightvlm_compiler::program::{Program, ProgramError};
@@ -27,6 +27,8 @@ pub struct LoadOptions {
     pub kv_bits: u32,
     /// How visual tokens are chosen, `Some(None)`: all stay; `None`: as the program says, else all stay.
     pub prune: Option<Option<Prune>>,
+    /// Block-sparse attention of the language model; `None`: full.
+    pub mask: Option<BlockMask>,
 }
 
 impl Default for LoadOptions {
@@ -38,6 +40,7 @@ impl Default for LoadOptions {
             storage: Spec::dense(Widths::Uniform(8)),
             kv_bits: 8,
             prune: None,
+            mask: None,
         }
     }
 }
@@ -70,6 +73,9 @@ pub enum SourceError {
     /// Something only a checkpoint folder can give.
     #[error("{0} is a compiled program; {1} needs the checkpoint folder")]
     NeedsCheckpoint(PathBuf, &'static str),
+    /// A model of another kind.
+    #[error("{0} writes no text; it compares pictures with texts: use classify, embed or logits")]
+    NoText(String),
     /// The files around the weights.
     #[error(transparent)]
     Bundle(#[from] BundleError),
@@ -165,7 +171,8 @@ impl Source {
             return Err(SourceError::NeedsCheckpoint(self.path.clone(), "the float reference"));
         }
         let no_weights = self.options.no_weights;
-        let options = ImportOptions { max_context: self.options.max_context, no_weights };
+        let options =
+            ImportOptions { max_context: self.options.max_context, no_weights, mask: self.options.mask };
         let model = import(&self.path, &options)
             .map_err(|faults| SourceError::Faults { path: self.path.clone(), faults })?;
         Ok(self.model.get_or_init(|| model))
@@ -181,7 +188,8 @@ impl Source {
 
     /// How visual tokens are chosen: what the user asked for, else what the program was compiled with.
     fn prune(&self) -> Result<Option<Prune>, SourceError> {
-        let faults = |fault: Diagnostic| SourceError::Faults { path: self.path.clone(), faults: fault.into() };
+        let faults =
+            |fault: Diagnostic| SourceError::Faults { path: self.path.clone(), faults: fault.into() };
         let compiled = self.program.get().and_then(|program| program.meta.vision.as_ref());
         let asked = self.options.prune.unwrap_or_else(|| compiled.and_then(|v| v.prune));
         let Some(prune) = asked else { return Ok(None) };
@@ -190,6 +198,15 @@ impl Source {
             vision.check_prune(&prune).map_err(faults)?;
         }
         Ok(Some(prune))
+    }
+
+    /// An error for models that write no text.
+    pub fn check_writes(&self) -> Result<(), SourceError> {
+        let spec = self.spec()?;
+        match spec.contrast {
+            None => Ok(()),
+            Some(_) => Err(SourceError::NoText(spec.architecture.clone())),
+        }
     }
 
     /// The facts that devices report.
@@ -221,6 +238,8 @@ pub fn model_info(spec: &ModelSpec) -> ModelInfo {
     ModelInfo {
         architecture: spec.architecture.clone(),
         vocabulary: spec.text.vocab,
+        outputs: spec.outputs(),
+        answers: spec.contrast.is_none(),
         max_context: spec.text.max_position,
         stop_ids: spec.eos_ids.clone(),
         image,

@@ -121,6 +121,49 @@ fn profile_writes_a_timeline_and_a_roofline() {
     }
 }
 
+/// Blocks of an FST file by kind, and the first and last time in its header.
+fn fst(bytes: &[u8]) -> (Vec<u8>, u64, u64) {
+    let number = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+    let (mut kinds, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        kinds.push(bytes[at]);
+        at += 1 + number(at + 1) as usize;
+    }
+    assert_eq!(at, bytes.len(), "the last block is whole");
+    (kinds, number(9), number(17))
+}
+
+#[test]
+#[cfg(feature = "rtl")]
+fn run_writes_a_window_of_waveforms() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("w.fst");
+    let (model, name) = (model(), text(&file));
+    let run =
+        ["run", &model, "--device", "rtl", "--prompt", "hello", "--max-new-tokens", "1", "--waves", &name];
+    let window = |from: &str| {
+        let output = flightvlm(&[&run[..], &["--waves-from", from, "--waves-cycles", "300"]].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        (said, std::fs::read(&file).expect("waveforms"))
+    };
+    let (said, waves) = window("5000");
+    assert!(!said.contains("empty"), "{said}");
+    let (kinds, first, last) = fst(&waves);
+    // Header, geometry, hierarchy and at least one block of values (kind 8: with time table, aliased).
+    assert!(kinds[0] == 0 && [3, 6, 8].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    // Two times a cycle, one for each edge of the double clock.
+    assert_eq!(last - first, 2 * 300 - 1, "{first} to {last}");
+    let later = window("9000").1;
+    assert_eq!(fst(&later).1 - first, 2 * 4000);
+    assert!(window("999999999").0.contains("the waveforms are empty"));
+    let nowhere = text(&folder.path().join("none/w.fst"));
+    refused(
+        &["run", &model, "--device", "rtl", "--prompt", "x", "--waves", &nowhere],
+        &["cannot write", "none/w.fst"],
+    );
+}
+
 #[test]
 fn compare_sets_a_record_of_the_same_size_beside_the_model() {
     let folder = tempfile::tempdir().expect("folder");
@@ -132,11 +175,13 @@ fn compare_sets_a_record_of_the_same_size_beside_the_model() {
     let (file, plot) = (folder.path().join("gpu.json"), folder.path().join("p.svg"));
     std::fs::write(&file, record.to_string()).expect("write");
     let (model, file, plot_name) = (model(), text(&file), text(&plot));
-    let arguments = ["compare", &model, "--precisions", "w8,w4", "--new-tokens", "16", "--baseline", &file];
+    let arguments =
+        ["compare", &model, "--precisions", "w8,w4+2:4", "--new-tokens", "16", "--baseline", &file];
     let c = json(&[&arguments[..], &["--plot", &plot_name, "--json"]].concat());
     let ours = c["ours"].as_array().expect("ours");
     let formats: Vec<&str> = ours.iter().filter_map(|o| o["weights"].as_str()).collect();
     assert_eq!(formats, ["w8", "w8", "w4", "w4"]);
+    assert_eq!((&ours[0]["sparsity"], &ours[2]["sparsity"]), (&Value::from("dense"), &Value::from("2:4")));
     assert!(ours.iter().all(|o| o["grade"] == "simulated"));
     let rows = c["rows"].as_array().expect("rows");
     assert_eq!(rows.len(), 4, "one record, two formats, two tasks");
@@ -172,6 +217,7 @@ fn bad_records_and_places_are_refused() {
     write(&record.replace("\"window_s\": 30.0", "\"window_s\": 3.0"));
     refused(&arguments, &["r.json", "window_s", "at least 30"]);
     refused(&["compare", &model, "--baseline", &text(folder.path()), "--precisions", "w9"], &["w9"]);
+    refused(&["compare", &model, "--precisions", "w4+3:4"], &["3:4", "2:4"]);
     refused(&["run", &model, "--prompt", "x", "--waves", "w.fst"], &["--waves", "--device rtl"]);
     let nowhere = text(&folder.path().join("none/t.json"));
     refused(&["profile", &model, "--new-tokens", "2", "--trace", &nowhere], &["cannot write", "none/t.json"]);

@@ -38,10 +38,13 @@ struct Script {
 
 impl Script {
     fn new(says: &[u32]) -> Self {
-        let image = ImageInfo { vision: Default::default(), token_id: 2, rows: 4, rows_unpruned: 4, prune: None };
+        let image =
+            ImageInfo { vision: Default::default(), token_id: 2, rows: 4, rows_unpruned: 4, prune: None };
         let model = ModelInfo {
             architecture: "script".into(),
             vocabulary: WORDS.len(),
+            outputs: WORDS.len(),
+            answers: true,
             max_context: 12,
             stop_ids: vec![1],
             image: Some(image),
@@ -53,7 +56,7 @@ impl Script {
         let token = self.says[self.said];
         self.said += 1;
         let logits = (0..WORDS.len()).map(|id| if id == token as usize { 9.0 } else { 0.0 });
-        StepOutput { greedy_token: token, logits: logits.collect() }
+        StepOutput { greedy_token: token, logits: logits.collect(), hidden: Vec::new() }
     }
 }
 

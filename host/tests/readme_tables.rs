@@ -21,11 +21,13 @@ fn table(name: &str) -> String {
     match name {
         "smollm2-perplexity" => perplexity(&results("accuracy.json")["smollm2"]),
         "demo-accuracy" => exact_match(&results("accuracy.json")["demo"]),
+        "energy-decode" => energy(&results("compare-llava-1.5-7b.json"), "text_decode"),
+        "energy-picture" => energy(&results("compare-llava-1.5-7b.json"), "image_question"),
         _ => panic!("no table is called {name}"),
     }
 }
 
-const NAMES: [&str; 2] = ["smollm2-perplexity", "demo-accuracy"];
+const NAMES: [&str; 4] = ["smollm2-perplexity", "demo-accuracy", "energy-decode", "energy-picture"];
 
 fn rows(v: &Value) -> &[Value] {
     v.as_array().expect("a list of settings")
@@ -63,6 +65,59 @@ fn exact_match(settings: &Value) -> String {
         let (name, percent) = (row["setting"].as_str().expect("a name"), 100.0 * number(row, "exact_match"));
         let _ =
             writeln!(out, "| {name} | {} | {} | {percent:.1} % |", megabytes(row), number(row, "questions"));
+    }
+    out
+}
+
+/// Our figures, then the baselines beside the first of our formats, the worst ratio first.
+fn energy(c: &Value, task: &str) -> String {
+    let of = |list: &str| -> Vec<Value> {
+        rows(&c[list]).iter().filter(|row| row["task"] == task).cloned().collect()
+    };
+    let text = |row: &Value, key: &str| row[key].as_str().expect("a text").to_owned();
+    let optional =
+        |value: &Value, digits: usize| value.as_f64().map_or("–".into(), |v| format!("{v:.digits$}"));
+    let ours = of("ours");
+    let first = format!("{} {}", text(&ours[0], "weights"), text(&ours[0], "sparsity"));
+    let request = task == "image_question";
+    let mut out = format!(
+        "| {} | bits | tok/s | J/token |{} their J / ours ({first}) | figures |\n|---|---|---|---|{}---|---|\n",
+        if request { "picture and question" } else { "decode" },
+        if request { " J/request |" } else { "" },
+        if request { "---|" } else { "" },
+    );
+    let mut line = |name: &str, bits: f64, numbers: [String; 3], ratio: &str, grade: &str| {
+        let [rate, token, whole] = numbers;
+        let whole = if request { format!(" {whole} |") } else { String::new() };
+        let _ = writeln!(out, "| {name} | {bits} | {rate} | {token} |{whole} {ratio} | {grade} |");
+    };
+    for o in &ours {
+        let ends = |key: &str, digits: usize| {
+            let of = |end: &str| optional(&o[key][end], digits);
+            format!("{} ({} to {})", of("mid"), of("low"), of("high"))
+        };
+        let name = format!("**{} {} {}**", text(o, "target"), text(o, "weights"), text(o, "sparsity"));
+        let numbers = [optional(&o["tok_s"], 1), ends("j_per_token", 2), ends("j_per_request", 0)];
+        line(&name, number(o, "w_bits"), numbers, "", &format!("{}, energy modelled", text(o, "grade")));
+    }
+    // Baselines without a known power stay where their precision is ours: that ratio is the open one.
+    let shown = |row: &&Value| {
+        row["ours"] == first.as_str() && (!row["energy_ratio"].is_null() || row["same_precision"] == true)
+    };
+    for row in of("rows").iter().filter(shown) {
+        let r = &row["energy_ratio"];
+        let ends =
+            || format!("{:.2} ({:.2} to {:.2})", number(r, "mid"), number(r, "low"), number(r, "high"));
+        let open = || format!("open: {}", text(row, "energy_note"));
+        let ratio = if r.is_null() { open() } else { ends() };
+        let alone = request && row["decode_alone"] == true && !r.is_null();
+        let grade = format!("{}{}", text(row, "grade"), if alone { ", decode alone" } else { "" });
+        let numbers = [
+            optional(&row["tok_s"], 1),
+            optional(&row["j_per_token"], 2),
+            optional(&row["j_per_request"], 0),
+        ];
+        line(&text(row, "baseline"), number(row, "w_bits"), numbers, &ratio, &grade);
     }
     out
 }

@@ -36,7 +36,7 @@ fn next_tokens(settings: &Value, [width, height]: [usize; 2]) -> usize {
         patch: 8,
         patch_count: 16,
         merge: 1,
-        arrange: Arrange::AnyResolution { pinpoints },
+        arrange: Arrange::AnyResolution { pinpoints, most_tiles: None },
         ..VisionSpec::default()
     };
     let tile = Tile { grid: vision.full_grid(), rows: Vec::new() };

@@ -11,7 +11,6 @@ fn main() {
     let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets it"));
     let hw = here.join("../../hw").canonicalize().expect("hw/ lies beside sim/");
     let feature = |name: &str| std::env::var_os(format!("CARGO_FEATURE_{name}")).is_some();
-    let trace = feature("TRACE");
 
     let mut sources = Vec::new();
     read_list(&hw.join("rtl"), "flightvlm.f", &mut sources);
@@ -30,7 +29,7 @@ fn main() {
         println!("cargo:rerun-if-changed={file}");
     }
 
-    let compiler = Compiler::new(trace);
+    let compiler = Compiler::new();
     compiler.runtime(&here, &dpi);
     let mut configs = vec!["sim", "mini"];
     if feature("U280") {
@@ -43,13 +42,11 @@ fn main() {
         let mut files = lint.to_vec();
         files.push(package.clone());
         files.extend(sources.iter().cloned());
-        verilate(config, &folder, &files, &rom, trace);
+        verilate(config, &folder, &files, &rom);
         compiler.model(config, &folder, &here, &vx_words(&package));
     }
     println!("cargo:rustc-link-lib=pthread");
-    if trace {
-        println!("cargo:rustc-link-lib=z");
-    }
+    println!("cargo:rustc-link-lib=z");
 }
 
 fn fail(what: &str) -> ! {
@@ -85,18 +82,26 @@ fn class(config: &str) -> String {
     format!("V{config}")
 }
 
-fn verilate(config: &str, folder: &Path, files: &[PathBuf], rom: &Path, trace: bool) {
+fn verilate(config: &str, folder: &Path, files: &[PathBuf], rom: &Path) {
     let _ = std::fs::remove_dir_all(folder);
     std::fs::create_dir_all(folder).expect("OUT_DIR is writable");
     let mut verilator = Command::new("verilator");
     verilator
-        .args(["--cc", "--assert", "-O3", "-Wall", "--x-assign", "fast", "--x-initial", "fast"])
+        // Waves cost nothing until a file is open.
+        .args([
+            "--trace-fst",
+            "--cc",
+            "--assert",
+            "-O3",
+            "-Wall",
+            "--x-assign",
+            "fast",
+            "--x-initial",
+            "fast",
+        ])
         .args(["--prefix", &class(config), "--top-module", TOP, "-Mdir"])
         .arg(folder)
         .arg(format!("-GRomFile=\"{}\"", rom.display()));
-    if trace {
-        verilator.arg("--trace-fst");
-    }
     let status = verilator.args(files).status().unwrap_or_else(|e| {
         fail(&format!("cannot run verilator ({e}); install it: apt-get install verilator"))
     });
@@ -108,19 +113,17 @@ fn verilate(config: &str, folder: &Path, files: &[PathBuf], rom: &Path, trace: b
 struct Compiler {
     /// Verilator's headers and runtime sources.
     include: PathBuf,
-    trace: bool,
 }
 
 impl Compiler {
-    fn new(trace: bool) -> Compiler {
+    fn new() -> Compiler {
         let root = Command::new("verilator").args(["--getenv", "VERILATOR_ROOT"]).output();
         let root = root.unwrap_or_else(|e| fail(&format!("verilator --getenv: {e}")));
         let include = Path::new(String::from_utf8_lossy(&root.stdout).trim()).join("include");
-        Compiler { include, trace }
+        Compiler { include }
     }
 
     fn build(&self, optimise: u32) -> cc::Build {
-        let flag = if self.trace { "1" } else { "0" };
         let mut build = cc::Build::new();
         build
             .cpp(true)
@@ -133,8 +136,8 @@ impl Compiler {
             .define("VERILATOR", "1")
             .define("VM_COVERAGE", "0")
             .define("VM_SC", "0")
-            .define("VM_TRACE", flag)
-            .define("VM_TRACE_FST", flag)
+            .define("VM_TRACE", "1")
+            .define("VM_TRACE_FST", "1")
             .define("VM_TRACE_VCD", "0")
             .define("VL_USER_STOP", "1")
             .define("VL_IGNORE_UNKNOWN_ARCH", None);
@@ -145,10 +148,7 @@ impl Compiler {
     }
 
     fn runtime(&self, here: &Path, dpi: &[PathBuf]) {
-        let mut files = vec!["verilated.cpp", "verilated_threads.cpp", "verilated_dpi.cpp"];
-        if self.trace {
-            files.push("verilated_fst_c.cpp");
-        }
+        let files = ["verilated.cpp", "verilated_threads.cpp", "verilated_dpi.cpp", "verilated_fst_c.cpp"];
         self.build(2)
             .file(here.join("cpp/runtime.cpp"))
             .files(files.iter().map(|f| self.include.join(f)))
@@ -161,9 +161,12 @@ impl Compiler {
         let mut generated: Vec<_> = generated.flatten().map(|e| e.path()).collect();
         generated.retain(|p| p.extension().is_some_and(|x| x == "cpp"));
         generated.sort();
-        // Code that runs once (construction, reset values) is most of the text: not worth optimising.
-        let (slow, fast): (Vec<_>, Vec<_>) =
-            generated.into_iter().partition(|p| p.to_string_lossy().ends_with("__Slow.cpp"));
+        // Code that runs once (construction, reset values) or for waves is most of the text: not worth optimising.
+        let slow = |p: &PathBuf| {
+            let name = p.file_name().unwrap_or_default().to_string_lossy();
+            name.ends_with("__Slow.cpp") || name.contains("__Trace__")
+        };
+        let (slow, fast): (Vec<_>, Vec<_>) = generated.into_iter().partition(slow);
         let setup = |optimise: u32| {
             let mut build = self.build(optimise);
             build.include(folder).out_dir(folder);

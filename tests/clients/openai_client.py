@@ -43,11 +43,17 @@ def main(url, picture):
     again = client.completions.create(model=model, prompt="what is this?", max_tokens=3, temperature=0.7, top_p=0.9, seed=5)
     assert text.choices[0].text == again.choices[0].text and text.object == "text_completion"
 
+    # The package asks for base64 and decodes it.
+    vectors = [item.embedding for item in client.embeddings.create(model=model, input=["a red heart", "a cat", "a red heart"]).data]
+    assert vectors[0] == vectors[2] != vectors[1] and abs(sum(x * x for x in vectors[0]) - 1) < 1e-3, vectors
+    floats = client.embeddings.create(model=model, input="a cat", encoding_format="float")
+    assert max(abs(a - b) for a, b in zip(floats.data[0].embedding, vectors[1])) < 1e-6, floats
+
     for call, error in [
         (lambda: client.chat.completions.create(model="gpt", messages=messages), openai.NotFoundError),
         (lambda: client.chat.completions.create(model=model, messages=[]), openai.BadRequestError),
         (lambda: client.chat.completions.create(model=model, messages=messages, n=2), openai.BadRequestError),
-        (lambda: client.embeddings.create(model=model, input="x"), openai.BadRequestError),
+        (lambda: client.embeddings.create(model=model, input=[]), openai.BadRequestError),
     ]:
         try:
             call()

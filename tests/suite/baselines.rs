@@ -9,7 +9,7 @@ use flightvlm_compiler::pipeline::{compile, Options};
 use flightvlm_compiler::program::{Program, CODE_REGION};
 use flightvlm_compiler::quant::{Sparsity, Widths};
 use flightvlm_hw::config::{HwConfig, UNIT_BYTES};
-use flightvlm_hw::machine::{Bank, Launch, Machine};
+use flightvlm_hw::machine::{Bank, Machine};
 use flightvlm_iss::Iss;
 use std::fmt::Write as _;
 
@@ -33,15 +33,7 @@ impl Timing<'_> {
     }
 
     fn cycles(&mut self, entry: u32, args: &[(usize, u32)]) -> u64 {
-        let meta = &self.program.meta;
-        let mut launch = Launch {
-            code_base_units: meta.dram.get(CODE_REGION).expect("code has a place").base,
-            code_units: (self.program.code.len() / UNIT_BYTES) as u32,
-            code_len: meta.code_len,
-            entry,
-            args: [0; 16],
-            watchdog_cycles: 1 << 24,
-        };
+        let mut launch = self.program.launch(entry, 1 << 24);
         args.iter().for_each(|(i, v)| launch.args[*i] = *v);
         let report = self.machine.launch(&launch).expect("runs");
         assert_eq!(report.fault, None);

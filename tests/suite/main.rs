@@ -9,6 +9,7 @@ mod faults;
 mod formats;
 mod fuzz;
 mod lengths;
+mod masks;
 mod pruning;
 mod same_bits;
 mod traffic;

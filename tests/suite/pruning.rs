@@ -33,7 +33,10 @@ impl Case {
 
     fn pictures(&self, source: &Source) -> Vec<Picture> {
         let spec = source.spec().expect("facts");
-        read(&path(&self.inputs), spec).into_iter().map(|picture| Picture { prune: Some(self.prune()), ..picture }).collect()
+        read(&path(&self.inputs), spec)
+            .into_iter()
+            .map(|picture| Picture { prune: Some(self.prune()), ..picture })
+            .collect()
     }
 }
 

@@ -10,7 +10,7 @@ pub use read_out::{ReadOut, LAYER};
 
 use super::asm::{vx, Asm, At, Count, Reg, LD, MM, ST, VX};
 use super::layer::{choose, Tower, A_K, A_TEMP, A_V, A_V_SCALES};
-use super::tower::regs;
+use super::tower::{regs, Dims};
 use super::Halves;
 use flightvlm_hw::isa::{self, names::*};
 
@@ -90,9 +90,14 @@ impl Tower<'_> {
         if own {
             asm.alu(ALU_ADD, KV_LEN, POS, ROWS);
         }
+        asm.alu_imm(ALU_ADD, VBASE, POS, 1);
+        if d.mask.is_some() {
+            asm.alu_imm(ALU_SHL, TMP, SKIP, 4);
+            asm.alu(ALU_SUB, KV_LEN, KV_LEN, TMP);
+            asm.alu(ALU_SUB, VBASE, VBASE, TMP);
+        }
         asm.alu_imm(ALU_ADD, KV_TILES, KV_LEN, 15);
         asm.alu_imm(ALU_SHR, KV_TILES, KV_TILES, 4);
-        asm.alu_imm(ALU_ADD, VBASE, POS, 1);
         // Rows of a matrix command: the half's, or in decode a kv head's query heads.
         asm.alu_imm(ALU_EQ, TMP, ONE, 0);
         asm.alu(ALU_MUL, TMP, TMP, ROWS);
@@ -164,32 +169,37 @@ impl Tower<'_> {
         self.step_rows(asm, OUT, d.scw);
         self.kv_head(asm, d.k_slots());
         asm.alu(ALU_MUL, COUNT, BLOCK, there);
+        let runs = self.runs(asm);
         asm.repeat(COUNT, |asm| {
-            asm.emit(isa::Ld {
-                mode: LD_WEIGHT,
-                rows: Count::from(KV_TILES).field(),
-                len: Count::from(d.hw).field(),
-                src_agu: A_K,
-                src_stride: d.k_tile_units(),
-                wscale: 1,
-                fmt: if d.kv_bits == 4 { FMT_W4K } else { FMT_W8K },
-                first: Count::from(FIRST).field(),
-                ..isa::Ld::default()
-            });
-            asm.emit(isa::Mm {
-                rows: Count::from(Q_ROWS).field(),
-                tiles: Count::from(KV_TILES).field(),
-                kb: Count::from(d.hw).field(),
-                act_agu: ACT,
-                act_stride: Count::from(Q_STRIDE).field(),
-                out_agu: OUT,
-                out_stride: Count::from(d.scw).field(),
-                sa_agu: SCALE,
-                sa_stride: Count::from(S_STRIDE).field(),
-                wscale: 1,
-                first: Count::from(FIRST).field(),
-                ..isa::Mm::default()
-            });
+            for run in runs.iter() {
+                let first = run.first_tile(asm, self.d);
+                asm.emit(isa::Ld {
+                    mode: LD_WEIGHT,
+                    rows: Count::from(run.tiles).field(),
+                    len: Count::from(d.hw).field(),
+                    src_agu: A_K,
+                    src_stride: d.k_tile_units(),
+                    wscale: 1,
+                    fmt: if d.kv_bits == 4 { FMT_W4K } else { FMT_W8K },
+                    first: Count::from(first).field(),
+                    ..isa::Ld::default()
+                });
+                asm.emit(isa::Mm {
+                    rows: Count::from(Q_ROWS).field(),
+                    tiles: Count::from(run.tiles).field(),
+                    kb: Count::from(d.hw).field(),
+                    act_agu: ACT,
+                    act_stride: Count::from(Q_STRIDE).field(),
+                    out_agu: OUT,
+                    out_off: run.at,
+                    out_stride: Count::from(d.scw).field(),
+                    sa_agu: SCALE,
+                    sa_stride: Count::from(S_STRIDE).field(),
+                    wscale: 1,
+                    first: Count::from(first).field(),
+                    ..isa::Mm::default()
+                });
+            }
             asm.alu(ALU_ADD, FIRST, FIRST, TMP);
         });
         asm.repeat(there, |asm| asm.mm_sync(0, VX));
@@ -206,16 +216,44 @@ impl Tower<'_> {
             dst_off: to.off,
             dst_stride: d.scw,
             src_agu: A_V_SCALES,
-            src_stride: d.scw,
+            src_stride: d.kv_tiles(),
             ..isa::Ld::default()
         };
         asm.sync(op, 0, release);
     }
 
+    /// Those of the tiles before this tile's that its rows see.
+    pub fn load_old_scales(&self, asm: &mut Asm) {
+        use regs::*;
+        let to = self.spad("v_scales");
+        if self.d.mask.is_none() {
+            return self.load_scales(asm, OLD_TILES, to, 0);
+        }
+        asm.alu(ALU_SUB, KV_TILES, OLD_TILES, SKIP);
+        let [sinks, window] = &self.runs(asm)[..] else {
+            asm.emit(isa::Seta { agu: A_V_SCALES, what: SETA_ADVANCE, rs: SKIP.0, imm: 0 });
+            self.load_scales(asm, KV_TILES, to, 0);
+            asm.alu(ALU_SUB, TMP, Reg(0), SKIP);
+            return asm.emit(isa::Seta { agu: A_V_SCALES, what: SETA_ADVANCE, rs: TMP.0, imm: 0 });
+        };
+        self.load_scales(asm, sinks.tiles, to, 0);
+        asm.emit(isa::Seta { agu: A_V_SCALES, what: SETA_ADVANCE, rs: SKIP.0, imm: window.at });
+        self.load_scales(asm, window.tiles, to.plus(window.at), 0);
+        asm.alu(ALU_SUB, TMP, Reg(0), SKIP);
+        asm.emit(isa::Seta { agu: A_V_SCALES, what: SETA_ADVANCE, rs: TMP.0, imm: window.at.wrapping_neg() });
+    }
+
     /// Those of tiles with rows of this tile; VX may use all of them then.
     fn load_new_scales(&self, asm: &mut Asm) {
         use regs::*;
-        asm.base(SCALES, OLD_TILES, self.spad("v_scales").off);
+        let to = self.spad("v_scales").off;
+        match self.d.mask {
+            None => asm.base(SCALES, OLD_TILES, to),
+            Some(_) => {
+                asm.alu(ALU_SUB, TMP, OLD_TILES, SKIP);
+                asm.base(SCALES, TMP, to);
+            }
+        }
         asm.alu(ALU_SUB, TMP, Reg(0), OLD_TILES);
         let advance = |asm: &mut Asm, by: Reg| {
             asm.emit(isa::Seta { agu: A_V_SCALES, what: SETA_ADVANCE, rs: by.0, imm: 0 });
@@ -278,17 +316,9 @@ impl Tower<'_> {
         let (p8, sum) = (find(&chip.abuf, "p8"), find(&chip.s, "row_sum"));
         asm.mm_sync(VX, 0);
         self.kv_head(asm, d.hw);
+        let runs = self.runs(asm);
         asm.repeat(commands, |asm| {
-            asm.emit(isa::Ld {
-                mode: LD_WEIGHT,
-                rows: Count::from(d.hw).field(),
-                len: Count::from(KV_TILES).field(),
-                src_agu: A_V,
-                src_stride: d.v_tile_units(),
-                fmt: if d.kv_bits == 4 { FMT_W4N } else { FMT_W8N },
-                first: Count::from(FIRST).field(),
-                ..isa::Ld::default()
-            });
+            self.load_values(asm, &runs);
             asm.emit(isa::Mm {
                 rows: Count::from(Q_ROWS).field(),
                 tiles: Count::from(d.hw).field(),
@@ -306,5 +336,92 @@ impl Tower<'_> {
             });
             asm.alu(ALU_ADD, FIRST, FIRST, TMP);
         });
+    }
+
+    /// The tiles that the item's rows see, KV_TILES in all, as runs. Uses VBASE, RMOD, PARITY.
+    fn runs(&self, asm: &mut Asm) -> Vec<Run> {
+        use regs::*;
+        let sinks = self.d.sink_tiles();
+        let run = |tiles, at, scratch| Run { tiles, at, scratch };
+        match (self.d.mask, sinks) {
+            (None, _) => vec![run(KV_TILES, 0, None)],
+            (Some(_), 0) => vec![run(KV_TILES, 0, Some(PARITY))],
+            _ => {
+                asm.alu_imm(ALU_MIN, RMOD, KV_TILES, sinks);
+                asm.alu(ALU_SUB, VBASE, KV_TILES, RMOD);
+                vec![run(RMOD, 0, None), run(VBASE, sinks, Some(PARITY))]
+            }
+        }
+    }
+
+    /// Value tiles of kv slot FIRST. A slice takes its tiles one after the other, each whole: where runs make a
+    /// tile and slices get several, they come in rounds. Uses HEAD.
+    fn load_values(&self, asm: &mut Asm, runs: &[Run]) {
+        use regs::*;
+        let d = self.d;
+        let step = if runs.len() == 1 { d.hw } else { d.slices };
+        let skipped = |asm: &mut Asm, run: &Run, back: bool| {
+            let units = d.kv_word_units();
+            asm.alu_imm(ALU_MUL, PARITY, SKIP, if back { units.wrapping_neg() } else { units });
+            let imm = run.at * units;
+            let imm = if back { imm.wrapping_neg() } else { imm };
+            asm.emit(isa::Seta { agu: A_V, what: SETA_ADVANCE, rs: PARITY.0, imm });
+        };
+        for at in (0..d.hw).step_by(step as usize) {
+            for run in runs {
+                let mut rows = Count::from(step.min(d.hw - at));
+                if run.scratch.is_some() {
+                    skipped(asm, run, false);
+                }
+                // Tiles of no words are a fault: then no tiles.
+                if run.at > 0 {
+                    asm.alu_imm(ALU_MIN, HEAD, run.tiles, 1);
+                    asm.alu_imm(ALU_MUL, HEAD, HEAD, step.min(d.hw - at));
+                    rows = HEAD.into();
+                }
+                asm.emit(isa::Ld {
+                    mode: LD_WEIGHT,
+                    rows: rows.field(),
+                    len: Count::from(run.tiles).field(),
+                    src_agu: A_V,
+                    src_stride: d.v_tile_units(),
+                    fmt: if d.kv_bits == 4 { FMT_W4N } else { FMT_W8N },
+                    first: Count::from(FIRST).field(),
+                    ..isa::Ld::default()
+                });
+                if run.scratch.is_some() {
+                    skipped(asm, run, true);
+                }
+            }
+            if step < d.hw {
+                asm.alu_imm(ALU_ADD, FIRST, FIRST, step);
+            }
+        }
+        if step < d.hw {
+            asm.alu_imm(ALU_SUB, FIRST, FIRST, d.hw.next_multiple_of(step));
+        }
+    }
+}
+
+/// Tiles of the cache that follow each other there and in a score row.
+struct Run {
+    /// How many.
+    tiles: Reg,
+    /// Words in front of theirs in a score row.
+    at: u32,
+    /// Of a run behind skipped tiles: a register for its first slot.
+    scratch: Option<Reg>,
+}
+
+impl Run {
+    /// First key slot of the run; FIRST is the head's.
+    fn first_tile(&self, asm: &mut Asm, d: &Dims) -> Reg {
+        use regs::*;
+        let Some(scratch) = self.scratch else { return FIRST };
+        asm.alu(ALU_ADD, scratch, FIRST, SKIP);
+        if d.sink_tiles() > 0 {
+            asm.alu_imm(ALU_ADD, scratch, scratch, self.at);
+        }
+        scratch
     }
 }

@@ -409,7 +409,7 @@ impl Tower<'_> {
             head_stride: 1,
             dst_agu: A_V_SCALES,
             dst_stride: 1,
-            head_step: d.scw,
+            head_step: d.kv_tiles(),
             ..common(v_scale)
         });
     }

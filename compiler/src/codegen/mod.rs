@@ -6,6 +6,7 @@ pub mod asm;
 mod attention;
 mod head_norm;
 mod layer;
+mod pool;
 mod prefix;
 mod projector;
 mod text;
@@ -45,6 +46,8 @@ pub mod logits {
     pub const LAST: u32 = 1;
     /// Those of every row (rows ≤ one tile).
     pub const ALL: u32 = 2;
+    /// Those of the last row, and its hidden state behind the final norm.
+    pub const HIDDEN: u32 = 3;
 }
 
 /// Argument registers of the vision entry point.
@@ -68,6 +71,14 @@ pub struct Code {
     pub text_entry: u32,
     /// Entry points of prompts whose rows see each other.
     pub prefix: Option<PrefixEntries>,
+}
+
+impl Code {
+    /// pcs of all entry points. Each ends in a halt and none jumps into another's instructions.
+    pub fn entries(&self) -> Vec<u32> {
+        let prefix = self.prefix.iter().flat_map(|p| [p.layers, p.logits]);
+        self.vision_entry.into_iter().chain([self.text_entry]).chain(prefix).collect()
+    }
 }
 
 /// Generates the code for layouts that fit.

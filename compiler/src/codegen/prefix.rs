@@ -43,13 +43,13 @@ fn layers(asm: &mut Asm, text: &Text, l: &TextLayout) {
     t.half_generators(asm);
     count_tiles(asm, &t, PROMPT);
     // Loops over halves are of one level everywhere.
-    asm.repeat(1, |asm| each_tile(asm, &t, PROMPT, |asm| embed(asm, &t, l)));
+    asm.repeat(1, |asm| each_tile(asm, &t, PROMPT, |asm| embed(asm, &t, l, text.position.is_some())));
     for (a, base, layer_units) in [
         (A_WEIGHTS, l.layers_base, l.layer.units),
         (A_NORMS, l.norms_base, d.norm_words),
         (A_K, l.k_base, d.k_units() as u32),
         (A_V, l.v_base, d.v_units() as u32),
-        (A_V_SCALES, l.v_scales_base, d.kv_heads * d.scw),
+        (A_V_SCALES, l.v_scales_base, d.v_scale_units()),
     ] {
         asm.base(a, z, base);
         asm.stride(a, 0, z, layer_units);
@@ -58,8 +58,8 @@ fn layers(asm: &mut Asm, text: &Text, l: &TextLayout) {
     asm.emit(isa::Halt {});
 }
 
-/// Rows of the embedding table to main memory.
-fn embed(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout) {
+/// Rows of the embedding table, and of the position table added to them, to main memory.
+fn embed(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout, positions: bool) {
     use regs::*;
     let (d, ids, x) = (t.d, t.s("ids"), t.spad("x"));
     asm.mark("prompt: embedding");
@@ -90,8 +90,16 @@ fn embed(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout) {
             sidx_agu: A_ROWS,
             ..isa::Ld::default()
         };
-        asm.sync(gather, 0, VX);
-        asm.vx_sync(LD, ST);
+        asm.sync(gather, 0, if positions { 0 } else { VX });
+        if positions {
+            let tmp = t.spad("tmp");
+            row_generator(asm, A_ROWS, l.position_base, d.dw);
+            load_half(asm, d.dw, tmp, VX);
+            let sum = vx(ROWS, d.cols).a(x, d.dw).spad(OP_ADD, tmp, d.dw, ROW);
+            sum.to_spad(x, d.dw).sync(asm, LD, ST);
+        } else {
+            asm.vx_sync(LD, ST);
+        }
         row_generator(asm, A_ROWS, l.x_base, d.dw);
         store_half(asm, A_ROWS, d.dw, x);
     });

@@ -9,6 +9,7 @@ use super::layer::{
 use super::tower::{norm_words, regs, Chip, Dims, Requests};
 use super::{add, choose_tile, text_args, Build};
 use crate::diag::Diagnostic;
+use crate::graph::{BlockMask, MASK_BLOCK};
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::onchip::Request;
 use crate::layout::pack::Packed;
@@ -23,6 +24,8 @@ const A_IDS: u32 = 15;
 const DONE: Reg = Reg(8);
 /// First row of the half whose logits are wanted.
 const FIRST_ROW: Reg = Reg(6);
+/// 1 when the row's hidden state is wanted too.
+const WANTS_HIDDEN: Reg = regs::Q_ROWS;
 
 /// Where everything of the language model lies.
 #[derive(Debug, Clone)]
@@ -42,12 +45,14 @@ pub struct TextLayout {
     head_base: u32,
     norm_base: u32,
     pub(super) embed_base: u32,
+    pub(super) position_base: u32,
     pub(super) rope_base: u32,
     pub(super) k_base: u32,
     pub(super) v_base: u32,
     pub(super) v_scales_base: u32,
     pub(super) ids_base: u32,
     logits_base: u32,
+    hidden_base: u32,
     tokens_base: u32,
     /// Residual rows of a prompt, where they are kept between layers.
     pub(super) x_base: u32,
@@ -72,7 +77,7 @@ pub fn text_layout(
         Diagnostic::new("text model", "at least one layer", "none", "check num_hidden_layers in config.json")
     })?;
     let positions = max_context.next_multiple_of(TILE) as u32;
-    let logit_words = words(text.vocab);
+    let logit_words = words(text.head.cols_out);
     let parts = down_parts(first, build.layers, build);
     let (dims, chip) = choose_tile("text model", first, positions, parts, build, |d| {
         let mut r = Requests::of(d);
@@ -101,10 +106,18 @@ pub fn text_layout(
         norm_base: add(main, "text.final_norm", Kind::Content, 1, norm_words(&text.final_norm).into())?,
         // Learned rows and visual tokens follow the table, so that one gather fetches all.
         embed_base: add(main, "text.embed", Kind::Content, text.vocab + rows_behind, row)?,
+        position_base: add(
+            main,
+            "text.position",
+            Kind::Content,
+            text.position.map_or(0, |(_, rows)| rows),
+            row,
+        )?,
         rope_base: add(main, "text.rope", Kind::Input, positions as usize, rope_words.into())?,
-        v_scales_base: add(main, "text.v_scales", Kind::State, layers, u64::from(dims.kv_heads * dims.scw))?,
+        v_scales_base: add(main, "text.v_scales", Kind::State, layers, u64::from(dims.v_scale_units()))?,
         ids_base: add(main, "text.ids", Kind::Input, 1, u64::from(positions / TILE as u32))?,
         logits_base: add(main, "text.logits", Kind::Output, tile as usize, logit_words.into())?,
+        hidden_base: add(main, "text.hidden", Kind::Output, 1, row)?,
         tokens_base: add(main, "text.tokens", Kind::Output, 1, tile / TILE as u64)?,
         x_base: add(main, "text.x", Kind::State, if prefix { positions as usize } else { 0 }, row)?,
         dims,
@@ -123,7 +136,6 @@ pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) {
     asm.vx_sync(0, LD);
     asm.copy(T_POS, Reg(text_args::POSITION as u32));
     asm.copy(LEFT, Reg(text_args::ROWS as u32));
-    asm.base(A_IDS, z, l.ids_base);
     t.half_generators(asm);
     let layers = text.layers.len() as u32;
     for (a, base, layer_units) in [
@@ -131,15 +143,22 @@ pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) {
         (A_NORMS, l.norms_base, d.norm_words),
         (A_K, l.k_base, d.k_units() as u32),
         (A_V, l.v_base, d.v_units() as u32),
-        (A_V_SCALES, l.v_scales_base, d.kv_heads * d.scw),
+        (A_V_SCALES, l.v_scales_base, d.v_scale_units()),
     ] {
         asm.base(a, z, base);
         asm.stride(a, 1, z, layer_units);
     }
     asm.alu_imm(ALU_ADD, COUNT, LEFT, d.tile_rows - 1);
+    if d.mask.is_some() {
+        row_of_tile(asm, d);
+        asm.alu(ALU_ADD, COUNT, COUNT, TMP);
+    }
     asm.alu_imm(ALU_SHR, COUNT, COUNT, d.tile_rows.trailing_zeros());
     asm.repeat(COUNT, |asm| {
-        take_tile(asm, d);
+        match d.mask {
+            Some(mask) => take_aligned_tile(asm, d, mask),
+            None => take_tile(asm, d),
+        }
         t.set_tile(asm);
         asm.alu_imm(ALU_SHR, OLD_TILES, T_POS, 4);
         asm.alu(ALU_ADD, NEW_TILES, T_POS, T_ROWS);
@@ -147,11 +166,10 @@ pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) {
         asm.alu_imm(ALU_SHR, NEW_TILES, NEW_TILES, 4);
         asm.alu(ALU_SUB, NEW_TILES, NEW_TILES, OLD_TILES);
         // Loops over halves are of one level everywhere.
-        asm.repeat(1, |asm| load_rows(asm, &t, l));
+        asm.repeat(1, |asm| load_rows(asm, &t, l, text.position.is_some()));
         asm.repeat(layers, |asm| layer(asm, &t, &text.layers[0], l));
         asm.repeat(1, |asm| head(asm, &t, text, l));
         asm.alu(ALU_ADD, T_POS, T_POS, T_ROWS);
-        asm.emit(isa::Seta { agu: A_IDS, what: SETA_ADVANCE, rs: 0, imm: d.tile_rows / TILE as u32 });
         asm.emit(isa::Fence {});
     });
     asm.emit(isa::Halt {});
@@ -164,24 +182,49 @@ pub(super) fn take_tile(asm: &mut Asm, d: &Dims) {
     asm.alu(ALU_SUB, LEFT, LEFT, T_ROWS);
 }
 
-/// Embeds the tile's rows and loads their rotary rows; what the layers add first is zero.
-fn load_rows(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout) {
+/// TMP = T_POS mod tile.
+fn row_of_tile(asm: &mut Asm, d: &Dims) {
+    use regs::*;
+    let unused = 32 - d.tile_rows.trailing_zeros();
+    asm.alu_imm(ALU_SHL, TMP, T_POS, unused);
+    asm.alu_imm(ALU_SHR, TMP, TMP, unused);
+}
+
+/// A tile that ends where its height divides the position, so that its rows are of one block row of the mask;
+/// SKIP is what they do not see.
+fn take_aligned_tile(asm: &mut Asm, d: &Dims, mask: BlockMask) {
+    use regs::*;
+    row_of_tile(asm, d);
+    asm.set(T_ROWS, d.tile_rows);
+    asm.alu(ALU_SUB, T_ROWS, T_ROWS, TMP);
+    asm.alu(ALU_MIN, T_ROWS, T_ROWS, LEFT);
+    asm.alu(ALU_SUB, LEFT, LEFT, T_ROWS);
+    let (all_seen, block) = ((mask.window - 1 + mask.sinks) as u32, MASK_BLOCK as u32);
+    asm.alu_imm(ALU_SHR, SKIP, T_POS, block.trailing_zeros());
+    asm.alu_imm(ALU_MAX, SKIP, SKIP, all_seen);
+    asm.alu_imm(ALU_SUB, SKIP, SKIP, all_seen);
+    asm.alu_imm(ALU_SHL, SKIP, SKIP, (block / TILE as u32).trailing_zeros());
+}
+
+/// Embeds the tile's rows and loads their rotary rows. What the layers add first is zero, or the rows of
+/// the position table.
+fn load_rows(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout, positions: bool) {
     use regs::*;
     let d = t.d;
     asm.mark("text: embedding");
-    asm.alu_imm(ALU_ADD, COUNT, T_ROWS, 15);
-    asm.alu_imm(ALU_SHR, COUNT, COUNT, 4);
     let (ids, x) = (t.s("ids"), t.spad("x"));
+    asm.base(A_IDS, OLD_TILES, l.ids_base);
     asm.emit(isa::Ld {
         mode: LD_SCALARS,
         rows: Count::from(1).field(),
-        len: Count::from(COUNT).field(),
+        len: Count::from(NEW_TILES).field(),
         dst_off: ids.off,
         src_agu: A_IDS,
         ..isa::Ld::default()
     });
     t.each_half_at(asm, |asm| {
-        asm.alu(ALU_SUB, TMP, POS, T_POS);
+        asm.alu_imm(ALU_SHL, TMP, OLD_TILES, 4);
+        asm.alu(ALU_SUB, TMP, POS, TMP);
         asm.base(A_TEMP, TMP, ids.off);
         asm.emit(isa::Ld {
             mode: LD_GATHER,
@@ -195,16 +238,18 @@ fn load_rows(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout) {
             sidx_agu: A_TEMP,
             ..isa::Ld::default()
         });
-        if d.rope {
-            let (row, rope) = (2 * d.half_words, t.spad("rope"));
+        let down = t.down_parts();
+        let rope = d.rope.then(|| (2 * d.half_words, l.rope_base, t.spad("rope")));
+        let position = positions.then(|| (d.dw, l.position_base, down[0]));
+        for (row, base, to) in rope.into_iter().chain(position) {
             asm.alu_imm(ALU_MUL, TMP, POS, row);
-            asm.base(A_ROPE, TMP, l.rope_base);
+            asm.base(A_ROPE, TMP, base);
             asm.emit(isa::Ld {
                 mode: LD_ROWS,
                 rows: Count::from(ROWS).field(),
                 len: Count::from(row).field(),
-                dst_agu: rope.agu,
-                dst_off: rope.off,
+                dst_agu: to.agu,
+                dst_off: to.off,
                 dst_stride: row,
                 src_agu: A_ROPE,
                 src_stride: row,
@@ -213,7 +258,7 @@ fn load_rows(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout) {
         }
         asm.ld_sync(0, VX);
         asm.vx_sync(LD, 0);
-        for part in t.down_parts() {
+        for part in down.into_iter().skip(usize::from(positions)) {
             vx(ROWS, d.cols).a(x, d.dw).imm(OP_MUL, 0.0).to_spad(part, d.dw).emit(asm);
         }
         asm.mm_sync(0, VX);
@@ -226,7 +271,7 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
     asm.mark(format!("{} (layer loop)", layer.norm1.path));
     t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, VX);
     // While earlier weights stream: it takes long.
-    t.load_scales(asm, regs::OLD_TILES, t.spad("v_scales"), 0);
+    t.load_old_scales(asm);
     t.each_half_numbered(asm, |asm| {
         t.residual(asm, &t.down_parts(), Some(&layer.norm1));
         t.norm_quantised(asm, &layer.norm1, norms, true, false);
@@ -266,13 +311,15 @@ pub(super) fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout) {
         asm.alu(ALU_EQ, COUNT, HALF, HALVES_LOG2);
         asm.alu_imm(ALU_EQ, TMP, LEFT, 0);
         asm.alu(ALU_MUL, COUNT, COUNT, TMP);
-        asm.alu_imm(ALU_SHR, TMP, wanted, 1);
+        asm.alu_imm(ALU_EQ, TMP, wanted, super::logits::ALL);
         asm.alu(ALU_MUL, TMP, ROWS, TMP);
         asm.alu(ALU_MAX, COUNT, COUNT, TMP);
         asm.alu(ALU_SUB, FIRST_ROW, ROWS, COUNT);
-        let (act, scale, to) = (A_TEMP, A_TEMP + 1, A_TEMP + 2);
+        let (act, scale, to, normed) = (A_TEMP, A_TEMP + 1, A_TEMP + 2, A_TEMP + 3);
         t.row_of_half(asm, act, &t.chip.abuf, "x8", FIRST_ROW, d.dw);
         t.row_of_half(asm, scale, &t.chip.s, "x_scale", FIRST_ROW, 1);
+        t.row_of_half(asm, normed, &t.chip.spad, "final", FIRST_ROW, d.dw);
+        asm.alu_imm(ALU_EQ, WANTS_HIDDEN, wanted, super::logits::HIDDEN);
         asm.alu_imm(ALU_MUL, TMP, DONE, l.logit_words);
         asm.base(to, TMP, l.logits_base);
         for (a, step) in [(act, d.dw), (scale, 1), (to, l.logit_words)] {
@@ -280,7 +327,7 @@ pub(super) fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout) {
         }
         asm.alu_imm(ALU_MIN, TMP, wanted, 1);
         // A register: an immediate count is below 32768.
-        asm.set(KV_LEN, text.vocab as u32);
+        asm.set(KV_LEN, text.head.cols_out as u32);
         asm.mm_sync(VX, 0);
         asm.repeat(COUNT, |asm| {
             let p = &l.head;
@@ -310,6 +357,14 @@ pub(super) fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout) {
                 dst_stride: 1,
                 pos: Count::from(DONE).field(),
                 heads: Count::from(1).field(),
+                ..isa::St::default()
+            });
+            asm.emit(isa::St {
+                mode: ST_ROWS,
+                rows: Count::from(WANTS_HIDDEN).field(),
+                len: Count::from(d.dw).field(),
+                src_agu: normed,
+                dst_off: l.hidden_base,
                 ..isa::St::default()
             });
             asm.alu_imm(ALU_ADD, DONE, DONE, 1);

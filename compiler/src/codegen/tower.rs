@@ -2,13 +2,14 @@
 
 use super::asm::Reg;
 use super::Build;
+use crate::graph::{BlockMask, MASK_BLOCK};
 use crate::layout::onchip::{OnChip, Request};
 use crate::layout::pack::{Packed, Part, Storage};
 use crate::layout::words;
 use crate::plan::{Attention, Layer, Linear, Mlp, Norm};
 use flightvlm_hw::config::{HwConfig, TILE};
 
-/// Scalar registers by use. R1..R3 are arguments.
+/// Scalar registers by use. R1..R3 are arguments at the start.
 ///
 /// A *tile* of rows is worked on as two *halves* (one when it is short), so that MM computes one half
 /// while VX works on the other. Attention goes through *items*: in prefill a half and some query heads,
@@ -21,6 +22,8 @@ pub mod regs {
     pub const HALF: Reg = Reg(4);
     /// Halves of the tile.
     pub const HALVES: Reg = Reg(5);
+    /// With a mask: tiles of 16 positions behind the sinks that the rows of the tile do not see.
+    pub const SKIP: Reg = Reg(1);
     /// Query head.
     pub const HEAD: Reg = Reg(6);
     /// First position of the tile.
@@ -29,7 +32,7 @@ pub mod regs {
     pub const TMP: Reg = Reg(9);
     /// Rows of the current half.
     pub const ROWS: Reg = Reg(10);
-    /// Key/value positions that are valid, the half's own rows included.
+    /// Key/value positions that are valid, the half's own rows included; in attention those that it sees.
     pub const KV_LEN: Reg = Reg(11);
     /// Tiles of 16 positions in that.
     pub const KV_TILES: Reg = Reg(12);
@@ -94,8 +97,10 @@ pub struct Dims {
     pub half_words: u32,
     /// Words of a head: query, key and value alike.
     pub hw: u32,
-    /// Words of a score row.
+    /// Words of a score row: what a row sees at most.
     pub scw: u32,
+    /// What rows see of the rows before them.
+    pub mask: Option<BlockMask>,
     /// Words of the feed-forward block.
     pub ffw: u32,
     /// Gated feed-forward block.
@@ -159,7 +164,8 @@ impl Dims {
             head_dim: a.head_dim as u32,
             half_words,
             hw,
-            scw: positions / TILE as u32,
+            scw: a.mask.map_or(positions, |m| positions.min(m.positions() as u32)) / TILE as u32,
+            mask: a.mask,
             ffw: words(ff),
             gated,
             block_heads,
@@ -179,6 +185,18 @@ impl Dims {
     pub fn group(&self) -> u32 {
         self.heads / self.kv_heads
     }
+    /// Tiles of 16 positions in the cache of a head.
+    pub fn kv_tiles(&self) -> u32 {
+        self.positions / TILE as u32
+    }
+    /// Units of a layer's value scales: a word for every tile of a head.
+    pub fn v_scale_units(&self) -> u32 {
+        self.kv_heads * self.kv_tiles()
+    }
+    /// Tiles of the positions that every row sees.
+    pub fn sink_tiles(&self) -> u32 {
+        self.mask.map_or(0, |m| (m.sinks * MASK_BLOCK / TILE) as u32)
+    }
     /// Units of a word of keys or values.
     pub fn kv_word_units(&self) -> u32 {
         self.kv_bits / 2
@@ -190,10 +208,11 @@ impl Dims {
     /// Slots between the key tiles of two kv heads. Odd (with several slices), so that short caches
     /// are spread over the channels too.
     pub fn k_slots(&self) -> u32 {
+        let tiles = self.kv_tiles();
         if self.slices > 1 {
-            self.scw + 1 - self.scw % 2
+            tiles + 1 - tiles % 2
         } else {
-            self.scw
+            tiles
         }
     }
     /// Units of a layer's key cache in each channel.
@@ -202,7 +221,7 @@ impl Dims {
     }
     /// Units of a value tile (16 columns, all positions).
     pub fn v_tile_units(&self) -> u32 {
-        self.scw * self.kv_word_units()
+        self.kv_tiles() * self.kv_word_units()
     }
     /// Units of a layer's value cache in each channel; value tile `hw · head + c` has that slot.
     pub fn v_units(&self) -> u64 {
@@ -276,7 +295,8 @@ impl Dims {
     /// S regions that both halves use.
     pub fn s_shared(&self) -> Vec<Request> {
         let r = |name, words| Request { name, words, from: 0, to: 9 };
-        vec![r("ids", self.tile_rows), r("token", 16)]
+        // Ids of a tile of rows that starts anywhere.
+        vec![r("ids", self.tile_rows + TILE as u32), r("token", 16)]
     }
 
     /// Output rows of a projection to heads, in hardware order; every head fills `hw` words.

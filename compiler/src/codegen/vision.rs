@@ -1,8 +1,8 @@
 //! The vision entry point: patch embedding, encoder layers in two passes (keys and values of all
 //! rows, then queries tile by tile), projector; visual tokens land behind the embedding table.
 
-use super::attention::{ReadOut, LAYER};
 use super::asm::{abs, agu, vx, Asm, At, Count, Reg, LD, MM, ST, VX};
+use super::attention::{ReadOut, LAYER};
 use super::layer::{
     down_parts, layer_offsets, LayerOffsets, Tower, A_K, A_NORMS, A_V, A_V_SCALES, A_WEIGHTS,
 };
@@ -51,19 +51,21 @@ pub struct VisionLayout {
     pub pixel_words: u32,
     /// What leaves the machine of the tower's attention.
     pub read_out: Option<ReadOut>,
-    layers_base: u32,
-    layer_norms_base: u32,
+    pub(super) layers_base: u32,
+    pub(super) layer_norms_base: u32,
     patch_base: u32,
     position_base: u32,
     position_ids_base: u32,
     rope_base: u32,
     norms_base: u32,
     pixels_base: u32,
-    x_base: u32,
+    pub(super) x_base: u32,
+    /// The row that attention pooling asks with.
+    pub(super) probe_base: u32,
     k_base: u32,
     v_base: u32,
     v_scales_base: u32,
-    features_base: u32,
+    pub(super) features_base: u32,
 }
 
 /// Words of the norms outside the layers: `[pre_norm][post_norm]`.
@@ -110,7 +112,7 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
     let projector = projector_layout(v, &dims, build, dram)?;
     let (main, channels) = (Space::Main, Space::Channels);
     let mut add = |space, name: &str, kind, records, units| add(dram, space, name, kind, records, units);
-    let (rows, dw, layers) = (v.rows, u64::from(dims.dw), v.layers.len());
+    let (rows, dw, layers) = (v.rows, u64::from(dims.dw), v.all_layers().count());
     let (pre, post) = outer_norm_words(v);
     let table = v.position.map_or(0, |(_, rows)| rows);
     let id_units = if table == 0 { 0 } else { u64::from(positions.next_multiple_of(dims.tile_rows)) / 16 };
@@ -137,7 +139,8 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
         norms_base: add(main, "vision.norms", Kind::Content, 1, u64::from(pre + post))?,
         pixels_base: add(main, "vision.pixels", Kind::Input, rows, pixel_words.into())?,
         x_base: add(main, "vision.x", Kind::State, rows, dw)?,
-        v_scales_base: add(main, "vision.v_scales", Kind::State, 1, u64::from(dims.kv_heads * dims.scw))?,
+        probe_base: add(main, "vision.probe", Kind::Content, usize::from(v.pool.is_some()), dw)?,
+        v_scales_base: add(main, "vision.v_scales", Kind::State, 1, u64::from(dims.v_scale_units()))?,
         features_base: 0,
         dims,
         chip,
@@ -243,7 +246,10 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) {
         asm.repeat(1, |asm| each_tile(asm, &t, regs::KV_LEN, |asm| post_norm(asm, &t, n, v, l)));
     }
     let rows = l.x_base + v.skip_rows as u32 * d.dw;
-    l.projector.emit(asm, v, rows, l.features_base, (FIRST_TOKEN, TILE_TOKENS));
+    match &v.pool {
+        Some((_, pool)) => l.pool(asm, &t, pool, v.layers.len() as u32, TILE_ROWS, FIRST_TOKEN),
+        None => l.projector.emit(asm, v, rows, l.features_base, (FIRST_TOKEN, TILE_TOKENS)),
+    }
     asm.emit(isa::Halt {});
 }
 

@@ -51,6 +51,47 @@ impl Inputs {
     }
 }
 
+/// Pictures and texts to compare.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pairs {
+    /// Tokens of each text up to the one whose row is its vector.
+    pub texts: Vec<Vec<u32>>,
+    /// Pictures.
+    pub images: Vec<Picture>,
+}
+
+impl Pairs {
+    /// Reads `input_ids` (int64 `[n, T]`, one text a row) and `pixel_values` for a model that compares
+    /// pictures with texts. Padding behind a text's end is not looked at.
+    pub fn read(path: &Path, spec: &ModelSpec) -> Result<Self, Diagnostic> {
+        let file = TensorFile::open(path)?;
+        let find = |name: &str| {
+            let entry = file.entries.iter().find(|entry| entry.name == name)?;
+            Some(TensorRef { bytes: file.bytes.clone(), entry: entry.clone() })
+        };
+        let fault = |got: String| {
+            let expected = "int64 token ids of shape [n, T], each row with an end-of-text token";
+            let help = "save what the model's processor returned, under its names";
+            Diagnostic::new("input_ids", expected, got, help)
+        };
+        let tensor = find("input_ids").ok_or_else(|| fault("no such tensor".into()))?;
+        let &[rows, columns] = &tensor.entry.shape[..] else {
+            return Err(fault(format!("shape {:?}", tensor.entry.shape)));
+        };
+        let ids = integers(&tensor).ok_or_else(|| fault(format!("type {}", tensor.entry.dtype_name)))?;
+        let ids: Option<Vec<u32>> = ids.iter().map(|&id| u32::try_from(id).ok()).collect();
+        let ids = ids.ok_or_else(|| fault("a negative id".into()))?;
+        let contrast = spec.contrast.as_ref().expect("invariant: the caller asked the model's kind");
+        let mut texts = Vec::with_capacity(rows);
+        for (row, ids) in ids.chunks(columns.max(1)).enumerate() {
+            let used = contrast.used(ids).ok_or_else(|| fault(format!("none in row {row}")))?;
+            spec.check_ids(used)?;
+            texts.push(used.to_vec());
+        }
+        Ok(Pairs { texts, images: pictures::read(&find, spec)? })
+    }
+}
+
 pub(super) fn integers(tensor: &TensorRef) -> Option<Vec<i64>> {
     let data = tensor.data();
     match tensor.entry.dtype? {
@@ -75,14 +116,19 @@ fn read_ids(tensor: &TensorRef) -> Result<Vec<u32>, Diagnostic> {
 
 /// Writes `logits` float32 `[1, rows, vocab]` as a safetensors file.
 pub fn write_logits(path: &Path, logits: &[f32], rows: usize, vocab: usize) -> Result<(), Diagnostic> {
-    assert_eq!(logits.len(), rows * vocab, "logits of every row");
+    write_tensor(path, "logits", &[1, rows, vocab], logits)
+}
+
+/// Writes one float32 tensor as a safetensors file.
+pub fn write_tensor(path: &Path, name: &str, shape: &[usize], values: &[f32]) -> Result<(), Diagnostic> {
+    assert_eq!(values.len(), shape.iter().product::<usize>(), "a value for every place");
     let fault = |got: String| {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         Diagnostic::new(name, "a writable file", got, "choose another place with -o")
     };
-    let bytes: &[u8] = bytemuck::cast_slice(logits);
-    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1, rows, vocab], bytes)
+    let bytes: &[u8] = bytemuck::cast_slice(values);
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.to_vec(), bytes)
         .expect("invariant: shape and bytes agree");
-    let file = safetensors::serialize([("logits", view)], None).map_err(|e| fault(e.to_string()))?;
+    let file = safetensors::serialize([(name, view)], None).map_err(|e| fault(e.to_string()))?;
     std::fs::write(path, file).map_err(|e| fault(e.to_string()))
 }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::matmul::dot;
-use crate::graph::{ActKind, Position, Rotary};
+use crate::graph::{ActKind, BlockMask, Position, Rotary};
 
 /// Layer normalisation of each row of `cols` values.
 pub(super) fn layer_norm(x: &mut [f32], w: &[f32], b: &[f32], eps: f32) {
@@ -77,13 +77,14 @@ pub(super) struct AttentionShape {
     pub kv_heads: usize,
     pub head_dim: usize,
     pub causal: bool,
+    pub mask: Option<BlockMask>,
     pub scale: f32,
 }
 
 /// Softmax attention of `q [rows, heads*head_dim]` over all rows of `k`, `v [total, kv_heads*head_dim]`.
-/// With `causal`, the query rows are the last `rows` of the `total` positions.
+/// With `causal`, the query rows are the last `rows` of the `total` positions; `mask` is for causal rows.
 pub(super) fn attention(shape: &AttentionShape, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
-    let &AttentionShape { heads, kv_heads, head_dim, causal, scale } = shape;
+    let &AttentionShape { heads, kv_heads, head_dim, causal, mask, scale } = shape;
     let (q_cols, kv_cols) = (heads * head_dim, kv_heads * head_dim);
     let (rows, total) = (q.len() / q_cols, k.len() / kv_cols);
     assert!(!causal || rows <= total, "a causal row sees its own position");
@@ -98,12 +99,14 @@ pub(super) fn attention(shape: &AttentionShape, q: &[f32], k: &[f32], v: &[f32])
             start..start + head_dim
         };
         let query = &q[index * head_dim..(index + 1) * head_dim];
-        let mut scores: Vec<f32> = (0..visible).map(|at| dot(query, &k[slice(k, at)]) * scale).collect();
-        let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        scores.iter_mut().for_each(|score| *score = (*score - max).exp());
-        let sum = scores.iter().map(|score| f64::from(*score)).sum::<f64>();
+        let seen = |at: &usize| mask.is_none_or(|m| m.sees(visible - 1, *at));
+        let mut scores: Vec<(usize, f32)> =
+            (0..visible).filter(seen).map(|at| (at, dot(query, &k[slice(k, at)]) * scale)).collect();
+        let max = scores.iter().map(|s| s.1).fold(f32::NEG_INFINITY, f32::max);
+        scores.iter_mut().for_each(|(_, score)| *score = (*score - max).exp());
+        let sum = scores.iter().map(|s| f64::from(s.1)).sum::<f64>();
         let norm = (1.0 / sum) as f32;
-        for (at, score) in scores.iter().enumerate() {
+        for (at, score) in scores {
             let weight = score * norm;
             for (out, value) in out.iter_mut().zip(&v[slice(v, at)]) {
                 *out += weight * value;

@@ -47,7 +47,7 @@ pub(super) fn read(
     let planes = values.chunks_exact(3 * height * width);
     let tiles = || planes.clone().filter(|p| !padded || p.iter().any(|v| *v != 0.0));
     let cut = |planes: &[f32]| vision.tile(planes, [height, width]);
-    let Arrange::AnyResolution { .. } = vision.arrange else {
+    let Arrange::AnyResolution { most_tiles, .. } = &vision.arrange else {
         return Ok(tiles().map(|p| Picture::of_tiles(vision, vec![cut(p)])).collect());
     };
     let sizes = find("image_sizes").as_ref().and_then(integers).unwrap_or_default();
@@ -56,12 +56,14 @@ pub(super) fn read(
         let expected = format!("image_sizes of {count} pictures (height, width)");
         return Err(fault("image_sizes", expected, format!("{} numbers", sizes.len())));
     }
+    let together = find("batch_num_images").as_ref().and_then(integers).unwrap_or_default();
+    let thumbnails = most_tiles.is_some() && together.iter().any(|n| *n > 1);
     let per_picture = planes.len() / count.max(1);
     let planes: Vec<&[f32]> = planes.collect();
     let groups = planes.chunks(per_picture.max(1)).zip(sizes.chunks_exact(2));
     let arranged = |(group, size): (&[&[f32]], &[i64])| {
         let size = [size[0], size[1]].map(|n| n.clamp(0, 1 << 20) as usize);
-        let used = vision.tiles_of_picture(size).min(group.len());
+        let used = if thumbnails { 1 } else { vision.tiles_of_picture(size).min(group.len()) };
         Picture::arranged(vision, group[..used].iter().map(|p| cut(p)).collect(), size)
     };
     groups.map(arranged).collect()

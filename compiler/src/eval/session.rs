@@ -9,7 +9,8 @@ use super::kernels::{self, AttentionShape};
 use super::matmul::matmul;
 use crate::diag::Diagnostic;
 use crate::graph::{
-    Graph, InputKind, ModelSpec, Node, NodeId, Op, Picture, Position, ReadOut, Rows, ValueId, VisualRow, WeightId,
+    Graph, InputKind, ModelSpec, Node, NodeId, Op, Picture, Position, ReadOut, Rows, ValueId, VisualRow,
+    WeightId,
 };
 use crate::import::Model;
 
@@ -97,17 +98,36 @@ impl<'m> Session<'m> {
             for input in &node.inputs {
                 last_use[input.index()] = Some(id);
             }
-            if let Op::MergeImageRows { learned, .. } = node.op {
-                image_value = Some((node.inputs[1], learned));
+            match node.op {
+                Op::MergeImageRows { learned, .. } => image_value = Some((node.inputs[1], learned)),
+                Op::Output if graph.ty(node.inputs[0]).rows == Rows::Image => {
+                    image_value = Some((node.inputs[0], None));
+                }
+                _ => {}
             }
         }
         let caches = HashMap::new();
-        Self { graph, spec: &model.spec, weights, last_use, image_value, caches, position: 0, shift: 0.0, received: None }
+        Self {
+            graph,
+            spec: &model.spec,
+            weights,
+            last_use,
+            image_value,
+            caches,
+            position: 0,
+            shift: 0.0,
+            received: None,
+        }
     }
 
     /// Positions in the KV cache.
     pub fn len(&self) -> usize {
         self.position
+    }
+
+    /// Columns of the residual stream.
+    pub fn hidden(&self) -> usize {
+        self.spec.text.hidden
     }
 
     /// True before the first prefill.
@@ -160,12 +180,12 @@ impl<'m> Session<'m> {
                 read.push(ReadOut { first: of(layers.first()), last: of(layers.last()) });
             }
         }
-        let hidden = self.spec.text.hidden;
+        let width = self.spec.visual_width();
         let row = |row: &VisualRow| match *row {
-            VisualRow::Token { tile, row } => &tiles[tile][row * hidden..][..hidden],
+            VisualRow::Token { tile, row } => &tiles[tile][row * width..][..width],
             VisualRow::Learned(row) => {
                 let w = learned.expect("invariant: arrangements name rows that the model has");
-                &self.weights[w.index()][row * hidden..][..hidden]
+                &self.weights[w.index()][row * width..][..width]
             }
         };
         let kept = picture.kept(vision, &read);
@@ -174,7 +194,7 @@ impl<'m> Session<'m> {
     }
 
     /// Starts a new sequence. `images` are results of [`Session::encode_image`] in the order of their
-    /// placeholders. Returns the logits of all rows, `[ids, vocab]`.
+    /// placeholders. Returns the logits of all rows, `[ids, vocab]`, or their vectors.
     pub fn prefill(&mut self, ids: &[u32], images: &[Embedded]) -> Result<Vec<f32>, Diagnostic> {
         self.prefill_watched(ids, images, &mut |_| ())
     }
@@ -240,7 +260,8 @@ impl<'m> Session<'m> {
                 "shorten the prompt or ask for fewer new tokens",
             ));
         }
-        let logits = self.run(&Feed { ids, images, positions, ..Feed::default() }, None, watch);
+        let table_rows = (self.position as u32..total as u32).collect();
+        let logits = self.run(&Feed { ids, images, positions, table_rows, ..Feed::default() }, None, watch);
         self.position = total;
         Ok(logits)
     }
@@ -254,6 +275,9 @@ impl<'m> Session<'m> {
         }
         for (id, node) in graph.iter() {
             let Some(output) = node.output else {
+                if graph.ty(node.inputs[0]).rows == Rows::Image {
+                    continue;
+                }
                 return values[node.inputs[0].index()].take().expect("invariant: logits are computed");
             };
             let is_text = graph.ty(output).rows == Rows::Prompt;
@@ -282,8 +306,8 @@ impl<'m> Session<'m> {
         feed: &Feed<'_>,
         watch: &mut Watch<'_>,
     ) -> Vec<f32> {
-        if let Op::Attention { heads, kv_heads, head_dim, causal, prefix, scale } = node.op {
-            let shape = AttentionShape { heads, kv_heads, head_dim, causal, scale };
+        if let Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, scale } = node.op {
+            let shape = AttentionShape { heads, kv_heads, head_dim, causal, mask, scale };
             let [q, k, v] = [0, 1, 2].map(|index| {
                 values[node.inputs[index].index()].as_deref().expect("invariant: operands come first")
             });
@@ -314,6 +338,7 @@ impl<'m> Session<'m> {
         match &node.op {
             Op::Input(InputKind::Pixels) => return feed.pixels.to_vec(),
             Op::Input(InputKind::TokenIds) => return Vec::new(),
+            Op::LearnedRow { w } => return weight(*w).to_vec(),
             Op::PrependRow { w } => return [weight(*w), x.as_slice()].concat(),
             Op::AddPosition { w } => {
                 let cols = self.out_cols(node);
@@ -338,8 +363,12 @@ impl<'m> Session<'m> {
                 let cols = self.out_cols(node);
                 merge(&mut x, second, cols, feed.ids, *placeholder);
             }
-            Op::SelectRows { skip, join } => {
-                x.drain(..skip * self.out_cols(node) / join);
+            Op::SelectRows { skip, join, pooled } => {
+                let cols = self.out_cols(node);
+                x.drain(..skip * cols / join);
+                if *pooled {
+                    x.truncate(cols);
+                }
             }
             Op::Linear { .. } | Op::Attention { .. } | Op::Output => {
                 unreachable!("handled elsewhere")

@@ -10,8 +10,10 @@
 //! The graph holds no weight data and knows no device.
 
 mod build;
+mod contrast;
 mod dot;
 mod id;
+mod mask;
 mod op;
 mod picture;
 mod positions;
@@ -24,8 +26,10 @@ mod verify;
 mod weight;
 
 pub use build::{Graph, Node};
+pub use contrast::{unit, Contrast, Pool};
 pub use dot::dot;
 pub use id::{NodeId, ValueId, WeightId};
+pub use mask::{BlockMask, MASK_BLOCK};
 pub use op::{ActKind, InputKind, Op};
 pub use picture::{best_pinpoint, Picture, Tile, VisualRow};
 pub use positions::Positions;

@@ -1,6 +1,7 @@
 //! The operators, at module granularity. Lowering decides how the hardware computes them.
 
 use super::id::WeightId;
+use super::mask::BlockMask;
 use super::rope::Rotary;
 
 /// What an input node delivers.
@@ -68,6 +69,11 @@ pub enum Op {
         /// `[out]`.
         b: Option<WeightId>,
     },
+    /// A row of weights `[1, cols]` in place of a picture's rows: the question of attention pooling.
+    LearnedRow {
+        /// `[cols]`.
+        w: WeightId,
+    },
     /// Puts the weight row `[cols]` in front: `[patches, c] -> [patches+1, c]` (class token).
     PrependRow {
         /// `[cols]`.
@@ -104,7 +110,7 @@ pub enum Op {
         rotary: Rotary,
     },
     /// Softmax attention of q `[r, heads*head_dim]` over k, v `[r, kv_heads*head_dim]`; query head `h`
-    /// reads key/value head `h * kv_heads / heads`. A causal node owns a KV cache over calls and lets row
+    /// reads key/value head `h * kv_heads / heads`. Without a mask, k and v may have other rows than q. A causal node owns a KV cache over calls and lets row
     /// at position `p` see positions `0..=p`.
     Attention {
         /// Query heads.
@@ -117,6 +123,8 @@ pub enum Op {
         causal: bool,
         /// The rows of the first call see each other all the same (prefix-LM).
         prefix: bool,
+        /// What a causal row sees of the rows before it; `None`: all.
+        mask: Option<BlockMask>,
         /// Factor on q·k before the softmax.
         scale: f32,
     },
@@ -147,8 +155,10 @@ pub enum Op {
         skip: usize,
         /// Rows to join.
         join: usize,
+        /// Only the first of the results stays: the picture's vector.
+        pooled: bool,
     },
-    /// The graph's result (logits); defines no value.
+    /// A result: logits, or the vector of a text; of image rows, the vector of a picture. Defines no value.
     Output,
 }
 
@@ -159,6 +169,7 @@ impl Op {
             Op::Input(InputKind::Pixels) => "input.pixels",
             Op::Input(InputKind::TokenIds) => "input.token_ids",
             Op::Linear { .. } => "linear",
+            Op::LearnedRow { .. } => "learned_row",
             Op::PrependRow { .. } => "prepend_row",
             Op::AddPosition { .. } => "add_position",
             Op::LayerNorm { .. } => "layer_norm",
@@ -181,7 +192,11 @@ impl Op {
             Op::Linear { w, b } => std::iter::once(*w).chain(*b).collect(),
             Op::LayerNorm { w, b, .. } => vec![*w, *b],
             Op::MergeImageRows { learned, .. } => learned.iter().copied().collect(),
-            Op::PrependRow { w } | Op::AddPosition { w } | Op::RmsNorm { w, .. } | Op::Embedding { w } => {
+            Op::LearnedRow { w }
+            | Op::PrependRow { w }
+            | Op::AddPosition { w }
+            | Op::RmsNorm { w, .. }
+            | Op::Embedding { w } => {
                 vec![*w]
             }
             _ => Vec::new(),
@@ -191,7 +206,7 @@ impl Op {
     /// Number of value inputs.
     pub fn input_count(&self) -> usize {
         match self {
-            Op::Input(_) => 0,
+            Op::Input(_) | Op::LearnedRow { .. } => 0,
             Op::Attention { .. } => 3,
             Op::Add | Op::Mul | Op::MergeImageRows { .. } => 2,
             _ => 1,

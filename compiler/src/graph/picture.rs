@@ -60,8 +60,13 @@ impl Picture {
     pub fn arranged(vision: &VisionSpec, tiles: Vec<Tile>, size: [usize; 2]) -> Result<Picture, Diagnostic> {
         match &vision.arrange {
             Arrange::Tiles => Ok(Picture::of_tiles(vision, tiles)),
-            Arrange::AnyResolution { pinpoints } => {
-                let (rows, detail) = any_resolution(vision, pinpoints, size)?;
+            Arrange::AnyResolution { most_tiles: Some(_), .. } if tiles.len() == 1 => {
+                let mut picture = Picture::of_tiles(vision, tiles);
+                picture.rows.push(VisualRow::Learned(0));
+                Ok(picture)
+            }
+            Arrange::AnyResolution { pinpoints, most_tiles } => {
+                let (rows, detail) = any_resolution(vision, pinpoints, *most_tiles, size)?;
                 let expected = vision.tiles_of_picture(size);
                 if tiles.len() != expected {
                     return Err(Diagnostic::new(
@@ -80,6 +85,9 @@ impl Picture {
 impl VisionSpec {
     /// Visual tokens of a tile with such a grid.
     pub fn tokens(&self, grid: [usize; 2]) -> usize {
+        if self.pooled {
+            return 1;
+        }
         (grid[0] * grid[1] + usize::from(self.has_class)).saturating_sub(self.skip_rows)
             / (self.merge * self.merge)
     }
@@ -88,7 +96,7 @@ impl VisionSpec {
     pub fn tiles_of_picture(&self, size: [usize; 2]) -> usize {
         match &self.arrange {
             Arrange::Tiles => 1,
-            Arrange::AnyResolution { pinpoints } => {
+            Arrange::AnyResolution { pinpoints, .. } => {
                 1 + tiles_of(self, best_pinpoint(pinpoints, size)).iter().product::<usize>()
             }
         }
@@ -214,6 +222,7 @@ fn tiles_of(vision: &VisionSpec, pinpoint: [usize; 2]) -> [usize; 2] {
 fn any_resolution(
     vision: &VisionSpec,
     pinpoints: &[[usize; 2]],
+    most_tiles: Option<usize>,
     size: [usize; 2],
 ) -> Result<(Vec<VisualRow>, [usize; 2]), Diagnostic> {
     let [tile_height, tile_width] = vision.full_grid();
@@ -235,6 +244,22 @@ fn any_resolution(
     let [down, across] = tiles_of(vision, best_pinpoint(pinpoints, size));
     let (height, width) = (down * tile_height, across * tile_width);
     let (padded_y, padded_x) = padding(size, [height, width]);
+    if let Some(most) = most_tiles {
+        // Beyond, Hugging Face interpolates between visual tokens, which are on the device here.
+        let seen = (height - 2 * padded_y) * (width - 2 * padded_x);
+        let ratio = (seen as f64 / (most * tile_height * tile_height) as f64).sqrt();
+        if ratio > 1.1 {
+            return Err(Diagnostic::new(
+                "image_sizes",
+                format!("a picture of about {most} tiles at most"),
+                format!("{} x {} pixels, which become {down} x {across} tiles", size[0], size[1]),
+                format!(
+                    "scale the picture to {} pixels a side or less",
+                    (most as f64).sqrt() as usize * vision.image_size
+                ),
+            ));
+        }
+    }
     let mut rows: Vec<VisualRow> = (0..tokens).map(|row| VisualRow::Token { tile: 0, row }).collect();
     for y in padded_y..height - padded_y {
         rows.extend((padded_x..width - padded_x).map(|x| VisualRow::Token {

@@ -70,13 +70,18 @@ fn describe(node: &Node) -> String {
                 ends[1]
             )
         }
-        Op::Attention { heads, kv_heads, head_dim, causal, prefix, scale } => write!(
-            text,
-            " heads={heads} kv_heads={kv_heads} head_dim={head_dim} causal={causal} prefix={prefix} scale={scale}"
-        ),
+        Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, scale } => {
+            let mask = mask.map_or(String::new(), |m| format!(" {m}"));
+            write!(
+                text,
+                " heads={heads} kv_heads={kv_heads} head_dim={head_dim} causal={causal} prefix={prefix}{mask} scale={scale}"
+            )
+        }
         Op::Act(kind) => write!(text, " {}", kind.name()),
         Op::MergeImageRows { placeholder, .. } => write!(text, " placeholder={placeholder}"),
-        Op::SelectRows { skip, join } => write!(text, " skip={skip} join={join}"),
+        Op::SelectRows { skip, join, pooled } => {
+            write!(text, " skip={skip} join={join}{}", if *pooled { " first" } else { "" })
+        }
         _ => Ok(()),
     };
     text

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::contrast::Contrast;
 use crate::diag::Diagnostic;
 
 /// Which vision tower.
@@ -42,6 +43,9 @@ pub enum Arrange {
     AnyResolution {
         /// Sizes (height, width) in pixels to choose from.
         pinpoints: Vec<[usize; 2]>,
+        /// LLaVA-OneVision: several pictures are thumbnails only, and a picture has no more visual tokens
+        /// than so many tiles, or few more.
+        most_tiles: Option<usize>,
     },
 }
 
@@ -70,6 +74,8 @@ pub struct VisionSpec {
     pub positions: PositionTable,
     /// Rows dropped behind the tower.
     pub skip_rows: usize,
+    /// Of the others, only the first becomes a visual token: the picture's vector.
+    pub pooled: bool,
     /// So many patches down and across are joined to a visual token.
     pub merge: usize,
     /// How tiles become placeholders.
@@ -142,12 +148,14 @@ pub struct ModelSpec {
     pub vision: Option<VisionSpec>,
     /// The language model.
     pub text: TextSpec,
-    /// Placeholder id; `Some` exactly when `vision` is.
+    /// Placeholder id; `Some` where prompts show pictures.
     pub image_token_id: Option<u32>,
     /// Visual tokens of one tile of full size; 0 for text-only models.
     pub visual_tokens: usize,
     /// Positions of a prompt's rows.
     pub position_scheme: PositionScheme,
+    /// How pictures and texts are compared; `None` for models that write text.
+    pub contrast: Option<Contrast>,
     /// Begin-of-sequence ids.
     pub bos_ids: Vec<u32>,
     /// Ids that end generation (`generation_config.json` wins over `config.json`).

@@ -126,6 +126,10 @@ impl Verifier<'_> {
                     self.weight(*b, &[output.cols], faults);
                 }
             }
+            Op::LearnedRow { w } => {
+                expect("output", ValueType::new(Rows::Image, output.cols), output);
+                self.weight(*w, &[output.cols], faults);
+            }
             Op::PrependRow { w } => {
                 let bare = Rows::Patches { with_class: false };
                 let full = Rows::Patches { with_class: true };
@@ -154,9 +158,10 @@ impl Verifier<'_> {
                 expect("output", first, output);
                 faults.extend(rotary.faults(*head_dim));
             }
-            Op::Attention { heads, kv_heads, head_dim, scale, .. } => {
+            Op::Attention { heads, kv_heads, head_dim, scale, causal, .. } => {
                 let query = ValueType::new(first.rows, heads * head_dim);
-                let key = ValueType::new(first.rows, kv_heads * head_dim);
+                let rows = if *causal { first.rows } else { inputs[1].rows };
+                let key = ValueType::new(rows, kv_heads * head_dim);
                 expect("query", query, inputs[0]);
                 expect("key", key, inputs[1]);
                 expect("value", key, inputs[2]);
@@ -188,11 +193,12 @@ impl Verifier<'_> {
                     self.weight(*w, &[rows, first.cols], faults);
                 }
             }
-            Op::SelectRows { skip, join } => {
+            Op::SelectRows { skip, join, pooled } => {
                 expect("output", ValueType::new(Rows::Image, join * first.cols), output);
                 let resolve = |rows| self.graph.image.and_then(|image| image.resolve(rows));
                 match (first.rows, resolve(first.rows), resolve(Rows::Image)) {
                     (Rows::Patches { .. }, Some(from), Some(to)) if from == join * to + skip => {}
+                    (Rows::Patches { .. }, Some(from), Some(1)) if *pooled && from > *skip => {}
                     (rows, from, to) => faults.push(format!(
                         "{rows} ({from:?}) minus {skip} rows, {join} joined, must be the visual tokens ({to:?})"
                     )),
@@ -212,11 +218,16 @@ impl Verifier<'_> {
     fn whole(&mut self) {
         let count = |f: &dyn Fn(&Op) -> bool| self.graph.nodes.iter().filter(|n| f(&n.op)).count();
         let mut faults = Vec::new();
-        let outputs = count(&|op| matches!(op, Op::Output));
+        let of_images = |node: &&Node| {
+            let rows = |v: &ValueId| self.graph.values.get(v.index()).map(|ty| ty.rows);
+            node.op == Op::Output && node.inputs.first().and_then(rows) == Some(Rows::Image)
+        };
+        let vectors = self.graph.nodes.iter().filter(of_images).count();
+        let outputs = count(&|op| matches!(op, Op::Output)) - vectors;
         if outputs != 1 {
             faults.push(format!("expected 1 output node, got {outputs}"));
         }
-        let merges = count(&|op| matches!(op, Op::MergeImageRows { .. }));
+        let merges = count(&|op| matches!(op, Op::MergeImageRows { .. })) + vectors;
         let wanted = usize::from(self.graph.image.is_some());
         if merges != wanted {
             faults.push(format!("expected {wanted} merge_image_rows, got {merges}"));

@@ -5,9 +5,11 @@
 
 use super::blocks::{AttentionShape, Blocks};
 use super::config::Config;
+use super::contrast::TextEncoder;
 use super::families::Fused;
 use super::layouts::Tiling;
 use super::text::TextConfig;
+use super::tower;
 use super::vision::VisionConfig;
 use crate::graph::{Change, ImageExtents, InputKind, Op, Rows, ValueId, ValueType};
 
@@ -18,17 +20,23 @@ pub(super) fn model(blocks: &mut Blocks<'_>, config: &Config) {
             patch_count: vision.spec.patch_count,
             visual_token_count: vision.visual_tokens,
         });
-        let rows = super::tower::tower(blocks, config.layout, vision);
+        let rows = tower::tower(blocks, config.layout, vision);
         projector(blocks, config, vision, rows)
     });
-    let merge = image.zip(config.image_token_id);
-    language_model(blocks, config, merge);
+    match (&config.text.encoder, image) {
+        (Some(encoder), Some(image)) => {
+            blocks.graph.push_output("image_embeds", image);
+            text_encoder(blocks, config, encoder);
+        }
+        _ => language_model(blocks, config, image.zip(config.image_token_id)),
+    }
 }
 
 /// `[image, joined columns] -> [image, text hidden]`.
 fn projector(blocks: &mut Blocks<'_>, config: &Config, vision: &VisionConfig, mut x: ValueId) -> ValueId {
     let layout = &config.layout.projector;
-    let first = format!("{}.weight", layout.linears[0].0);
+    let Some((first, _)) = layout.linears.first() else { return x };
+    let first = format!("{first}.weight");
     let root = blocks.spelling(config.layout.projector_root, &first);
     if let Some(name) = layout.norm {
         // The epsilon is PyTorch's default: the configuration has no key for it.
@@ -38,7 +46,8 @@ fn projector(blocks: &mut Blocks<'_>, config: &Config, vision: &VisionConfig, mu
         if at > 0 {
             x = blocks.act(&format!("{root}act"), vision.projector_activation, x);
         }
-        let width = if *own_width { blocks.cols(x) } else { config.text.spec.hidden };
+        let wide = config.contrast.as_ref().map_or(config.text.spec.hidden, |contrast| contrast.width);
+        let width = if *own_width { blocks.cols(x) } else { wide };
         x = blocks.linear(&format!("{root}{name}"), x, width, vision.projector_bias);
     }
     x
@@ -60,7 +69,7 @@ fn language_model(blocks: &mut Blocks<'_>, config: &Config, merge: Option<(Value
     if let Some((image, placeholder)) = merge {
         let learned = match config.layout.tiling {
             Tiling::Tiles => None,
-            Tiling::AnyResolution { newline } => {
+            Tiling::AnyResolution { newline, .. } => {
                 let name = blocks.tensor(newline);
                 Some(blocks.weight(name.to_string(), &[1, spec.hidden]))
             }
@@ -87,6 +96,29 @@ fn language_model(blocks: &mut Blocks<'_>, config: &Config, merge: Option<(Value
     blocks.graph.push_output("logits", logits);
 }
 
+/// Token ids to vectors `[prompt, width]`, one a row.
+fn text_encoder(blocks: &mut Blocks<'_>, config: &Config, encoder: &TextEncoder) {
+    let (spec, shape) = (&config.text.spec, &encoder.shape);
+    let root = blocks.spelling(config.layout.text, "embeddings.token_embedding.weight");
+    let ids_ty = ValueType::new(Rows::Prompt, 1);
+    let ids = blocks.graph.push("input_ids", Op::Input(InputKind::TokenIds), &[], ids_ty);
+    let path = format!("{root}embeddings.token_embedding");
+    let w = blocks.weight(format!("{path}.weight"), &[spec.vocab, spec.hidden]);
+    let ty = ValueType::new(Rows::Prompt, spec.hidden);
+    let mut x = blocks.graph.push(path, Op::Embedding { w }, &[ids], ty);
+    let path = format!("{root}embeddings.position_embedding");
+    let w = blocks.weight(format!("{path}.weight"), &[encoder.positions, spec.hidden]);
+    x = blocks.same(&path, Op::AddPosition { w }, &[x]);
+    for number in 0..spec.layers {
+        x = tower::layer(blocks, &format!("{root}{}{number}", shape.family.layer), shape, x);
+    }
+    x = blocks.norm(&format!("{root}final_layer_norm"), x, shape.norm);
+    let width = config.contrast.as_ref().map_or(spec.hidden, |contrast| contrast.width);
+    let head = blocks.spelling(config.layout.head, "weight").trim_end_matches('.');
+    x = blocks.linear(head, x, width, encoder.projection_bias);
+    blocks.graph.push_output("text_embeds", x);
+}
+
 fn decoder_layer(blocks: &mut Blocks<'_>, path: &str, text: &TextConfig, x: ValueId) -> ValueId {
     let spec = &text.spec;
     let fused = text.fused == Fused::QkvAndGateUp;
@@ -105,6 +137,7 @@ fn decoder_layer(blocks: &mut Blocks<'_>, path: &str, text: &TextConfig, x: Valu
         head_dim: spec.head_dim,
         causal: true,
         prefix: text.prefix,
+        mask: text.mask,
     };
     let h = blocks.attention(&attn, &shape, [q, k, v]);
     let h = blocks.linear(&format!("{attn}.o_proj"), h, spec.hidden, text.output_bias);

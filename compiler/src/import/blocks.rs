@@ -1,7 +1,7 @@
 //! The shared building blocks: every supported model is a composition of these.
 
 use super::checkpoint::Checkpoint;
-use crate::graph::{ActKind, Change, Graph, Op, ValueId, ValueType, WeightId};
+use crate::graph::{ActKind, BlockMask, Change, Graph, Op, ValueId, ValueType, WeightId};
 
 /// A graph under construction, and the checkpoint that settles how parts are spelled.
 pub(super) struct Blocks<'a> {
@@ -17,6 +17,8 @@ pub(super) struct AttentionShape {
     pub causal: bool,
     /// The rows of a prompt see each other all the same.
     pub prefix: bool,
+    /// What a causal row sees of the rows before it.
+    pub mask: Option<BlockMask>,
 }
 
 /// Which norm, and its epsilon.
@@ -128,9 +130,9 @@ impl<'a> Blocks<'a> {
         shape: &AttentionShape,
         [q, k, v]: [ValueId; 3],
     ) -> ValueId {
-        let &AttentionShape { heads, kv_heads, head_dim, causal, prefix } = shape;
+        let &AttentionShape { heads, kv_heads, head_dim, causal, prefix, mask } = shape;
         let scale = (head_dim as f64).powf(-0.5) as f32;
-        let op = Op::Attention { heads, kv_heads, head_dim, causal, prefix, scale };
+        let op = Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, scale };
         self.same(path, op, &[q, k, v])
     }
 

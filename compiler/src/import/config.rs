@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::contrast;
 use super::families::architectures;
 use super::fields::{Fields, FIX_CONFIG};
 use super::layouts::{Layout, LAYOUTS, TEXT_ONLY};
@@ -11,7 +12,7 @@ use super::text::{self, TextConfig};
 use super::vision::{self, VisionConfig};
 use super::ImportOptions;
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::graph::PositionScheme;
+use crate::graph::{Contrast, PositionScheme};
 
 /// The whole configuration.
 pub(super) struct Config {
@@ -20,6 +21,7 @@ pub(super) struct Config {
     pub text: TextConfig,
     pub vision: Option<VisionConfig>,
     pub image_token_id: Option<u32>,
+    pub contrast: Option<Contrast>,
     pub bos_ids: Vec<u32>,
     pub eos_ids: Vec<u32>,
 }
@@ -53,11 +55,22 @@ pub(super) fn parse(
             text: text::read("", top, "llama", options.max_context, &mut faults),
             vision: None,
             image_token_id: None,
+            contrast: None,
             bos_ids: Vec::new(),
             eos_ids: Vec::new(),
         }
     };
-    let config = special_tokens(config, top, generation, &mut faults);
+    let mut config = special_tokens(config, top, generation, &mut faults);
+    config.text.mask = options.mask;
+    if let (true, Some(mask)) = (config.text.prefix, options.mask) {
+        let expected = "full attention, because the rows of a prompt see each other";
+        faults.push(Diagnostic::new(
+            &config.architecture,
+            expected,
+            mask.to_string(),
+            "leave --attention out",
+        ));
+    }
     faults.into_result(config)
 }
 
@@ -121,9 +134,15 @@ fn multimodal(
         true => ("", top),
         false => ("text_config", part("text_config").unwrap_or(&empty)),
     };
-    let image_token_id = image_token(layout, &mut fields);
+    let image_token_id = layout.contrast.is_none().then(|| image_token(layout, &mut fields));
     let tied = fields.flag("tie_word_embeddings", layout.tied);
-    let mut text = text::read(text_path, text_map, layout.text_type, options.max_context, faults);
+    let (mut text, contrast) = match layout.contrast {
+        None => (text::read(text_path, text_map, layout.text_type, options.max_context, faults), None),
+        Some(family) => {
+            let (text, contrast) = contrast::read(family, top, text_map, options.max_context, faults);
+            (text, Some(contrast))
+        }
+    };
     let vision = vision::read(layout, top, vision_map, text.spec.max_position, faults);
     text.spec.tied_embeddings |= tied;
     text.prefix = layout.prefix;
@@ -135,7 +154,8 @@ fn multimodal(
         layout,
         text,
         vision: Some(vision),
-        image_token_id: Some(image_token_id),
+        image_token_id,
+        contrast,
         bos_ids: Vec::new(),
         eos_ids: Vec::new(),
     }

@@ -4,6 +4,7 @@
 //! An architecture adds a row here, not code. Prefix lists go from the spelling written by current
 //! `save_pretrained` to older ones; the first that the checkpoint uses is taken.
 
+use super::contrast::{self, ContrastFamily};
 use crate::graph::PositionScheme;
 
 /// How a tower's rows become visual tokens of the language model's width.
@@ -12,6 +13,8 @@ pub(super) struct Projector {
     pub selects: bool,
     /// Feature layer where the configuration does not say; as in Hugging Face, -1 is the last one.
     pub feature_layer: i64,
+    /// What becomes of its first row where the configuration does not say.
+    pub strategy: &'static str,
     /// The norm behind the tower's layers applies (only to the last layer's rows).
     pub post_norm: PostNorm,
     /// Patches down and across that are joined to a token.
@@ -63,6 +66,8 @@ pub(super) enum Tiling {
     /// LLaVA-NeXT's, with the learned end of a row.
     AnyResolution {
         newline: &'static [&'static str],
+        /// Key that limits the tiles, and its default.
+        limit: Option<(&'static str, &'static str)>,
     },
 }
 
@@ -93,6 +98,8 @@ pub(super) struct Layout {
     pub positions: PositionScheme,
     /// The rows of a prompt see each other.
     pub prefix: bool,
+    /// Pictures are compared with texts, of which an encoder makes vectors.
+    pub contrast: Option<&'static ContrastFamily>,
 }
 
 /// LLaVA 1.5 and its siblings.
@@ -112,6 +119,7 @@ const LLAVA: Layout = Layout {
     projector: Projector {
         selects: true,
         feature_layer: -2,
+        strategy: "default",
         post_norm: PostNorm::Never,
         merge: Merge::None,
         norm: None,
@@ -126,6 +134,28 @@ const LLAVA: Layout = Layout {
     tied: false,
     positions: PositionScheme::Sequence,
     prefix: false,
+    contrast: None,
+};
+
+const CLIP: Layout = Layout {
+    about: "vectors of pictures and texts: `classify`, `embed`",
+    architecture: "CLIPModel",
+    model_type: "clip",
+    text: &["text_model."],
+    head: &["text_projection."],
+    vision: &["vision_model."],
+    projector_root: &[""],
+    projector: Projector {
+        selects: false,
+        feature_layer: -1,
+        post_norm: PostNorm::Always,
+        linears: &[("visual_projection", false)],
+        bias: ProjectorBias::Never,
+        ..LLAVA.projector
+    },
+    text_type: "clip_text_model",
+    contrast: Some(&contrast::CLIP),
+    ..LLAVA
 };
 
 const IDEFICS3: Layout = Layout {
@@ -139,6 +169,7 @@ const IDEFICS3: Layout = Layout {
     projector: Projector {
         selects: false,
         feature_layer: -1,
+        strategy: "default",
         post_norm: PostNorm::Always,
         merge: Merge::Factor("scale_factor", 2),
         linears: &[("modality_projection.proj", false)],
@@ -158,7 +189,21 @@ pub(super) const LAYOUTS: &[Layout] = &[
         about: "tiles of any resolution, padding removed, learned end of each row",
         architecture: "LlavaNextForConditionalGeneration",
         model_type: "llava_next",
-        tiling: Tiling::AnyResolution { newline: &["image_newline", "model.image_newline"] },
+        tiling: Tiling::AnyResolution { newline: &["image_newline", "model.image_newline"], limit: None },
+        ..LLAVA
+    },
+    Layout {
+        about: "as LLaVA-NeXT, several pictures as thumbnails; pictures up to about nine tiles, no video",
+        architecture: "LlavaOnevisionForConditionalGeneration",
+        model_type: "llava_onevision",
+        projector: Projector { feature_layer: -1, strategy: "full", ..LLAVA.projector },
+        tiling: Tiling::AnyResolution {
+            newline: &["image_newline", "model.image_newline"],
+            limit: Some(("vision_aspect_ratio", "anyres_max_9")),
+        },
+        image_token: 151_646,
+        text_type: "qwen2",
+        tower: "siglip_vision_model",
         ..LLAVA
     },
     IDEFICS3,
@@ -200,6 +245,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
         projector: Projector {
             selects: false,
             feature_layer: -1,
+            strategy: "default",
             post_norm: PostNorm::Always,
             merge: Merge::Vision("spatial_merge_size", 2),
             norm: None,
@@ -214,7 +260,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
         ..LLAVA
     },
     Layout {
-        about: "prefix mask, Gemma; `eval` only: its program exceeds 1,024 instructions",
+        about: "prefix mask, Gemma",
         architecture: "PaliGemmaForConditionalGeneration",
         model_type: "paligemma",
         projector: Projector {
@@ -231,6 +277,18 @@ pub(super) const LAYOUTS: &[Layout] = &[
         tied: true,
         prefix: true,
         ..LLAVA
+    },
+    CLIP,
+    Layout {
+        about: "the same with attention pooling, texts in both directions, a score for each label",
+        architecture: "SiglipModel",
+        model_type: "siglip",
+        head: &["text_model.head."],
+        projector: Projector { linears: &[], ..CLIP.projector },
+        text_type: "siglip_text_model",
+        tower: "siglip_vision_model",
+        contrast: Some(&contrast::SIGLIP),
+        ..CLIP
     },
 ];
 

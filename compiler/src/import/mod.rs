@@ -8,6 +8,7 @@ mod assemble;
 mod blocks;
 mod checkpoint;
 mod config;
+mod contrast;
 mod families;
 mod fields;
 mod gguf;
@@ -23,7 +24,7 @@ mod weights;
 use std::path::Path;
 
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::graph::{Graph, ModelSpec};
+use crate::graph::{BlockMask, Graph, ModelSpec};
 
 pub use checkpoint::{Checkpoint, TensorFile, TensorRef};
 pub use families::{families, Family};
@@ -39,6 +40,8 @@ pub struct ImportOptions {
     pub no_weights: bool,
     /// Positions in use at most (`--max-context`); `None`: what the model supports.
     pub max_context: Option<usize>,
+    /// Block-sparse attention of the language model; `None`: full.
+    pub mask: Option<BlockMask>,
 }
 
 /// An imported model.
@@ -79,15 +82,23 @@ pub fn import(path: &Path, options: &ImportOptions) -> Result<Model, Diagnostics
     let mut blocks = blocks::Blocks::new(checkpoint.as_ref());
     assemble::model(&mut blocks, &config);
     let graph = blocks.graph;
-    let spec = spec(&config);
+    let mut spec = spec(&config);
     let weights = match &checkpoint {
         None => WeightStore::shapes_only(&graph),
         Some(checkpoint) => {
             let tied = spec.text.tied_embeddings;
             check_tied_head(&graph, checkpoint, tied)?;
-            WeightStore::bind(&graph, checkpoint, &|name| is_harmless(name, &config))?
+            let mut weights = WeightStore::bind(&graph, checkpoint, &|name| is_harmless(name, &config))?;
+            weights.use_beside(&|name| is_read_beside(name, &config));
+            weights
         }
     };
+    if let Some((contrast, checkpoint)) = spec.contrast.as_mut().zip(checkpoint.as_ref()) {
+        contrast.scale = scalar(checkpoint, "logit_scale")?.exp();
+        if contrast.each {
+            contrast.bias = scalar(checkpoint, "logit_bias")?;
+        }
+    }
     let faults = graph.verify();
     assert!(faults.is_empty(), "the importer built a bad graph: {}", faults[0]);
     Ok(Model { graph, spec, weights })
@@ -101,8 +112,22 @@ fn spec(config: &config::Config) -> ModelSpec {
         image_token_id: config.image_token_id,
         visual_tokens: config.vision.as_ref().map_or(0, |vision| vision.visual_tokens),
         position_scheme: config.layout.positions,
+        contrast: config.contrast.clone(),
         bos_ids: config.bos_ids.clone(),
         eos_ids: config.eos_ids.clone(),
+    }
+}
+
+/// A tensor of one value.
+fn scalar(checkpoint: &Checkpoint, name: &str) -> Result<f32, Diagnostic> {
+    let values = checkpoint.tensors.get(name).and_then(to_f32);
+    match values.as_deref() {
+        Some([value]) if value.is_finite() => Ok(*value),
+        other => {
+            let got = other.map_or("no such tensor".into(), |values| format!("{values:?}"));
+            let help = "get or save the weights again";
+            Err(Diagnostic::new(name, "a tensor of one finite value", got, help))
+        }
     }
 }
 
@@ -127,11 +152,16 @@ fn is_head(name: &str) -> bool {
     name == "lm_head.weight" || name.ends_with(".lm_head.weight")
 }
 
+/// Tensors that are facts of the model rather than weights of its graph.
+fn is_read_beside(name: &str, config: &config::Config) -> bool {
+    config.contrast.as_ref().is_some_and(|c| name == "logit_scale" || (c.each && name == "logit_bias"))
+}
+
 /// Tensors that checkpoints carry although the computation doesn't need them: buffers, vision layers
 /// behind the feature layer, the tower's own head and last norm.
 fn is_harmless(name: &str, config: &config::Config) -> bool {
     let buffer = name.ends_with(".position_ids") || name.ends_with("rotary_emb.inv_freq");
-    if buffer || (config.text.spec.tied_embeddings && is_head(name)) {
+    if buffer || is_read_beside(name, config) || (config.text.spec.tied_embeddings && is_head(name)) {
         return true;
     }
     let Some(vision) = &config.vision else { return false };

@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value};
 
+use super::contrast::TextEncoder;
 use super::families::{Bias, Fused, TextFamily, Window, TEXT};
 use super::fields::{Fields, FIX_CONFIG};
 use super::rope::{self, HeadShape};
 use crate::diag::Diagnostics;
-use crate::graph::{ActKind, Rotary, TextSpec};
+use crate::graph::{ActKind, BlockMask, Rotary, TextSpec};
 
 /// Everything the text builder needs.
 pub(super) struct TextConfig {
@@ -21,8 +22,12 @@ pub(super) struct TextConfig {
     pub norms_minus_one: bool,
     /// The rows of a prompt see each other.
     pub prefix: bool,
+    /// What rows see of the rows before them.
+    pub mask: Option<BlockMask>,
     /// Factor on the embedding rows.
     pub embedding_scale: Option<f32>,
+    /// An encoder in place of a language model: what it needs beside `spec`.
+    pub encoder: Option<TextEncoder>,
 }
 
 /// Bounds that no real model reaches; they keep damaged files from asking for absurd sizes.
@@ -88,7 +93,9 @@ pub(super) fn read(
         rotary: rope.rotary,
         fused: family.fused,
         prefix: false,
+        mask: None,
         norms_minus_one: family.norms_minus_one,
+        encoder: None,
         embedding_scale: family.scaled_embedding.then(|| (hidden as f64).sqrt() as f32),
         spec,
     }

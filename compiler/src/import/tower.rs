@@ -3,12 +3,13 @@
 //! Sources: Hugging Face `CLIPVisionTransformer`, `SiglipVisionTransformer`, `Idefics3VisionTransformer`,
 //! `InternVLVisionModel`, `Qwen2VisionTransformerPretrainedModel`.
 
-use super::blocks::{AttentionShape, Blocks};
+use super::blocks::{AttentionShape, Blocks, NormShape};
 use super::layouts::Layout;
-use super::towers::Qkv;
+use super::towers::{Qkv, Tower};
 use super::vision::VisionConfig;
 use crate::graph::{
-    plain_frequencies, Frequencies, InputKind, Op, PositionTable, Rotary, Rows, ValueId, ValueType,
+    plain_frequencies, ActKind, Change, Frequencies, InputKind, Op, PositionTable, Rotary, Rows, ValueId,
+    ValueType,
 };
 
 /// `[patches, pixels] -> [image, joined columns]`.
@@ -35,30 +36,90 @@ pub(super) fn tower(blocks: &mut Blocks<'_>, layout: &Layout, vision: &VisionCon
     if let Some(name) = family.pre_norm {
         x = blocks.layer_norm(&format!("{root}{name}"), x, spec.eps);
     }
+    let shape = EncoderShape {
+        family,
+        hidden: spec.hidden,
+        heads: spec.heads,
+        head_dim: spec.head_dim,
+        intermediate: spec.intermediate,
+        norm: vision.norm,
+        activation: vision.activation,
+        qkv_bias: vision.qkv_bias,
+        qk_norm: vision.qk_norm,
+        causal: false,
+        prefix: false,
+    };
     for number in 0..spec.layers_used {
-        x = layer(blocks, &format!("{root}{}{number}", family.layer), vision, x);
+        x = layer(blocks, &format!("{root}{}{number}", family.layer), &shape, x);
     }
     if vision.post_norm {
         x = blocks.layer_norm(&format!("{root}{}", family.post_norm), x, spec.eps);
     }
-    let join = spec.merge * spec.merge;
+    if layout.contrast.is_some_and(|family| family.pooling_head) {
+        return pool(blocks, &format!("{root}head"), &shape, x);
+    }
+    let (join, pooled) = (spec.merge * spec.merge, spec.pooled);
     let ty = ValueType::new(Rows::Image, join * spec.hidden);
-    let op = Op::SelectRows { skip: spec.skip_rows, join };
+    let op = Op::SelectRows { skip: spec.skip_rows, join, pooled };
     blocks.graph.push("vision_feature_select", op, &[x], ty)
 }
 
-fn layer(blocks: &mut Blocks<'_>, path: &str, vision: &VisionConfig, x: ValueId) -> ValueId {
-    let (spec, family) = (&vision.spec, vision.family);
+/// Attention pooling: a learned row asks all others (`SiglipMultiheadAttentionPoolingHead`).
+fn pool(blocks: &mut Blocks<'_>, path: &str, spec: &EncoderShape, x: ValueId) -> ValueId {
+    let (hidden, attn) = (spec.hidden, format!("{path}.attention"));
+    let probe = format!("{path}.probe");
+    let w = blocks.weight(probe.clone(), &[hidden]);
+    let row = ValueType::new(Rows::Image, hidden);
+    let probe = blocks.graph.push(probe, Op::LearnedRow { w }, &[], row);
+    // PyTorch's `MultiheadAttention` keeps all three in one tensor.
+    let mut part = |at: usize, name: &str, x: ValueId| {
+        let rows = || vec![Change::Rows { first: at * hidden, of: 3 * hidden }];
+        let w = blocks.graph.add_changed(format!("{attn}.in_proj_weight"), &[hidden, hidden], rows());
+        let b = Some(blocks.graph.add_changed(format!("{attn}.in_proj_bias"), &[hidden], rows()));
+        let ty = ValueType::new(blocks.graph.ty(x).rows, hidden);
+        blocks.graph.push(format!("{attn}.{name}"), Op::Linear { w, b }, &[x], ty)
+    };
+    let (q, k, v) = (part(0, "q", probe), part(1, "k", x), part(2, "v", x));
+    let (heads, head_dim) = (spec.heads, spec.head_dim);
+    let shape = AttentionShape { heads, kv_heads: heads, head_dim, causal: false, prefix: false };
+    let h = blocks.attention(&attn, &shape, [q, k, v]);
+    let x = blocks.linear(&format!("{attn}.out_proj"), h, hidden, true);
+    let h = blocks.norm(&format!("{path}.layernorm"), x, spec.norm);
+    let [fc1, fc2] = spec.family.mlp.map(|name| format!("{path}.{name}"));
+    let h = blocks.linear(&fc1, h, spec.intermediate, true);
+    let h = blocks.act(&format!("{path}.mlp.act"), spec.activation, h);
+    let h = blocks.linear(&fc2, h, hidden, true);
+    blocks.add(path, x, h)
+}
+
+/// A layer of an encoder.
+pub(super) struct EncoderShape {
+    pub family: &'static Tower,
+    pub hidden: usize,
+    pub heads: usize,
+    pub head_dim: usize,
+    pub intermediate: usize,
+    pub norm: NormShape,
+    pub activation: ActKind,
+    pub qkv_bias: bool,
+    pub qk_norm: bool,
+    pub causal: bool,
+    /// All rows of a text see each other.
+    pub prefix: bool,
+}
+
+pub(super) fn layer(blocks: &mut Blocks<'_>, path: &str, spec: &EncoderShape, x: ValueId) -> ValueId {
+    let family = spec.family;
     let [norm1, norm2] = family.norms;
-    let h = blocks.norm(&format!("{path}.{norm1}"), x, vision.norm);
+    let h = blocks.norm(&format!("{path}.{norm1}"), x, spec.norm);
     let attn = format!("{path}.{}", family.attention);
     let (fused, names) = match family.qkv {
         Qkv::Each(names) => (None, names),
         Qkv::Fused(name) => (Some(format!("{attn}.{name}")), ["q", "k", "v"]),
     };
     let parts = names.map(|name| (format!("{attn}.{name}"), spec.hidden));
-    let [mut q, mut k, v] = blocks.linears(fused, h, parts, vision.qkv_bias);
-    if let (true, Some((_, [q_norm, k_norm]))) = (vision.qk_norm, family.qk_norm) {
+    let [mut q, mut k, v] = blocks.linears(fused, h, parts, spec.qkv_bias);
+    if let (true, Some((_, [q_norm, k_norm]))) = (spec.qk_norm, family.qk_norm) {
         // The epsilon is the class's default: the configuration has no key for it.
         q = blocks.rms_norm(&format!("{attn}.{q_norm}"), q, 1e-6, false);
         k = blocks.rms_norm(&format!("{attn}.{k_norm}"), k, 1e-6, false);
@@ -73,8 +134,9 @@ fn layer(blocks: &mut Blocks<'_>, path: &str, vision: &VisionConfig, x: ValueId)
         heads: spec.heads,
         kv_heads: spec.heads,
         head_dim: spec.head_dim,
-        causal: false,
-        prefix: false,
+        causal: spec.causal,
+        prefix: spec.prefix,
+        mask: None,
     };
     let h = blocks.attention(&attn, &shape, [q, k, v]);
     let scaled = |blocks: &mut Blocks<'_>, name: &str, x, at: usize| match family.layer_scales {
@@ -83,10 +145,10 @@ fn layer(blocks: &mut Blocks<'_>, path: &str, vision: &VisionConfig, x: ValueId)
     };
     let h = scaled(blocks, &format!("{attn}.{}", family.output), h, 0);
     let x = blocks.add(&attn, x, h);
-    let h = blocks.norm(&format!("{path}.{norm2}"), x, vision.norm);
+    let h = blocks.norm(&format!("{path}.{norm2}"), x, spec.norm);
     let [fc1, fc2] = family.mlp.map(|name| format!("{path}.{name}"));
     let h = blocks.linear(&fc1, h, spec.intermediate, true);
-    let h = blocks.act(&format!("{path}.mlp.act"), vision.activation, h);
+    let h = blocks.act(&format!("{path}.mlp.act"), spec.activation, h);
     let h = scaled(blocks, &fc2, h, 1);
     blocks.add(&format!("{path}.mlp"), x, h)
 }

@@ -111,6 +111,9 @@ const SIGLIP: Tower = Tower {
     post_norm: "post_layernorm",
 };
 
+/// Text encoders have the same parts.
+pub(super) static TEXT_ENCODER: Tower = Tower { model_type: "clip_text_model", ..SIGLIP };
+
 /// Hugging Face `CLIPVisionModel`, `SiglipVisionModel`, `Idefics3VisionTransformer` (SmolVLM's is the
 /// same), `InternVLVisionModel`, `Qwen2VisionTransformer`.
 pub(super) const TOWERS: &[Tower] = &[

@@ -97,6 +97,7 @@ pub(super) fn read(
         pixel_cols: 3 * frames * patch * patch,
         positions,
         skip_rows: 0,
+        pooled: layout.contrast.is_some(),
         merge,
         arrange: Arrange::Tiles,
         has_class: family.class.is_some(),
@@ -118,11 +119,15 @@ pub(super) fn read(
         PostNorm::Always => true,
         PostNorm::Unless(key) => !fields.flag(key, true),
     };
+    let pooling_head = layout.contrast.is_some_and(|family| family.pooling_head);
+    if pooling_head && !fields.flag("vision_use_head", true) {
+        fields.fault("vision_use_head", "true: the head makes the vector of a picture", "false", FIX_CONFIG);
+    }
     let mut fields = Fields::new("", top, faults);
     if layout.projector.selects {
         let last = feature_layer(&mut fields, layout.projector.feature_layer, layers_total, &mut spec);
         post_norm &= last;
-        spec.skip_rows = skip_rows(&mut fields);
+        spec.skip_rows = skip_rows(&mut fields, layout.projector.strategy);
     }
     let kept = spec.rows.saturating_sub(spec.skip_rows);
     let joined = merge * merge;
@@ -131,8 +136,12 @@ pub(super) fn read(
         let expected = format!("visual tokens, each of {joined} patches");
         fields.fault("vision_feature_select_strategy", expected, got, FIX_CONFIG);
     }
-    if let Tiling::AnyResolution { .. } = layout.tiling {
-        spec.arrange = Arrange::AnyResolution { pinpoints: pinpoints(&mut fields, image_size) };
+    if let Tiling::AnyResolution { limit, .. } = layout.tiling {
+        let most_tiles = limit.map(|(key, default)| most_tiles(&mut fields, key, default));
+        spec.arrange = Arrange::AnyResolution {
+            pinpoints: pinpoints(&mut fields, image_size, limit.is_some()),
+            most_tiles,
+        };
     }
     VisionConfig {
         family,
@@ -141,7 +150,7 @@ pub(super) fn read(
         qkv_bias,
         qk_norm,
         post_norm,
-        visual_tokens: (kept / joined).max(1),
+        visual_tokens: if spec.pooled { 1 } else { (kept / joined).max(1) },
         spec,
         projector_activation: match layout.projector.activation {
             Activation::Key(key) => activation(&mut fields, key, "gelu"),
@@ -211,11 +220,27 @@ fn merge(
     }
 }
 
-/// Sizes (height, width) that LLaVA-NeXT cuts pictures to; those of its first release by default.
-fn pinpoints(fields: &mut Fields<'_, '_>, tile: usize) -> Vec<[usize; 2]> {
-    const DEFAULT: [[usize; 2]; 5] = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]];
+/// `anyres_max_N`.
+fn most_tiles(fields: &mut Fields<'_, '_>, key: &str, default: &'static str) -> usize {
+    let value = fields.text(key).unwrap_or(default);
+    match value.strip_prefix("anyres_max_").and_then(|n| n.parse().ok()).filter(|n| (1..=64).contains(n)) {
+        Some(most) => most,
+        None => {
+            fields.fault(key, "anyres_max_ and a number of tiles", value, FIX_CONFIG);
+            1
+        }
+    }
+}
+
+/// Sizes (height, width) that pictures are cut to; by default those of LLaVA-NeXT's first release, or
+/// LLaVA-OneVision's: all up to six tiles a side.
+fn pinpoints(fields: &mut Fields<'_, '_>, tile: usize, all: bool) -> Vec<[usize; 2]> {
+    let default = || match all {
+        true => (1..=6).flat_map(|y| (1..=6).map(move |x| [384 * y, 384 * x])).collect(),
+        false => vec![[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]],
+    };
     let key = "image_grid_pinpoints";
-    let Some(value) = fields.get(key) else { return DEFAULT.to_vec() };
+    let Some(value) = fields.get(key) else { return default() };
     let side = |v: &Value| v.as_u64().map(|n| n as usize).filter(|n| (tile..=64 * tile).contains(n));
     let pair = |v: &Value| match v.as_array()?.as_slice() {
         [height, width] => Some([side(height)?, side(width)?]),
@@ -228,7 +253,7 @@ fn pinpoints(fields: &mut Fields<'_, '_>, tile: usize) -> Vec<[usize; 2]> {
         None => {
             let expected = format!("a list of [height, width], each from {tile} to {}", 64 * tile);
             fields.fault(key, expected, "another value", FIX_CONFIG);
-            DEFAULT.to_vec()
+            default()
         }
     }
 }
@@ -259,9 +284,9 @@ fn feature_layer(fields: &mut Fields<'_, '_>, default: i64, layers: usize, spec:
     value == -1
 }
 
-fn skip_rows(fields: &mut Fields<'_, '_>) -> usize {
+fn skip_rows(fields: &mut Fields<'_, '_>, default: &'static str) -> usize {
     let key = "vision_feature_select_strategy";
-    match fields.text(key).unwrap_or("default") {
+    match fields.text(key).unwrap_or(default) {
         "default" => 1,
         "full" => 0,
         other => {

@@ -77,6 +77,11 @@ impl WeightStore {
         diagnostics.into_result(Self { slots, ignored })
     }
 
+    /// Tensors that are used, though not by the graph.
+    pub(super) fn use_beside(&mut self, used: &dyn Fn(&str) -> bool) {
+        self.ignored.retain(|name| !used(name));
+    }
+
     /// True when the weights' values are at hand.
     pub fn has_data(&self) -> bool {
         self.slots.iter().all(|slot| slot.tensor.is_some())

@@ -31,9 +31,10 @@ pub(super) fn all<E: From<Diagnostics>>(
 ) -> Result<(), E> {
     let mut p = Packer { w, calibration, slices: build.config.slices as usize, sink };
     let (t, l) = (&plan.text, &laid.text);
-    p.layers("text.layers", &t.layers, |x| l.record(x, build))?;
+    let layers: Vec<&Layer> = t.layers.iter().collect();
+    p.layers("text.layers", &layers, |x| l.record(x, build))?;
     p.linear("text.head", &l.head)?;
-    p.layer_norms("text.norms", &t.layers, &l.dims)?;
+    p.layer_norms("text.norms", &layers, &l.dims)?;
     p.norms("text.final_norm", [&t.final_norm])?;
     let table = w.load_f32(t.embed).map_err(Diagnostics::from)?;
     p.table("text.embed", &table, t.hidden)?;
@@ -42,8 +43,13 @@ pub(super) fn all<E: From<Diagnostics>>(
         let rows = w.load_f32(rows).map_err(Diagnostics::from)?;
         (p.sink)(Piece::Bytes(&matrix(&rows, t.hidden)))?;
     }
+    if let Some((table, _)) = t.position {
+        let rows = w.load_f32(table).map_err(Diagnostics::from)?;
+        p.table("text.position", &rows, t.hidden)?;
+    }
     if let Some((v, l)) = plan.vision.as_ref().zip(laid.vision.as_ref()) {
-        p.layers("vision.layers", &v.layers, |x| l.record(x, build))?;
+        let layers: Vec<&Layer> = v.all_layers().collect();
+        p.layers("vision.layers", &layers, |x| l.record(x, build))?;
         p.linear("vision.patch", &l.patch)?;
         for (i, pieces) in l.projector.linears.iter().enumerate() {
             for (j, packed) in pieces.iter().enumerate() {
@@ -51,8 +57,12 @@ pub(super) fn all<E: From<Diagnostics>>(
             }
         }
         p.norms("vision.projector_norm", &v.projector_norm)?;
-        p.layer_norms("vision.layer_norms", &v.layers, &l.dims)?;
+        p.layer_norms("vision.layer_norms", &layers, &l.dims)?;
         p.norms("vision.norms", [&v.pre_norm, &v.post_norm].into_iter().flatten())?;
+        if let Some((probe, layer)) = &v.pool {
+            let row = w.load_f32(*probe).map_err(Diagnostics::from)?;
+            p.table("vision.probe", &row, layer.norm1.cols)?;
+        }
         if let Some((table, _)) = v.position {
             let position = position_table(v, w, table)?;
             p.table("vision.position", &position, v.patch.cols_out)?;
@@ -93,7 +103,7 @@ impl<E: From<Diagnostics>> Packer<'_, '_, E> {
     fn layers(
         &mut self,
         name: &str,
-        layers: &[Layer],
+        layers: &[&Layer],
         offsets: impl Fn(&Layer) -> LayerOffsets + Sync,
     ) -> Result<(), E> {
         self.region(name)?;
@@ -123,7 +133,7 @@ impl<E: From<Diagnostics>> Packer<'_, '_, E> {
     }
 
     /// The norms of a tower's layers: in front of attention and feed-forward block, then of the heads.
-    fn layer_norms(&mut self, name: &str, layers: &[Layer], d: &Dims) -> Result<(), E> {
+    fn layer_norms(&mut self, name: &str, layers: &[&Layer], d: &Dims) -> Result<(), E> {
         self.region(name)?;
         for l in layers {
             self.norm_vectors([&l.norm1, &l.norm2])?;

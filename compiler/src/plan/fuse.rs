@@ -3,7 +3,7 @@
 
 use super::{Attention, Layer, Linear, Mlp, Norm, Plan, Text, Vision};
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::graph::{ActKind, Graph, InputKind, Node, NodeId, Op, Rotary, Rows, ValueId};
+use crate::graph::{ActKind, Graph, InputKind, Node, NodeId, Op, Rotary, Rows, ValueId, WeightId};
 use std::collections::HashSet;
 
 /// Finds the fused form, or lists every node that does not fit one.
@@ -113,13 +113,22 @@ impl<'g> Matcher<'g> {
         let Op::Embedding { w: embed } = self.node(embed_id).op else { return None };
         let mut x = self.take(embed_id)?;
         let mut learned = None;
-        if let Some(rows) = image_rows {
+        let vector = image_rows.and_then(|rows| self.sole(rows, |op| *op == Op::Output));
+        if let Some(output) = vector {
+            self.take(output);
+        } else if let Some(rows) = image_rows {
             let merge = self.sole(x, |op| matches!(op, Op::MergeImageRows { .. }))?;
             if self.node(merge).inputs != [x, rows] {
                 return None;
             }
             learned = self.node(merge).op.weights().first().map(|w| (*w, self.graph.weight(*w).shape[0]));
             x = self.take(merge)?;
+        }
+        let mut position = None;
+        if let Some(id) = self.sole(x, |op| matches!(op, Op::AddPosition { .. })) {
+            let w = self.node(id).op.weights()[0];
+            position = Some((w, self.graph.weight(w).shape[0]));
+            x = self.take(id)?;
         }
         let mut layers = Vec::new();
         while let Some((layer, out)) = self.layer(x) {
@@ -134,7 +143,10 @@ impl<'g> Matcher<'g> {
         self.take(out);
         let hidden = final_norm.cols;
         let vocab = self.graph.weight(embed).shape[0];
-        Some(Plan { vision, text: Text { embed, learned, vocab, hidden, layers, final_norm, head } })
+        Some(Plan {
+            vision,
+            text: Text { embed, learned, vocab, position, hidden, layers, final_norm, head },
+        })
     }
 
     fn vision(&mut self) -> Option<(Vision, ValueId)> {
@@ -167,8 +179,29 @@ impl<'g> Matcher<'g> {
             post_norm = self.norm_of(id);
             x = self.take(id)?;
         }
+        let tokens = self.graph.image?.visual_token_count;
+        let v = Vision {
+            rows,
+            has_class,
+            patch,
+            class_row,
+            position,
+            pre_norm,
+            layers,
+            post_norm,
+            pool: None,
+            skip_rows: 0,
+            join: 1,
+            tokens,
+            projector_norm: None,
+            projector: Vec::new(),
+        };
+        if let Some(norm) = v.post_norm.clone().filter(|_| self.users(x).len() == 2) {
+            let (pool, out) = self.pool(x, norm)?;
+            return Some((Vision { post_norm: None, pool: Some(pool), ..v }, out));
+        }
         let select = self.sole(x, |op| matches!(op, Op::SelectRows { .. }))?;
-        let Op::SelectRows { skip: skip_rows, join } = self.node(select).op else { return None };
+        let Op::SelectRows { skip: skip_rows, join, .. } = self.node(select).op else { return None };
         x = self.take(select)?;
         let mut projector_norm = None;
         if let Some(id) = self.sole(x, is_norm) {
@@ -186,23 +219,39 @@ impl<'g> Matcher<'g> {
             }
             projector.push((linear, act));
         }
-        let tokens = self.graph.image?.visual_token_count;
-        let v = Vision {
-            rows,
-            has_class,
-            patch,
-            class_row,
-            position,
-            pre_norm,
-            layers,
-            post_norm,
-            skip_rows,
-            join,
-            tokens,
-            projector_norm,
-            projector,
-        };
-        Some((v, x))
+        Some((Vision { skip_rows, join, projector_norm, projector, ..v }, x))
+    }
+
+    /// Attention pooling over the rows `x`, which come out of `norm1`.
+    fn pool(&mut self, x: ValueId, norm1: Norm) -> Option<((WeightId, Layer), ValueId)> {
+        let projections = self.users(x).to_vec();
+        let attention_id =
+            self.sole(self.node(projections[0]).output?, |op| matches!(op, Op::Attention { .. }))?;
+        let node = self.node(attention_id);
+        let Op::Attention { heads, kv_heads, head_dim, causal, prefix, scale } = node.op else { return None };
+        let ids = [self.def(node.inputs[0])?, self.def(node.inputs[1])?, self.def(node.inputs[2])?];
+        let [Some(q), Some(k), Some(v)] = ids.map(|id| self.linear_of(id)) else { return None };
+        let probe_id = self.def(self.node(ids[0]).inputs[0])?;
+        let Op::LearnedRow { w: probe } = self.node(probe_id).op else { return None };
+        if ids[1..].iter().any(|id| self.node(*id).inputs != [x]) {
+            return None;
+        }
+        let out_id = self.sole(node.output?, |op| matches!(op, Op::Linear { .. }))?;
+        let o = self.linear_of(out_id)?;
+        let path = node.path.clone();
+        let (qk_norm, rope) = (None, None);
+        let attention =
+            Attention { path, q, k, v, o, heads, kv_heads, head_dim, scale, causal, prefix, qk_norm, rope };
+        let (norm_id, add) = self.branch(self.node(out_id).output?)?;
+        let norm2 = self.norm_of(norm_id)?;
+        let (mlp, out, taken) = self.mlp(self.node(norm_id).output?)?;
+        if !self.node(add).inputs.contains(&out) {
+            return None;
+        }
+        self.covered.extend(taken);
+        self.covered.extend(ids);
+        self.covered.extend([probe_id, attention_id, out_id, norm_id, add]);
+        Some(((probe, Layer { norm1, attention, norm2, mlp }), self.node(add).output?))
     }
 
     /// A residual branch start: `x` is used by a norm and by an add.
@@ -252,7 +301,7 @@ impl<'g> Matcher<'g> {
             }
         };
         let node = self.node(attention_id);
-        let Op::Attention { heads, kv_heads, head_dim, causal, prefix, scale } = node.op else {
+        let Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, scale } = node.op else {
             return None;
         };
         taken.push(attention_id);
@@ -292,8 +341,22 @@ impl<'g> Matcher<'g> {
             return None;
         }
         let path = node.path.clone();
-        let a =
-            Attention { path, q, k, v, o, heads, kv_heads, head_dim, scale, causal, prefix, qk_norm, rope };
+        let a = Attention {
+            path,
+            q,
+            k,
+            v,
+            o,
+            heads,
+            kv_heads,
+            head_dim,
+            scale,
+            causal,
+            prefix,
+            mask,
+            qk_norm,
+            rope,
+        };
         Some((a, self.node(out_id).output?, taken))
     }
 
@@ -355,16 +418,16 @@ fn shape(l: &Layer) -> String {
         a.kv_heads,
         a.head_dim,
         a.scale,
-        (a.causal, a.prefix),
+        (a.causal, a.prefix, a.mask),
         a.qk_norm.as_ref().map(|norms| norms.each_ref().map(norm)),
         a.rope
     )
 }
 
 fn check_uniform(plan: &Plan, problems: &mut Diagnostics) {
-    let towers = [plan.vision.as_ref().map(|v| &v.layers), Some(&plan.text.layers)];
-    for layers in towers.into_iter().flatten() {
-        let Some(first) = layers.first().map(shape) else { continue };
+    let tower = plan.vision.as_ref().map(|v| v.all_layers().collect::<Vec<_>>());
+    for layers in [tower, Some(plan.text.layers.iter().collect())].into_iter().flatten() {
+        let Some(first) = layers.first().map(|l| shape(l)) else { continue };
         for l in &layers[1..] {
             if shape(l) != first {
                 problems.push(Diagnostic::new(

@@ -12,7 +12,7 @@ mod print;
 pub use fuse::fuse;
 pub use placement::placement;
 
-use crate::graph::{ActKind, Rotary, WeightId};
+use crate::graph::{ActKind, BlockMask, Rotary, WeightId};
 
 /// A linear layer: weight `[cols_out, cols_in]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +69,8 @@ pub struct Attention {
     pub causal: bool,
     /// The rows of a prompt see each other all the same.
     pub prefix: bool,
+    /// What rows see of the rows before them.
+    pub mask: Option<BlockMask>,
     /// Norms of queries and keys, each over all heads of a row.
     pub qk_norm: Option<[Norm; 2]>,
     /// Rotary embedding of queries and keys.
@@ -132,6 +134,9 @@ pub struct Vision {
     pub layers: Vec<Layer>,
     /// Norm behind the layers, where the feature layer includes it.
     pub post_norm: Option<Norm>,
+    /// Attention pooling in place of projector and norm: the learned row that asks, and the layer that
+    /// answers, of which the residual in front of attention is not added.
+    pub pool: Option<(WeightId, Layer)>,
     /// Rows dropped in front of the projector.
     pub skip_rows: usize,
     /// Rows joined to a visual token.
@@ -144,6 +149,13 @@ pub struct Vision {
     pub projector: Vec<(Linear, Option<ActKind>)>,
 }
 
+impl Vision {
+    /// The tower's layers and the one that pools: all have one shape.
+    pub fn all_layers(&self) -> impl Iterator<Item = &Layer> {
+        self.layers.iter().chain(self.pool.iter().map(|(_, layer)| layer))
+    }
+}
+
 /// Language model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Text {
@@ -153,13 +165,15 @@ pub struct Text {
     pub learned: Option<(WeightId, usize)>,
     /// Rows of the table.
     pub vocab: usize,
+    /// Position table `[positions, hidden]` whose rows are added to it, and its rows.
+    pub position: Option<(WeightId, usize)>,
     /// Residual width.
     pub hidden: usize,
     /// Layers.
     pub layers: Vec<Layer>,
     /// Final norm.
     pub final_norm: Norm,
-    /// Output layer.
+    /// Output layer: logits, or the vectors of a text's rows.
     pub head: Linear,
 }
 

@@ -7,6 +7,7 @@ pub fn placement(op: &Op) -> &'static str {
     match op {
         Op::Input(_) => "written by the host before a launch",
         Op::Linear { .. } => "matrix unit",
+        Op::LearnedRow { .. } => "load unit",
         Op::PrependRow { .. } => "folded into the position table",
         Op::AddPosition { .. } => "load unit (gather) and vector unit",
         Op::LayerNorm { .. } | Op::RmsNorm { .. } => "vector unit",

@@ -20,7 +20,7 @@ fn layer(f: &mut fmt::Formatter<'_>, l: &Layer) -> fmt::Result {
     }
     writeln!(
         f,
-        "    attention heads {} kv {} head_dim {} scale {}{}{}{}",
+        "    attention heads {} kv {} head_dim {} scale {}{}{}{}{}",
         a.heads,
         a.kv_heads,
         a.head_dim,
@@ -30,6 +30,7 @@ fn layer(f: &mut fmt::Formatter<'_>, l: &Layer) -> fmt::Result {
             (true, _) => " causal",
             _ => "",
         },
+        a.mask.map_or(String::new(), |m| format!(" {m}")),
         if a.qk_norm.is_some() { " qk_norm" } else { "" },
         if a.rope.is_some() { " rope" } else { "" }
     )?;
@@ -60,6 +61,10 @@ impl fmt::Display for Plan {
             }
             for n in v.post_norm.iter().chain(&v.projector_norm) {
                 writeln!(f, "  {}", norm(n))?;
+            }
+            if let Some((_, pool)) = &v.pool {
+                writeln!(f, "  attention pooling")?;
+                layer(f, pool)?;
             }
             for (l, act) in &v.projector {
                 writeln!(f, "  projector {} {}", linear(l), act.map_or("", |a| a.name()))?;

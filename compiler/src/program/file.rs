@@ -14,7 +14,7 @@
 
 use super::{Meta, Program, CODE_REGION};
 use crate::layout::dram::Space;
-use flightvlm_hw::isa::{load_code, Insn};
+use flightvlm_hw::isa::Insn;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -286,7 +286,17 @@ fn parse(file: &mut (impl Read + Seek), len: u64, name: &str) -> Result<Program,
 
 /// Code decodes, regions do not overlap, contents fit their regions.
 pub(crate) fn verify(p: &Program) -> Result<(), String> {
-    let words = load_code(&p.code, p.meta.code_len as usize);
+    let mut next = 0;
+    for s in &p.meta.segments {
+        if s.first != next || s.len == 0 || s.len > p.meta.config.imem_words {
+            return Err(format!("a piece of {} instructions from {} on", s.len, s.first));
+        }
+        next += s.len;
+    }
+    if next != p.meta.code_len {
+        return Err(format!("pieces of {next} instructions in all, the program has {}", p.meta.code_len));
+    }
+    let words = p.words();
     // A wrong opcode also shifts what follows: it is named first.
     for (pc, word) in words.iter().enumerate() {
         Insn::decode(word).map_err(|e| format!("instruction {pc}: {e}"))?;

@@ -2,12 +2,15 @@
 //! know to run it. [`file`] is its form on disk.
 
 mod file;
+mod segment;
 
 pub(crate) use file::verify;
 pub use file::{read, write, ProgramError, Writer, MAGIC, VERSION};
+pub(crate) use segment::store;
+pub use segment::Segment;
 
 use crate::diag::Diagnostic;
-use crate::graph::{ModelSpec, Prune, Rotary};
+use crate::graph::{BlockMask, ModelSpec, Prune, Rotary};
 use crate::layout::dram::DramMap;
 use flightvlm_hw::config::HwConfig;
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,8 @@ pub struct TextMeta {
     pub tile_rows: usize,
     /// Rows of the embedding table.
     pub vocab: usize,
+    /// Columns of the result: logits, or the vector of a row.
+    pub outputs: usize,
     /// DRAM units of a residual row (embedding row, visual token).
     pub row_units: u32,
     /// DRAM units of a logits row.
@@ -127,10 +132,14 @@ pub struct Meta {
     pub dram: DramMap,
     /// Bits of keys and values in the cache.
     pub kv_bits: u32,
+    /// What the language model's rows see: all before them, or blocks of that.
+    pub mask: Option<BlockMask>,
     /// Bytes of keys and values that a token adds.
     pub kv_bytes_per_token: u64,
     /// Instructions.
     pub code_len: u32,
+    /// Pieces that they are launched in.
+    pub segments: Vec<Segment>,
     /// First instruction of each part of the model, for reports.
     pub marks: Vec<(u32, String)>,
     /// Language model.
@@ -154,7 +163,7 @@ impl Meta {
 pub struct Program {
     /// Description.
     pub meta: Meta,
-    /// Stored instructions ([`flightvlm_hw::isa::store_code`]), padded to a unit.
+    /// Stored instructions ([`flightvlm_hw::isa::store_code`]), each piece padded to a unit.
     pub code: Vec<u8>,
     /// Contents of the memory regions of kind `Content` (all but the code), as
     /// [`crate::layout::dram::Region::records`] says; empty when compiled without weights.
@@ -166,13 +175,11 @@ pub struct Program {
 impl Program {
     /// Bytes of the instructions.
     pub fn code_bytes(&self) -> usize {
-        let long = flightvlm_hw::isa::load_code(&self.code, self.meta.code_len as usize);
-        flightvlm_hw::isa::store_code(&long).len()
+        flightvlm_hw::isa::store_code(&self.words()).len()
     }
     /// The instruction at `pc` as text.
     pub fn instruction(&self, pc: u32) -> Option<String> {
-        let words = flightvlm_hw::isa::load_code(&self.code, pc as usize + 1);
-        let insn = flightvlm_hw::isa::Insn::decode(words.get(pc as usize)?).ok()?;
+        let insn = flightvlm_hw::isa::Insn::decode(self.words().get(pc as usize)?).ok()?;
         Some(flightvlm_hw::isa::disassemble(&insn))
     }
     /// A number that differs between programs: of their description and all contents.

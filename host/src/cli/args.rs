@@ -5,10 +5,11 @@ use crate::sampler::Sampling;
 use crate::source::{LoadOptions, Source};
 use anyhow::{bail, Result};
 use clap::Args;
-use flightvlm_compiler::graph::{Method, Prune};
+use flightvlm_compiler::graph::{BlockMask, Method, Prune};
 use flightvlm_compiler::quant::{Sparsity, Spec, Widths};
 use flightvlm_hw::config::HwConfig;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Which model, and how it is loaded.
 #[derive(Args)]
@@ -40,6 +41,9 @@ pub(super) struct ModelArgs {
     /// How they are chosen: none, fastervlm, hired or hired-bands [default: fastervlm]
     #[arg(long, value_name = "METHOD", value_parser = method)]
     prune: Option<Choice>,
+    /// What the language model's rows see: full, or blocks of 64: window=512 or window=512,sinks=64 tokens
+    #[arg(long, default_value = "full", value_name = "MASK", value_parser = attention)]
+    attention: Attention,
     /// Compile from config.json alone: code, memory map and sizes
     #[arg(long)]
     no_weights: bool,
@@ -86,6 +90,17 @@ fn kv_bits(text: &str) -> Result<u32, String> {
     }
 }
 
+/// `full`, or a mask.
+#[derive(Clone, Copy)]
+struct Attention(Option<BlockMask>);
+
+fn attention(text: &str) -> Result<Attention, String> {
+    match text {
+        "full" => Ok(Attention(None)),
+        _ => text.parse().map(|mask| Attention(Some(mask))),
+    }
+}
+
 impl ModelArgs {
     /// Opens the model's small files.
     pub(super) fn open(&self) -> Result<Source> {
@@ -97,9 +112,9 @@ impl ModelArgs {
         self.open_with(true, None)
     }
 
-    /// The same with another weight format.
-    pub(super) fn open_shape_as(&self, weights: Option<Widths>) -> Result<Source> {
-        self.open_with(true, weights)
+    /// The same with another format.
+    pub(super) fn open_shape_as(&self, format: Option<Format>) -> Result<Source> {
+        self.open_with(true, format)
     }
 
     /// Is it a compiled program?
@@ -120,7 +135,8 @@ impl ModelArgs {
         })
     }
 
-    fn open_with(&self, no_weights: bool, weights: Option<Widths>) -> Result<Source> {
+    fn open_with(&self, no_weights: bool, format: Option<Format>) -> Result<Source> {
+        let format = format.unwrap_or(Format { widths: self.weights, sparsity: self.sparsity });
         let prune = self.prune()?;
         Ok(Source::open(
             &self.model,
@@ -129,14 +145,31 @@ impl ModelArgs {
                 target: self.target.clone(),
                 no_weights,
                 storage: Spec {
-                    widths: weights.unwrap_or(self.weights),
-                    sparsity: self.sparsity,
+                    widths: format.widths,
+                    sparsity: format.sparsity,
                     group_words: self.group_size / 16,
                 },
                 kv_bits: self.kv_bits,
                 prune,
+                mask: self.attention.0,
             },
         )?)
+    }
+}
+
+/// A format of a list: `w4`, or with a sparsity `w4+2:4`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Format {
+    widths: Widths,
+    sparsity: Sparsity,
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (widths, sparsity) = text.split_once('+').unwrap_or((text, "dense"));
+        Ok(Format { widths: widths.parse()?, sparsity: sparsity.parse()? })
     }
 }
 

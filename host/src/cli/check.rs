@@ -42,7 +42,7 @@ pub(super) fn main(args: Args) -> Result<()> {
     if !is_checkpoint(path) {
         return Err(SourceError::Missing(path.clone()).into());
     }
-    let options = ImportOptions { no_weights: args.no_weights, max_context: None };
+    let options = ImportOptions { no_weights: args.no_weights, ..ImportOptions::default() };
     let model = match import(path, &options) {
         Ok(model) => model,
         Err(faults) => return refuse(&args, path, faults),

@@ -1,18 +1,17 @@
 //! `flightvlm compare`.
 
-use super::args::{positive, ModelArgs};
+use super::args::{positive, Format, ModelArgs};
 use super::output::{print, print_json, PendingFile};
 use super::progress::spinner;
 use crate::compare::baselines::{read, shipped};
 use crate::compare::gpu::{measure, Measurement};
 use crate::compare::ours::{ours, params_b};
 use crate::compare::plot::comparison_svg;
-use crate::compare::record::Grade;
-use crate::compare::{compare, Comparison, Ours, Row, Task};
+use crate::compare::record::{Grade, Record};
+use crate::compare::{compare, Comparison, Row, Task};
 use crate::energy::{ABSOLUTE_SIGMA, CONSTANT_W};
 use anyhow::{bail, Context, Result};
 use flightvlm_compiler::program::Program;
-use flightvlm_compiler::quant::Widths;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -22,9 +21,9 @@ use std::path::PathBuf;
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// Weight formats to compare, separated by commas [default: that of --weights]
+    /// Formats to compare, separated by commas, such as w4,w4+2:4 [default: --weights and --sparsity]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
-    precisions: Vec<Widths>,
+    precisions: Vec<Format>,
     /// Text tokens of the prompt
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = positive)]
     prompt_tokens: usize,
@@ -71,12 +70,9 @@ pub(super) fn main(args: Args) -> Result<()> {
     if args.model.is_program() && !args.precisions.is_empty() {
         bail!("a compiled program has its weight format; give the checkpoint folder with --precisions");
     }
-    let (figures, params) = simulate(&args)?;
-    let comparison = compare(figures, params, &records);
+    let comparison = simulate(&args, &records)?;
     if let Some(path) = &args.plot {
-        let architecture = args.model.open_shape()?.spec()?.architecture.clone();
-        let title = format!("{architecture}, {params:.1} B parameters, batch 1");
-        let svg = comparison_svg(&comparison, &title).map_err(anyhow::Error::msg)?;
+        let svg = comparison_svg(&comparison).map_err(anyhow::Error::msg)?;
         let mut file = PendingFile::create(path)?;
         file.writer()
             .write_all(svg.as_bytes())
@@ -89,17 +85,17 @@ pub(super) fn main(args: Args) -> Result<()> {
     Ok(print(&text(&comparison))?)
 }
 
-/// Our side: every precision on every task that the model can do.
-fn simulate(args: &Args) -> Result<(Vec<Ours>, f64)> {
+/// Every precision on every task that the model can do, beside the records.
+fn simulate(args: &Args, records: &[Record]) -> Result<Comparison> {
     let waiting = spinner("compiling");
     let mut out = Vec::new();
-    let mut params = 0.0;
-    let widths: Vec<Option<Widths>> = match args.precisions.is_empty() {
+    let (mut model, mut params) = (String::new(), 0.0);
+    let formats: Vec<Option<Format>> = match args.precisions.is_empty() {
         true => vec![None],
         false => args.precisions.iter().copied().map(Some).collect(),
     };
-    for width in widths {
-        let source = args.model.open_shape_as(width)?;
+    for format in formats {
+        let source = args.model.open_shape_as(format)?;
         let compiled;
         let program: &Program = if args.model.is_program() {
             source.program()?
@@ -108,13 +104,14 @@ fn simulate(args: &Args) -> Result<(Vec<Ours>, f64)> {
             &compiled.program
         };
         let m = &program.meta;
-        params = params_b(&m.model);
-        let rows =
-            args.prompt_tokens + crate::profile::typical_picture(program, None).placeholders + args.new_tokens;
+        (model, params) = (m.model.architecture.clone(), params_b(&m.model));
+        let rows = args.prompt_tokens
+            + crate::profile::typical_picture(program, None).placeholders
+            + args.new_tokens;
         if rows > m.text.max_context {
             bail!("{rows} positions exceed the context of {}; raise --max-context", m.text.max_context);
         }
-        waiting.set_message(format!("simulating {}", m.weights));
+        waiting.set_message(format!("simulating {} {}", m.weights, m.sparsity));
         let bits = bits_of(&m.weights.to_string());
         for task in [Task::TextDecode, Task::ImageQuestion] {
             if task == Task::TextDecode || m.vision.is_some() {
@@ -123,7 +120,7 @@ fn simulate(args: &Args) -> Result<(Vec<Ours>, f64)> {
         }
     }
     waiting.finish_and_clear();
-    Ok((out, params))
+    Ok(compare(&model, out, params, records))
 }
 
 /// Average bits of a weight format's name: `w4`, `mixed=3.5`.
@@ -186,7 +183,7 @@ fn task_text(c: &Comparison, task: Task) -> String {
     let _ = writeln!(
         out,
         "\n{}: their joules over ours, the worst first (≈1: not to be told from 1; =: same precision)\n  {:<10} {:<34} {:>5} \
-         {:>9} {:>9} {:>9}  {:>20} {:>8}",
+         {:>9} {:>9} {:>9} {:>9}  {:>20} {:>8}",
         task.title(),
         "ours",
         "baseline",
@@ -194,6 +191,7 @@ fn task_text(c: &Comparison, task: Task) -> String {
         "tok/s",
         "ours/it",
         "J/token",
+        "J/request",
         "ratio [one deviation]",
         "46.5 W"
     );
@@ -210,7 +208,7 @@ fn task_text(c: &Comparison, task: Task) -> String {
         };
         let _ = writeln!(
             out,
-            "  {:<10} {:<34} {:>4}{} {:>9} {:>9} {:>9}  {:>20} {:>8}  [{grade}] {}",
+            "  {:<10} {:<34} {:>4}{} {:>9} {:>9} {:>9} {:>9}  {:>20} {:>8}  [{grade}] {}",
             row.ours,
             row.baseline,
             row.w_bits,
@@ -218,6 +216,7 @@ fn task_text(c: &Comparison, task: Task) -> String {
             number(row.tok_s, 1),
             number(row.speed_ratio, 2),
             number(row.j_per_token, 2),
+            number(row.j_per_request, 0),
             ratio,
             number(row.energy_ratio_constant_power, 2),
             [Some(row.energy_note.as_str()), row.note.as_deref()]

@@ -6,7 +6,7 @@ use super::output::{print, print_json};
 use anyhow::{bail, Result};
 use flightvlm_compiler::import::is_checkpoint;
 use flightvlm_compiler::program::Program;
-use flightvlm_hw::isa::{disassemble, load_code, Insn};
+use flightvlm_hw::isa::{disassemble, Insn};
 use serde_json::json;
 use std::fmt::Write as _;
 
@@ -73,7 +73,7 @@ fn report(p: &Program) -> serde_json::Value {
 fn listing(p: &Program) -> String {
     let mut out = String::new();
     let mut marks = p.meta.marks.iter().peekable();
-    for (pc, word) in load_code(&p.code, p.meta.code_len as usize).iter().enumerate() {
+    for (pc, word) in p.words().iter().enumerate() {
         while let Some((_, what)) = marks.next_if(|(at, _)| *at as usize == pc) {
             let _ = writeln!(out, "; {what}");
         }

@@ -4,8 +4,10 @@ use super::args::{DeviceArgs, ModelArgs};
 use super::output::PendingFile;
 use super::progress::spinner;
 use crate::device::{open, Logits};
+use crate::embed::{contrast, embed_ids};
+use crate::source::Source;
 use anyhow::{anyhow, Result};
-use flightvlm_compiler::eval::{write_logits, Inputs};
+use flightvlm_compiler::eval::{write_logits, write_tensor, Inputs, Pairs};
 use std::path::PathBuf;
 
 /// Compute the logits of every position for prepared inputs
@@ -16,7 +18,8 @@ pub(super) struct Args {
     /// safetensors file with what the model's Hugging Face processor returns
     #[arg(long, value_name = "FILE")]
     inputs: PathBuf,
-    /// safetensors file to write: `logits`, float32 [1, T, vocabulary]
+    /// safetensors file to write: `logits`, float32 [1, T, vocabulary]; of models that compare pictures
+    /// with texts `logits_per_image` [pictures, texts]
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     #[command(flatten)]
@@ -28,6 +31,9 @@ pub(super) fn main(args: Args) -> Result<()> {
     let source = args.model.open()?;
     let output = PendingFile::create(&args.output)?;
     let spec = source.spec()?;
+    if spec.contrast.is_some() {
+        return compare(&args, &source, output);
+    }
     let inputs = Inputs::read(&args.inputs, spec).map_err(|error| anyhow!("{error}"))?;
     let info = source.info()?;
     let waiting = spinner("running");
@@ -43,5 +49,25 @@ pub(super) fn main(args: Args) -> Result<()> {
     output.commit()?;
     waiting.finish_and_clear();
     eprintln!("{}: {} positions, {} images", device.name(), inputs.input_ids.len(), handles.len());
+    Ok(())
+}
+
+/// Scores of every picture for every text.
+fn compare(args: &Args, source: &Source, output: PendingFile) -> Result<()> {
+    let spec = source.spec()?;
+    let how = contrast(spec)?;
+    let pairs = Pairs::read(&args.inputs, spec).map_err(|error| anyhow!("{error}"))?;
+    let waiting = spinner("running");
+    let mut device = open(&args.device.device, source)?;
+    let texts = pairs.texts.iter().map(|ids| embed_ids(device.as_mut(), ids));
+    let texts = texts.collect::<Result<Vec<_>, _>>()?;
+    let pictures = pairs.images.iter().map(|picture| device.embed_image(picture));
+    let pictures = pictures.collect::<Result<Vec<_>, _>>()?;
+    let shape = [pictures.len(), texts.len()];
+    write_tensor(output.temporary_path(), "logits_per_image", &shape, &how.scores(&pictures, &texts))
+        .map_err(|error| anyhow!("{error}"))?;
+    output.commit()?;
+    waiting.finish_and_clear();
+    eprintln!("{}: {} pictures, {} texts", device.name(), shape[0], shape[1]);
     Ok(())
 }

@@ -8,9 +8,11 @@ mod args;
 mod bench;
 mod calibrate;
 mod check;
+mod classify;
 mod compare;
 mod compile;
 mod devices;
+mod embed;
 mod evaluate;
 mod import;
 mod inspect;
@@ -43,6 +45,8 @@ enum Command {
     Run(run::Args),
     Logits(logits::Args),
     Evaluate(evaluate::Args),
+    Classify(classify::Args),
+    Embed(embed::Args),
     Inspect(inspect::Args),
     Devices(devices::Args),
     Isa(isa::Args),
@@ -67,6 +71,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::main(args),
         Command::Logits(args) => logits::main(args),
         Command::Evaluate(args) => evaluate::main(args),
+        Command::Classify(args) => classify::main(args),
+        Command::Embed(args) => embed::main(args),
         Command::Devices(args) => devices::main(args),
     };
     match result {

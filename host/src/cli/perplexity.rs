@@ -33,6 +33,7 @@ pub(super) fn main(model: &ModelArgs, device: &DeviceArgs, args: &TextArgs, as_j
     let path = args.text.as_deref().context("name a text with --text or questions with --questions")?;
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let source = model.open()?;
+    source.check_writes()?;
     let tokenizer = source.assets().tokenizer()?;
     let begin = tokenizer.encode("", true)?;
     let mut ids = tokenizer.encode(&text, false)?;

@@ -43,6 +43,7 @@ pub(super) struct Args {
 
 pub(super) fn main(args: Args) -> Result<()> {
     let source = args.model.open_shape()?;
+    source.check_writes()?;
     let waiting = spinner("compiling");
     let compiled;
     let program: &Program = if args.model.is_program() {
@@ -66,12 +67,7 @@ pub(super) fn main(args: Args) -> Result<()> {
             meta.text.max_context
         );
     }
-    let workload = Workload {
-        prompt_tokens: args.prompt_tokens,
-        images,
-        prune,
-        new_tokens: args.new_tokens,
-    };
+    let workload = Workload { prompt_tokens: args.prompt_tokens, images, prune, new_tokens: args.new_tokens };
     waiting.set_message("simulating");
     let p = profile(program, &workload)?;
     let energy = RequestEnergy::of(&p, &meta.config, workload.new_tokens);
@@ -140,6 +136,7 @@ fn report(program: &Program, p: &Profile, energy: &RequestEnergy, w: &Workload) 
         "weights": m.weights,
         "sparsity": m.sparsity,
         "kv_bits": m.kv_bits,
+        "attention": m.mask.map_or("full".to_owned(), |mask| mask.to_string()),
         "prompt_tokens": w.prompt_tokens,
         "visual_tokens": p.visual_tokens,
         "new_tokens": w.new_tokens,
@@ -255,7 +252,7 @@ fn text(program: &Program, p: &Profile, w: &Workload) -> String {
     let label = basis(c);
     let mut out = format!(
         "{} on {} ({label}): {} slices, {} array DSPs, {} MAC/cycle, {} MHz, {:.1} GB/s peak\n\
-         weights {} {}, KV {} bits; {} prompt tokens of text, {} visual, {} new; \
+         weights {} {}, KV {} bits, attention {}; {} prompt tokens of text, {} visual, {} new; \
          program {} instructions, {} bytes\n\n",
         m.model.architecture,
         c.name,
@@ -267,6 +264,7 @@ fn text(program: &Program, p: &Profile, w: &Workload) -> String {
         m.weights,
         m.sparsity,
         m.kv_bits,
+        m.mask.map_or("full".to_owned(), |mask| mask.to_string()),
         w.prompt_tokens,
         p.visual_tokens,
         w.new_tokens,

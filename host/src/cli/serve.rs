@@ -54,6 +54,9 @@ struct LimitArgs {
     /// Most joules of a request (modelled), predicted before it is admitted
     #[arg(long, value_name = "J", value_parser = above_zero)]
     max_joules: Option<f64>,
+    /// Most seconds of a request on the target (simulated), predicted before it is admitted and checked while it runs
+    #[arg(long, value_name = "SECONDS", value_parser = above_zero)]
+    max_device_seconds: Option<f64>,
     /// Longest time of a request, waiting included
     #[arg(long, default_value_t = 300.0, value_name = "SECONDS", value_parser = above_zero)]
     max_seconds: f64,
@@ -90,6 +93,7 @@ pub(super) fn main(args: Args) -> Result<()> {
     }
     let listener = listen(SocketAddr::new(args.host, args.port))?;
     let source = args.model.open()?;
+    source.check_writes()?;
     let stem = args.model.model.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = args.name.clone().or(stem).unwrap_or_else(|| "model".into());
     let waiting = spinner("loading the model");
@@ -120,6 +124,7 @@ fn options(args: &Args, name: String, access: Access) -> Options {
             max_tiles: l.max_tiles,
             max_cycles: l.max_cycles,
             max_joules: l.max_joules,
+            max_device_seconds: l.max_device_seconds,
             time: Duration::from_secs_f64(l.max_seconds),
             body_bytes: l.max_body_bytes,
             body_time: Duration::from_secs_f64(l.body_seconds),

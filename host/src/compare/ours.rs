@@ -5,10 +5,10 @@ use crate::profile::{profile, RequestEnergy, Workload};
 use flightvlm_compiler::graph::ModelSpec;
 use flightvlm_compiler::program::Program;
 use flightvlm_hw::machine::MachineError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What is asked of both sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
     /// Decode of text, prompt not counted.
@@ -28,12 +28,12 @@ impl Task {
 }
 
 /// One program on one task.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ours {
     /// Task.
     pub task: Task,
     /// Always `simulated` or `projected`.
-    pub grade: &'static str,
+    pub grade: String,
     /// Target.
     pub target: String,
     /// Weight format.
@@ -91,7 +91,7 @@ pub fn ours(
     };
     Ok(Ours {
         task,
-        grade: if m.config.projected { "projected" } else { "simulated" },
+        grade: if m.config.projected { "projected" } else { "simulated" }.into(),
         target: m.config.name.clone(),
         weights: m.weights.to_string(),
         w_bits,

@@ -50,7 +50,8 @@ fn bars(c: &Comparison, task: Task) -> Vec<Bar> {
 }
 
 /// SVG.
-pub fn comparison_svg(c: &Comparison, title: &str) -> Result<String, String> {
+pub fn comparison_svg(c: &Comparison) -> Result<String, String> {
+    let title = format!("{}, {:.1} B parameters in the language model, batch 1", c.model, c.params_b);
     let panels: Vec<(Task, Vec<Bar>)> = [Task::TextDecode, Task::ImageQuestion]
         .into_iter()
         .map(|task| (task, bars(c, task)))
@@ -59,7 +60,7 @@ pub fn comparison_svg(c: &Comparison, title: &str) -> Result<String, String> {
     let rows: i32 = panels.iter().map(|(_, bars)| bars.len() as i32).sum();
     let height = 60 + rows * (BAR + GAP) + panels.len() as i32 * 44 + 40;
     let mut svg = String::new();
-    draw(&mut svg, title, &panels, height).map_err(|error| error.to_string())?;
+    draw(&mut svg, &title, &panels, height).map_err(|error| error.to_string())?;
     Ok(svg)
 }
 

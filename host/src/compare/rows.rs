@@ -52,6 +52,8 @@ pub struct Row {
     pub speed_ratio: Option<f64>,
     /// Its joules a token on this task.
     pub j_per_token: Option<f64>,
+    /// Its joules for a whole request of ours, where the task has one.
+    pub j_per_request: Option<f64>,
     /// How these were obtained.
     pub energy_note: String,
     /// They are a decode step's, whatever the task: what is left out favours the baseline.
@@ -69,6 +71,8 @@ pub struct Row {
 /// The whole comparison.
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
+    /// The model's architecture.
+    pub model: String,
     /// Parameters of the language model, billions.
     pub params_b: f64,
     /// Our side.
@@ -80,7 +84,7 @@ pub struct Comparison {
 }
 
 /// Sets every record of about the same size beside every one of ours.
-pub fn compare(ours: Vec<Ours>, params_b: f64, records: &[Record]) -> Comparison {
+pub fn compare(model: &str, ours: Vec<Ours>, params_b: f64, records: &[Record]) -> Comparison {
     let same_size = |r: &&Record| (r.model.params_b / params_b - 1.0).abs() <= SAME_SIZE;
     // A batch shares the weights among its requests: not this comparison.
     let one = |r: &&Record| r.workload.batch == 1.0;
@@ -88,7 +92,7 @@ pub fn compare(ours: Vec<Ours>, params_b: f64, records: &[Record]) -> Comparison
     let mut rows: Vec<Row> = ours.iter().flat_map(|o| used.iter().map(|r| row(o, r))).collect();
     rows.sort_by(|a, b| key(a).partial_cmp(&key(b)).unwrap_or(std::cmp::Ordering::Equal));
     let other_sizes = records.len() - used.len();
-    Comparison { params_b, ours, rows, other_sizes }
+    Comparison { model: model.into(), params_b, ours, rows, other_sizes }
 }
 
 /// Task, then the ratio.
@@ -120,6 +124,7 @@ fn row(o: &Ours, r: &Record) -> Row {
         tok_s: r.timing.tok_s,
         speed_ratio: r.timing.tok_s.map(|theirs| o.tok_s / theirs),
         j_per_token,
+        j_per_request: j_per_token.filter(|_| o.task == Task::ImageQuestion).map(|j| j * o.new_tokens as f64),
         energy_note,
         decode_alone,
         note: r.source.as_ref().and_then(|source| source.note.clone()),
@@ -170,7 +175,7 @@ mod tests {
     fn ours(task: Task, mid: f64) -> Ours {
         Ours {
             task,
-            grade: "simulated",
+            grade: "simulated".into(),
             target: "u280".into(),
             weights: "w4".into(),
             w_bits: 4.0,
@@ -189,7 +194,7 @@ mod tests {
     #[test]
     fn the_worst_ratio_comes_first_and_ratings_form_none() {
         let both = vec![ours(Task::TextDecode, 0.7), ours(Task::ImageQuestion, 1.4)];
-        let c = compare(both, 6.6, &shipped());
+        let c = compare("m", both, 6.6, &shipped());
         let ratios: Vec<f64> = c
             .rows
             .iter()
@@ -213,11 +218,11 @@ mod tests {
 
     #[test]
     fn a_ratio_near_one_says_that_it_may_be_one() {
-        let c = compare(vec![ours(Task::TextDecode, 3.0)], 6.6, &shipped());
+        let c = compare("m", vec![ours(Task::TextDecode, 3.0)], 6.6, &shipped());
         let row = c.rows.iter().find(|row| row.baseline == "A100-80G fp16 vLLM").expect("row");
         let ratio = row.energy_ratio.expect("ratio");
         assert!(!ratio.differs_from_1 && ratio.low < 1.0 && 1.0 < ratio.high, "{ratio:?}");
         let fine: Vec<Ours> = vec![];
-        assert!(compare(fine, 6.6, &shipped()).rows.is_empty());
+        assert!(compare("m", fine, 6.6, &shipped()).rows.is_empty());
     }
 }

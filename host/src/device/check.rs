@@ -17,7 +17,7 @@ pub fn check_prompt(model: &ModelInfo, ids: &[u32], images: &[ImageHandle]) -> R
             images.len()
         )));
     }
-    if ids.len() >= model.max_context {
+    if ids.len() > model.longest_prompt() {
         return Err(DeviceError::PromptTooLong {
             needed: ids.len(),
             image: placeholders,
@@ -53,10 +53,13 @@ mod tests {
     use crate::device::ImageInfo;
 
     fn model() -> ModelInfo {
-        let image = ImageInfo { vision: Default::default(), token_id: 9, rows: 4, rows_unpruned: 4, prune: None };
+        let image =
+            ImageInfo { vision: Default::default(), token_id: 9, rows: 4, rows_unpruned: 4, prune: None };
         ModelInfo {
             architecture: "test".into(),
             vocabulary: 10,
+            outputs: 10,
+            answers: true,
             max_context: 8,
             stop_ids: vec![],
             image: Some(image),

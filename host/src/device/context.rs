@@ -22,7 +22,8 @@ impl ProgramDevice<'_> {
         let meta = &self.program.meta;
         let (cache, channels) = (&meta.text.cache, meta.dram.channels);
         let region = |name: &str| meta.dram.get(name).expect("invariant: every program has a cache");
-        let (keys, values, scales) = (region("text.k_cache"), region("text.v_cache"), region("text.v_scales"));
+        let (keys, values, scales) =
+            (region("text.k_cache"), region("text.v_cache"), region("text.v_scales"));
         let blocks = positions.div_ceil(TILE) as u32;
         let piece = |r: &Region, layer: u32, slot: u32, step: u32, units: u32| {
             let (bank, round) = match r.space {
@@ -35,7 +36,9 @@ impl ProgramDevice<'_> {
         };
         let mut out = Vec::new();
         for (layer, head) in (0..keys.records).flat_map(|l| (0..cache.kv_heads).map(move |h| (l, h))) {
-            let tile = |b| piece(keys, layer, head * cache.key_slots + b, cache.key_tile_units, cache.key_tile_units);
+            let tile = |b| {
+                piece(keys, layer, head * cache.key_slots + b, cache.key_tile_units, cache.key_tile_units)
+            };
             out.extend((0..blocks).map(tile));
             let units = blocks * cache.value_block_units;
             let column = |c| piece(values, layer, head * cache.head_words + c, cache.value_tile_units, units);

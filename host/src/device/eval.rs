@@ -8,7 +8,7 @@ use super::{
     StepOutput,
 };
 use flightvlm_compiler::diag::Diagnostic;
-use flightvlm_compiler::eval::{Embedded, Session};
+use flightvlm_compiler::eval::{Embedded, LinearInput, Session};
 use flightvlm_compiler::graph::Picture;
 use flightvlm_compiler::import::Model;
 use std::time::{Duration, Instant};
@@ -78,6 +78,10 @@ impl Device for EvalDevice<'_> {
         Ok(ImageHandle { index: self.images.len() - 1, rows: picture.placeholders() })
     }
 
+    fn embed_image(&mut self, picture: &Picture) -> Result<Vec<f32>, DeviceError> {
+        Ok(self.session.encode_image(picture).map_err(input)?.rows)
+    }
+
     fn prefill(
         &mut self,
         ids: &[u32],
@@ -87,17 +91,25 @@ impl Device for EvalDevice<'_> {
         let start = Instant::now();
         check_prompt(&self.info, ids, images)?;
         let rows: Vec<Embedded> = images.iter().map(|handle| self.images[handle.index].clone()).collect();
-        let mut logits = self.session.prefill(ids, &rows).map_err(input)?;
+        // The last linear layer is the output layer: it reads the hidden state.
+        let (width, wants) = (self.session.hidden(), want == Logits::LastHidden);
+        let mut hidden = Vec::new();
+        let mut keep = |layer: LinearInput<'_>| {
+            if wants && layer.rows.len() >= width {
+                hidden = layer.rows[layer.rows.len() - width..].to_vec();
+            }
+        };
+        let mut logits = self.session.prefill_watched(ids, &rows, &mut keep).map_err(input)?;
         self.used = ids.len();
         self.stats.prefill.add(&phase(ids.len(), start.elapsed()));
-        let last = logits.len() - self.info.vocabulary;
+        let last = logits.len() - self.info.outputs;
         let greedy_token = argmax(&logits[last..]);
         match want {
             Logits::None => logits.clear(),
-            Logits::LastToken => drop(logits.drain(..last)),
+            Logits::LastToken | Logits::LastHidden => drop(logits.drain(..last)),
             Logits::AllRows => {}
         }
-        Ok(StepOutput { greedy_token, logits })
+        Ok(StepOutput { greedy_token, logits, hidden })
     }
 
     fn step(&mut self, token: u32, want: Logits) -> Result<StepOutput, DeviceError> {
@@ -110,7 +122,7 @@ impl Device for EvalDevice<'_> {
         if want == Logits::None {
             logits.clear();
         }
-        Ok(StepOutput { greedy_token, logits })
+        Ok(StepOutput { greedy_token, logits, hidden: Vec::new() })
     }
 
     fn stats(&self) -> RunStats {

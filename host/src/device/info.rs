@@ -7,14 +7,25 @@ use flightvlm_compiler::graph::{Prune, VisionSpec};
 pub struct ModelInfo {
     /// Hugging Face class, for example `LlavaForConditionalGeneration`.
     pub architecture: String,
-    /// Rows of the logits.
+    /// Ids that prompts may have.
     pub vocabulary: usize,
+    /// Columns of the result: the vocabulary's logits, or the vector of a text.
+    pub outputs: usize,
+    /// A text is written behind the prompt, and needs room.
+    pub answers: bool,
     /// Positions that prompt and answer may fill together.
     pub max_context: usize,
     /// Ids that end an answer; may be empty.
     pub stop_ids: Vec<u32>,
     /// `None` for text-only models.
     pub image: Option<ImageInfo>,
+}
+
+impl ModelInfo {
+    /// Tokens that a prompt may have.
+    pub fn longest_prompt(&self) -> usize {
+        self.max_context - usize::from(self.answers)
+    }
 }
 
 /// The picture side of a model.

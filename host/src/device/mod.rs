@@ -6,6 +6,7 @@
 //! in [`check_prompt`] and [`check_step`], which every implementation calls first.
 
 mod check;
+mod context;
 mod eval;
 mod info;
 mod program;
@@ -36,6 +37,8 @@ pub enum Logits {
     LastToken,
     /// Every position of the prompt, in order.
     AllRows,
+    /// The last position, and its hidden state ([`StepOutput::hidden`]).
+    LastHidden,
 }
 
 /// An encoded picture that waits in the device for the prompt that shows it.
@@ -56,6 +59,8 @@ pub struct StepOutput {
     pub greedy_token: u32,
     /// [rows, vocabulary], row-major; rows as asked for with [`Logits`].
     pub logits: Vec<f32>,
+    /// Behind the final norm, of the last row; empty unless asked for.
+    pub hidden: Vec<f32>,
 }
 
 /// Something that runs one loaded model for one conversation at a time.
@@ -89,6 +94,11 @@ pub trait Device {
 
     /// Runs the vision tower and projector on the tiles of one picture.
     fn encode_image(&mut self, picture: &Picture) -> Result<ImageHandle, DeviceError>;
+
+    /// The vector of a picture, from models that compare pictures with texts.
+    fn embed_image(&mut self, _picture: &Picture) -> Result<Vec<f32>, DeviceError> {
+        Err(DeviceError::Input(format!("{} has no vectors of pictures", self.name())))
+    }
 
     /// Runs a prompt into the context, empty or behind what was kept. The image placeholders in `ids` are filled from
     /// `images` in order.

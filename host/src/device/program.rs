@@ -14,7 +14,7 @@ use flightvlm_compiler::graph::{Picture, Position, PositionScheme, Rotary};
 use flightvlm_compiler::layout::dram::Space;
 use flightvlm_compiler::program::{Program, CODE_REGION};
 use flightvlm_hw::config::UNIT_BYTES;
-use flightvlm_hw::machine::{Bank, Launch, Machine, MachineError, Report};
+use flightvlm_hw::machine::{Bank, Machine, MachineError, Report};
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -134,29 +134,33 @@ impl<'p> ProgramDevice<'p> {
     }
 
     pub(super) fn get(&mut self, region: &str, bytes: usize) -> Result<Vec<u8>, DeviceError> {
-        let at = self.address(region);
+        self.get_from(region, 0, bytes)
+    }
+
+    pub(super) fn get_from(
+        &mut self,
+        region: &str,
+        offset: u64,
+        bytes: usize,
+    ) -> Result<Vec<u8>, DeviceError> {
+        let at = self.address(region) + offset;
         let mut out = vec![0; bytes];
         self.machine.read(Bank::Main, at, &mut out).map_err(failed)?;
         Ok(out)
     }
 
     pub(super) fn launch(&mut self, entry: u32, args: &[(usize, u32)]) -> Result<Report, DeviceError> {
-        let meta = &self.program.meta;
-        let mut launch = Launch {
-            code_base_units: (self.address(CODE_REGION) / UNIT_BYTES as u64) as u32,
-            code_units: (self.program.code.len() / UNIT_BYTES) as u32,
-            code_len: meta.code_len,
-            entry,
-            args: [0; 16],
-            watchdog_cycles: WATCHDOG_CYCLES,
-        };
+        let mut launch = self.program.launch(entry, WATCHDOG_CYCLES);
         for (index, value) in args {
             launch.args[*index] = *value;
         }
         let report = self.machine.launch(&launch).map_err(failed)?;
-        if let Some(fault) = report.fault {
+        if let Some(mut fault) = report.fault {
+            // Counted from the start of the piece that was launched.
+            fault.pc += self.program.segment(entry).first;
             let text = self.program.instruction(fault.pc);
-            let (part, text) = (meta.part(fault.pc), text.as_deref().unwrap_or("no instruction"));
+            let (part, text) =
+                (self.program.meta.part(fault.pc), text.as_deref().unwrap_or("no instruction"));
             let name = self.name;
             return Err(DeviceError::Fault(format!("{name}: {fault}; `{text}` computes {part}")));
         }
@@ -184,12 +188,12 @@ impl<'p> ProgramDevice<'p> {
     }
 
     /// Writes `rows` and runs them behind position `self.used`.
-    fn run_text(&mut self, rows: &[u32], want: Logits) -> Result<(Vec<f32>, u32, Report), DeviceError> {
-        self.write_rows(rows)?;
+    fn run_text(&mut self, rows: &[u32], want: Logits) -> Result<(StepOutput, Report), DeviceError> {
+        self.write_rows(self.used, rows)?;
         let (entry, count) = (self.program.meta.text.entry, rows.len());
-        let (logits, token, report) = self.run_entry(entry, self.used, count, want)?;
+        let out = self.run_entry(entry, self.used, count, want)?;
         self.used += count;
-        Ok((logits, token, report))
+        Ok(out)
     }
 
     /// Runs a prompt whose rows see each other: all layers, then the logits that are wanted.
@@ -200,29 +204,30 @@ impl<'p> ProgramDevice<'p> {
         want: Logits,
     ) -> Result<StepOutput, DeviceError> {
         let start = Instant::now();
-        self.write_rows(rows)?;
+        self.write_rows(0, rows)?;
         let report = self.launch(layers, &[(text_args::ROWS, rows.len() as u32)])?;
         let phase = self.phase(rows.len(), &report, start.elapsed());
         self.stats.prefill.add(&phase);
         self.used = rows.len();
         let tile = self.program.meta.text.tile_rows;
         let first = if want == Logits::AllRows { 0 } else { rows.len() - 1 };
-        let mut out = StepOutput { greedy_token: 0, logits: Vec::new() };
+        let mut out = StepOutput { greedy_token: 0, logits: Vec::new(), hidden: Vec::new() };
         for at in (first..rows.len()).step_by(tile) {
             let start = Instant::now();
             let count = tile.min(rows.len() - at);
-            let (values, token, report) = self.run_entry(logits, at, count, want)?;
+            let (piece, report) = self.run_entry(logits, at, count, want)?;
             let phase = self.phase(0, &report, start.elapsed());
             self.stats.prefill.add(&phase);
-            out.logits.extend(values);
-            out.greedy_token = token;
+            out.logits.extend(piece.logits);
+            (out.greedy_token, out.hidden) = (piece.greedy_token, piece.hidden);
         }
         Ok(out)
     }
 
-    fn write_rows(&mut self, rows: &[u32]) -> Result<(), DeviceError> {
+    /// Table rows of the positions from `position` on.
+    fn write_rows(&mut self, position: usize, rows: &[u32]) -> Result<(), DeviceError> {
         let bytes: Vec<u8> = rows.iter().flat_map(|r| r.to_le_bytes()).collect();
-        self.put("text.ids", 0, &bytes)
+        self.put("text.ids", 4 * position as u64, &bytes)
     }
 
     /// Launches an entry point that ends in logits, for `rows` rows from `position` on.
@@ -232,12 +237,17 @@ impl<'p> ProgramDevice<'p> {
         position: usize,
         rows: usize,
         want: Logits,
-    ) -> Result<(Vec<f32>, u32, Report), DeviceError> {
+    ) -> Result<(StepOutput, Report), DeviceError> {
         let t = &self.program.meta.text;
+        if want == Logits::LastHidden && self.program.meta.dram.get("text.hidden").is_none() {
+            let why = "this program was compiled by a version that gives no hidden states; compile it again";
+            return Err(DeviceError::Input(why.into()));
+        }
         let mode = match want {
             Logits::None => logits::NONE,
             Logits::LastToken => logits::LAST,
             Logits::AllRows => logits::ALL,
+            Logits::LastHidden => logits::HIDDEN,
         };
         let args = [
             (text_args::POSITION, position as u32),
@@ -249,15 +259,20 @@ impl<'p> ProgramDevice<'p> {
         let row_bytes = t.logit_units as usize * UNIT_BYTES;
         let wanted = if want == Logits::None { 0 } else { count };
         let raw = self.get("text.logits", wanted * row_bytes)?;
-        let mut logits = Vec::with_capacity(wanted * t.vocab);
+        let mut logits = Vec::with_capacity(wanted * t.outputs);
         for row in raw.chunks_exact(row_bytes) {
-            let floats = row.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            logits.extend(floats.take(t.vocab));
+            logits.extend(floats(row).take(t.outputs));
+        }
+        let mut hidden = Vec::new();
+        if want == Logits::LastHidden {
+            let columns = self.program.meta.model.text.hidden;
+            let raw = self.get("text.hidden", columns.next_multiple_of(16) * 4)?;
+            hidden.extend(floats(&raw).take(columns));
         }
         let tokens = self.get("text.tokens", count.next_multiple_of(16) * 4)?;
         let last = &tokens[4 * (count - 1)..][..4];
-        let token = u32::from_le_bytes([last[0], last[1], last[2], last[3]]);
-        Ok((logits, token, report))
+        let greedy_token = u32::from_le_bytes([last[0], last[1], last[2], last[3]]);
+        Ok((StepOutput { greedy_token, logits, hidden }, report))
     }
 
     /// Row of the embedding table, or behind it, for each prompt position.
@@ -270,6 +285,10 @@ impl<'p> ProgramDevice<'p> {
         };
         ids.iter().map(&mut row).collect()
     }
+}
+
+fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> + '_ {
+    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
 }
 
 /// Positions of the places `from..to` of a sequence of text.
@@ -350,6 +369,11 @@ impl Device for ProgramDevice<'_> {
         Ok(ImageHandle { index: self.images.len() - 1, rows })
     }
 
+    fn embed_image(&mut self, picture: &Picture) -> Result<Vec<f32>, DeviceError> {
+        self.begin()?;
+        self.vector(picture)
+    }
+
     fn prefill(
         &mut self,
         ids: &[u32],
@@ -358,7 +382,7 @@ impl Device for ProgramDevice<'_> {
     ) -> Result<StepOutput, DeviceError> {
         check_prompt(&self.info, ids, images)?;
         let (needed, limit) = (self.used + ids.len(), self.info.max_context);
-        if needed >= limit {
+        if needed > self.info.longest_prompt() {
             let image = images.iter().map(|handle| handle.rows).sum();
             return Err(DeviceError::PromptTooLong { needed, image, limit });
         }
@@ -370,14 +394,14 @@ impl Device for ProgramDevice<'_> {
         let all = want == Logits::AllRows;
         // The device loops over tiles itself; with all logits the host reads them tile by tile.
         let piece = if all { self.program.meta.text.tile_rows } else { rows.len() };
-        let mut out = StepOutput { greedy_token: 0, logits: Vec::new() };
+        let mut out = StepOutput { greedy_token: 0, logits: Vec::new(), hidden: Vec::new() };
         for rows in rows.chunks(piece) {
             let start = Instant::now();
-            let (logits, token, report) = self.run_text(rows, want)?;
+            let (piece, report) = self.run_text(rows, want)?;
             let phase = self.phase(rows.len(), &report, start.elapsed());
             self.stats.prefill.add(&phase);
-            out.logits.extend(logits);
-            out.greedy_token = token;
+            out.logits.extend(piece.logits);
+            (out.greedy_token, out.hidden) = (piece.greedy_token, piece.hidden);
         }
         Ok(out)
     }
@@ -386,10 +410,10 @@ impl Device for ProgramDevice<'_> {
         let start = Instant::now();
         check_step(&self.info, token, self.used)?;
         self.follow_length(1)?;
-        let (logits, greedy_token, report) = self.run_text(&[token], want)?;
+        let (out, report) = self.run_text(&[token], want)?;
         let phase = self.phase(1, &report, start.elapsed());
         self.stats.decode.add(&phase);
-        Ok(StepOutput { greedy_token, logits })
+        Ok(out)
     }
 
     fn stats(&self) -> RunStats {

@@ -77,6 +77,15 @@ impl ProgramDevice<'_> {
         Ok(ReadOut { first, last: layer(&bytes[bytes.len() - layer_bytes..]) })
     }
 
+    /// The vector that the tower makes of a picture of one tile: the row behind the vocabulary.
+    pub(super) fn vector(&mut self, picture: &Picture) -> Result<Vec<f32>, DeviceError> {
+        self.show(picture)?;
+        let text = &self.program.meta.text;
+        let (first, width) = (text.vocab * text.row_units as usize * UNIT_BYTES, text.outputs);
+        let bytes = self.get_from("text.embed", first as u64, width * 4)?;
+        Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+    }
+
     /// One launch; its tokens go behind those of the tiles before.
     fn encode_tile(&mut self, v: &VisionMeta, spec: &VisionSpec, tile: &Tile) -> Result<(), DeviceError> {
         let start = Instant::now();

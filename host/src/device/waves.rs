@@ -16,7 +16,7 @@ pub struct Waves {
 }
 
 /// `--device rtl` that writes waveforms.
-#[cfg(feature = "waves")]
+#[cfg(feature = "rtl")]
 pub fn open_with_waves<'s>(source: &'s Source, waves: &Waves) -> Result<Box<dyn Device + 's>, OpenError> {
     use super::{DeviceError, ProgramDevice};
     use flightvlm_rtlsim::{RtlConfig, RtlMachine, Trace};
@@ -33,8 +33,8 @@ pub fn open_with_waves<'s>(source: &'s Source, waves: &Waves) -> Result<Box<dyn 
 }
 
 /// Not in this binary.
-#[cfg(not(feature = "waves"))]
+#[cfg(not(feature = "rtl"))]
 pub fn open_with_waves<'s>(_: &'s Source, _: &Waves) -> Result<Box<dyn Device + 's>, OpenError> {
-    let reason = "this binary was built without waveforms; build with --features waves".to_owned();
+    let reason = "this binary was built without the RTL; build with --features rtl".to_owned();
     Err(super::DeviceError::Unavailable { name: "rtl --waves".into(), reason }.into())
 }

@@ -6,10 +6,11 @@ use super::{Device, DeviceError};
 use crate::source::Source;
 use flightvlm_hw::config::HwConfig;
 use flightvlm_hw::kernel::{xclbin, Kernel};
-use flightvlm_xrt::{load, missing, Backend, XrtMachine, XrtOptions};
+use flightvlm_xrt::{load, missing, Backend, Library, XrtError, XrtMachine, XrtOptions};
 use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 use std::time::Duration;
 
 /// A card.
@@ -25,6 +26,10 @@ const SHIM: &str = "libflightvlm_xrt_shim.so";
 const SHIM_VARIABLE: &str = "FLIGHTVLM_XRT_SHIM";
 /// The release to load.
 const XCLBIN_VARIABLE: &str = "FLIGHTVLM_XCLBIN";
+/// What the emulated card is to do wrong, to see what is said then: `hang=N`, the Nth start never ends.
+const FAULT_VARIABLE: &str = "FLIGHTVLM_EMULATED_FAULT";
+/// Cards that the emulated computer may have.
+const EMULATED_CARDS: u32 = 4;
 /// Seconds until a launch counts as hung.
 const TIMEOUT_VARIABLE: &str = "FLIGHTVLM_XRT_TIMEOUT_S";
 /// A launch on a card takes a few seconds at most (the vision tower of a 7B model: about one).
@@ -80,6 +85,39 @@ fn release(config: &HwConfig) -> Result<PathBuf, DeviceError> {
     })
 }
 
+/// Tells the emulated computer what it is.
+fn emulate(library: &Library, name: &str) -> Result<(), DeviceError> {
+    let simulator = if name == EMULATED_RTL { "simulator=rtl" } else { "simulator=iss" };
+    for setting in [simulator, &format!("cards={EMULATED_CARDS}")] {
+        if !library.set_emulated(setting) {
+            return Err(fault(format!("{SHIM} does not know {setting:?}: build it again")));
+        }
+    }
+    // Once: a device that is opened again after the fault is whole.
+    static FAULT: Once = Once::new();
+    let mut known = true;
+    FAULT.call_once(|| {
+        let said = std::env::var_os(FAULT_VARIABLE);
+        known = said
+            .is_none_or(|s| s.to_str().is_some_and(|s| s.starts_with("hang=") && library.set_emulated(s)));
+    });
+    match known {
+        true => Ok(()),
+        false => Err(fault(format!("{FAULT_VARIABLE}: expected hang=N with a number of starts"))),
+    }
+}
+
+/// Emulated cards cost nothing: each user gets one of its own while there are any.
+fn open_free(options: &XrtOptions) -> Result<XrtMachine, XrtError> {
+    let mut index = 0;
+    loop {
+        match XrtMachine::open(XrtOptions { index, ..options.clone() }) {
+            Err(XrtError::Busy { .. }) if index + 1 < EMULATED_CARDS => index += 1,
+            opened => return opened,
+        }
+    }
+}
+
 /// Loads a model onto a card.
 pub(super) fn open<'s>(
     source: &'s Source,
@@ -102,15 +140,12 @@ pub(super) fn open<'s>(
         release(&config)?
     };
     if emulated {
-        let simulator = if name == EMULATED_RTL { "simulator=rtl" } else { "simulator=iss" };
-        if !library.set_emulated(simulator) {
-            return Err(fault(format!("{SHIM} does not know {simulator:?}: build it again")).into());
-        }
+        emulate(library, name)?;
     }
     let timeout = timeout(name, std::env::var_os(TIMEOUT_VARIABLE).as_deref())?;
     let bdf = bdf.map(str::to_owned);
-    let options = XrtOptions { backend, bdf, xclbin, config, timeout };
-    let machine = XrtMachine::open(options).map_err(fault)?;
+    let options = XrtOptions { backend, bdf, index: 0, xclbin, config, timeout };
+    let machine = if emulated { open_free(&options) } else { XrtMachine::open(options) }.map_err(fault)?;
     drop(made);
     Ok(Box::new(ProgramDevice::new(CARD, program, Box::new(machine), source.info()?)?))
 }

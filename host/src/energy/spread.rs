@@ -1,10 +1,10 @@
 //! A value with both ends of what it may be.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::ops::{Add, Mul};
 
 /// Low, most likely, high.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// All coefficients at their low ends.
     pub low: f64,

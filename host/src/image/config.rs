@@ -122,6 +122,13 @@ const CLASSES: &[Class] = &[
     },
     Class { name: "LlavaImageProcessor", cutting: Cutting::Square, ..CLIP },
     Class { name: "LlavaNextImageProcessor", cutting: Cutting::Pinpoints, ..CLIP },
+    Class {
+        name: "LlavaOnevisionImageProcessor",
+        size: Some(Size::Exact { height: 384, width: 384 }),
+        crops: false,
+        cutting: Cutting::Pinpoints,
+        ..CLIP
+    },
     IDEFICS3,
     Class { name: "SmolVLMImageProcessor", ..IDEFICS3 },
     // InternVL's.

@@ -21,11 +21,11 @@ pub use picture::{typical_picture, TypicalPicture};
 pub use roofline::roofline_svg;
 pub use trace::{write_trace, TraceError, TraceSize};
 
+use flightvlm_compiler::graph::Prune;
 use flightvlm_compiler::program::Program;
 use flightvlm_hw::config::UNIT_BYTES;
 use flightvlm_hw::machine::{Counters, MachineError};
 use runner::{interpolate, Runner};
-use flightvlm_compiler::graph::Prune;
 use serde::Serialize;
 
 /// What is to be run.
@@ -80,8 +80,8 @@ pub fn profile(program: &Program, w: &Workload) -> Result<Profile, MachineError>
     run.machine.set_profiling(true);
     let mut bottlenecks = Vec::new();
     let mut account = |name, run: &Runner<'_>, counters: &Counters| {
-        let profile = run.machine.profile().expect("invariant: profiling is on");
-        bottlenecks.push((name, Bottleneck::of(meta, counters, profile)));
+        let profile = run.profile().expect("invariant: profiling is on");
+        bottlenecks.push((name, Bottleneck::of(meta, counters, &profile)));
     };
     let mut vision = Phase::default();
     let mut visual_tokens = 0;

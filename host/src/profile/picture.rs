@@ -1,6 +1,6 @@
 //! The picture that a profile assumes.
 
-use flightvlm_compiler::graph::{Arrange, Picture, Prune, PositionTable, Tile};
+use flightvlm_compiler::graph::{Arrange, Picture, PositionTable, Prune, Tile};
 use flightvlm_compiler::program::Program;
 
 /// A picture of the usual size: tiles, their rows in the tower and tokens, and placeholders in all.

@@ -77,7 +77,7 @@ fn draw(
     }
     let label = |text: String, at| Text::new(text, at, ("sans-serif", 13).into_font().color(&BLACK));
     chart.draw_series([
-        label(format!("{:.1} GB/s", bandwidth / 1e9), (least * 1.15, roof(least) * 1.9)),
+        label(format!("{:.1} GB/s", bandwidth / 1e9), (least * 1.05, roof(least) * 2.6)),
         label(format!("{:.0} GMAC/s", peak / 1e9), (most / 4.0, peak * 1.15)),
     ])?;
     root.present()?;

@@ -4,13 +4,16 @@ use flightvlm_compiler::codegen::{logits, text_args, vision_args};
 use flightvlm_compiler::layout::dram::Space;
 use flightvlm_compiler::program::{Program, CODE_REGION};
 use flightvlm_hw::config::UNIT_BYTES;
-use flightvlm_hw::machine::{Bank, Counters, Launch, Machine, MachineError};
+use flightvlm_hw::machine::{Bank, Counters, Machine, MachineError};
+use flightvlm_iss::profile::Profile;
 use flightvlm_iss::Iss;
 
 /// A program on a machine that only counts.
 pub(super) struct Runner<'p> {
     program: &'p Program,
     pub machine: Iss,
+    /// pc of the first instruction of the code that was launched last.
+    first: u32,
 }
 
 impl<'p> Runner<'p> {
@@ -21,28 +24,32 @@ impl<'p> Runner<'p> {
         machine.resize(meta.dram.end(Space::Main), meta.dram.end(Space::Channels))?;
         let code = meta.dram.get(CODE_REGION).expect("invariant: verified when made");
         machine.write(Bank::Main, u64::from(code.base) * UNIT_BYTES as u64, &program.code)?;
-        Ok(Runner { program, machine })
+        Ok(Runner { program, machine, first: 0 })
     }
 
     fn launch(&mut self, entry: u32, args: &[(usize, u32)]) -> Result<Counters, MachineError> {
-        let meta = &self.program.meta;
-        let code = meta.dram.get(CODE_REGION).expect("invariant: verified when made");
-        let mut launch = Launch {
-            code_base_units: code.base,
-            code_units: (self.program.code.len() / UNIT_BYTES) as u32,
-            code_len: meta.code_len,
-            entry,
-            args: [0; 16],
-            watchdog_cycles: 1 << 24,
-        };
+        let mut launch = self.program.launch(entry, 1 << 24);
+        self.first = self.program.segment(entry).first;
         for (index, value) in args {
             launch.args[*index] = *value;
         }
         let report = self.machine.launch(&launch)?;
         match report.fault {
-            Some(fault) => Err(MachineError(format!("{fault}; it computes {}", meta.part(fault.pc)))),
+            Some(fault) => {
+                let part = self.program.meta.part(self.first + fault.pc);
+                Err(MachineError(format!("{fault}; it computes {part}")))
+            }
             None => Ok(report.counters),
         }
+    }
+
+    /// The account of the last launch, if one is kept; its pcs are those of the whole program.
+    pub fn profile(&self) -> Option<Profile> {
+        let mut profile = self.machine.profile()?.clone();
+        let before = std::iter::repeat_n(Default::default(), self.first as usize);
+        profile.by_pc = before.chain(profile.by_pc).collect();
+        profile.spans.iter_mut().flatten().for_each(|span| span.pc += self.first);
+        Some(profile)
     }
 
     /// One tile of a picture of the usual size; `None` where the model takes none.

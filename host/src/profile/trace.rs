@@ -74,7 +74,7 @@ fn traced<'p>(
     let window = cycles.div_ceil(WINDOWS).max(64);
     run.machine.set_tracing(window);
     let counters = launch(run)?.unwrap_or_default();
-    let profile = run.machine.profile().cloned().unwrap_or_default();
+    let profile = run.profile().unwrap_or_default();
     Ok((counters, profile, window))
 }
 

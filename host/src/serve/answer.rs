@@ -113,6 +113,7 @@ impl Answering {
                 }
                 Event::Done(outcome) => break outcome,
                 Event::Failed(error) => return error.into_response(),
+                Event::Embedded(_) => unreachable!("invariant: an answer was asked for"),
             }
         };
         self.metrics.ended(self.start.elapsed());
@@ -197,6 +198,7 @@ impl State {
                 self.frames.push_back("[DONE]".into());
                 self.over = true;
             }
+            Event::Embedded(_) => unreachable!("invariant: an answer was asked for"),
             // The status line is out already: the error is an event, and there is no [DONE].
             Event::Failed(error) => {
                 self.frames.push_back(error.json().to_string());

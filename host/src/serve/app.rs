@@ -5,9 +5,10 @@ use super::answer::{Answering, Kind};
 use super::body::{BodyMemory, Parsed};
 use super::content::Chat;
 use super::conversation::Conversation;
+use super::devices::Devices;
 use super::error::ApiError;
 use super::figures::Figures;
-use super::job::{Job, Ticket};
+use super::job::{Job, Task, Ticket};
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::queue::Queue;
@@ -37,12 +38,16 @@ pub struct App {
     pub created: u64,
     /// What the devices are called.
     pub devices: Vec<String>,
+    /// Which of them work.
+    pub working: Arc<Devices>,
     /// Tokenizer, template, image processor.
     pub source: Arc<Source>,
     /// The devices' view of the model.
     pub info: ModelInfo,
     /// Bounds.
     pub limits: Limits,
+    /// Device cycles that a request may take.
+    pub max_cycles: Option<u64>,
     /// Keys.
     pub access: Access,
     /// Waiting jobs.
@@ -84,10 +89,19 @@ impl App {
         let Parsed { json, memory } = self.memory.read(&parts.headers, body, &self.limits).await?;
         let common = Common::from_json(&json)?;
         self.check_model(common.model.as_deref())?;
+        if let Some(error) = self.working.none_left() {
+            return Err(error);
+        }
         let asked = common.new_tokens()?;
         let (streams, wants_usage) = (common.streams(), common.wants_usage());
         let wants_figures = common.wants_figures();
-        let prompt = self.clone().prompt(kind, json).await?;
+        let prompt = self
+            .clone()
+            .beside_network(move |app| match kind {
+                Kind::Chat => app.chat_prompt(&json),
+                Kind::Text => app.text_prompt("prompt", json.get("prompt").unwrap_or(&Value::Null)),
+            })
+            .await?;
         drop(memory);
         let tokens = self.limits.admit(&prompt, self.info.max_context, asked, self.cost.as_ref())?;
         let number = self.count.fetch_add(1, Ordering::Relaxed);
@@ -103,9 +117,10 @@ impl App {
             client,
             conversation: Conversation::of(&prompt, image_token),
             prompt,
+            task: Task::Answer,
             options,
             trims: kind == Kind::Chat,
-            max_cycles: self.limits.max_cycles,
+            max_cycles: self.max_cycles,
             cancel: Arc::clone(&cancel),
             deadline,
             events,
@@ -142,15 +157,15 @@ impl App {
         }
     }
 
-    /// Tokens and patches of a request; the heavy part runs beside the network threads.
-    async fn prompt(self: Arc<Self>, kind: Kind, json: Value) -> Result<Prompt, ApiError> {
+    /// Tokens and patches of a request are made beside the network threads: it is the heavy part.
+    pub async fn beside_network<T: Send + 'static>(
+        self: Arc<Self>,
+        work: impl FnOnce(&App) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let turn = self.preparing.clone().acquire_owned().await.map_err(|_| ApiError::shutting_down())?;
         let work = move || {
             let _turn = turn;
-            match kind {
-                Kind::Chat => self.chat_prompt(&json),
-                Kind::Text => self.text_prompt(&json),
-            }
+            work(&self)
         };
         tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
             let what = "the server made a mistake while it prepared this request";
@@ -158,7 +173,8 @@ impl App {
         })
     }
 
-    fn chat_prompt(&self, json: &Value) -> Result<Prompt, ApiError> {
+    /// Chat messages with their pictures.
+    pub fn chat_prompt(&self, json: &Value) -> Result<Prompt, ApiError> {
         let chat = Chat::from_json(json.get("messages"), &self.limits)?;
         self.check_length("messages", chat.text_bytes())?;
         if self.info.image.is_none() && !chat.files.is_empty() {
@@ -170,46 +186,44 @@ impl App {
             .map_err(|error| prompt_error("messages", &error))
     }
 
-    /// Plain text or token ids, as they are.
-    fn text_prompt(&self, json: &Value) -> Result<Prompt, ApiError> {
-        let mut prompt = json.get("prompt").unwrap_or(&Value::Null);
+    /// Plain text or token ids, as they are, from the field `param`.
+    pub fn text_prompt(&self, param: &str, mut prompt: &Value) -> Result<Prompt, ApiError> {
         if let Value::Array(list) = prompt {
             if let (1, Some(only @ (Value::String(_) | Value::Array(_)))) = (list.len(), list.first()) {
                 prompt = only;
             }
         }
+        let what = || format!("{param} must be one text or one list of token ids");
         let ids = match prompt {
             Value::String(text) => {
-                self.check_length("prompt", text.len())?;
+                self.check_length(param, text.len())?;
                 let tokenizer = self.source.assets().tokenizer();
                 let ids = tokenizer.and_then(|tokenizer| Ok(tokenizer.encode(text, true)?));
-                ids.map_err(|error| prompt_error("prompt", &error.into()))?
+                ids.map_err(|error| prompt_error(param, &error.into()))?
             }
             Value::Array(list) => {
                 let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
                 let ids: Option<Vec<u32>> = list.iter().map(id).collect();
-                ids.ok_or_else(|| {
-                    ApiError::value("prompt", "prompt must be one text or one list of token ids")
-                })?
+                ids.ok_or_else(|| ApiError::value(param, what()))?
             }
-            _ => return Err(ApiError::value("prompt", "prompt must be one text or one list of token ids")),
+            _ => return Err(ApiError::value(param, what())),
         };
         let image_token = self.info.image.as_ref().map(|image| image.token_id);
         if let Some(at) = ids.iter().position(|&id| Some(id) == image_token) {
-            let what = format!("token {at} of the prompt stands for a picture; use /v1/chat/completions");
-            return Err(ApiError::value("prompt", what));
+            let what = format!("token {at} of {param} stands for a picture; use /v1/chat/completions");
+            return Err(ApiError::value(param, what));
         }
         if let Some(id) = ids.iter().find(|&&id| id as usize >= self.info.vocabulary) {
             let what = format!("token {id} is outside the model's vocabulary of {}", self.info.vocabulary);
-            return Err(ApiError::value("prompt", what));
+            return Err(ApiError::value(param, what));
         }
         if ids.is_empty() {
-            return Err(ApiError::value("prompt", "the prompt has no tokens"));
+            return Err(ApiError::value(param, format!("{param} has no tokens")));
         }
         if ids.len() >= self.info.max_context {
             let (needed, limit) = (ids.len(), self.info.max_context);
             let error = DeviceError::PromptTooLong { needed, image: 0, limit };
-            return Err(prompt_error("prompt", &error.into()));
+            return Err(prompt_error(param, &error.into()));
         }
         Ok(Prompt { ids, image_tokens: 0, images: Vec::new() })
     }

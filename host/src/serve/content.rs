@@ -161,6 +161,7 @@ mod tests {
             max_tiles: 2,
             max_cycles: None,
             max_joules: None,
+            max_device_seconds: None,
             time: Duration::from_secs(1),
             body_bytes: 1000,
             body_time: Duration::from_secs(1),

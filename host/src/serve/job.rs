@@ -11,6 +11,15 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
 
+/// What is wanted of a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Its continuation.
+    Answer,
+    /// The hidden state of its last position.
+    Embed,
+}
+
 /// What a device is to do.
 pub struct Job {
     /// Whose turn it takes.
@@ -19,6 +28,8 @@ pub struct Job {
     pub prompt: Prompt,
     /// The prompt's keys.
     pub conversation: Conversation,
+    /// What is wanted.
+    pub task: Task,
     /// Length, sampling, stops.
     pub options: Options,
     /// Drop white space in front of the answer.
@@ -41,6 +52,8 @@ pub enum Event {
     Text(String, Progress),
     /// The end.
     Done(Outcome),
+    /// The end of [`Task::Embed`].
+    Embedded(Vec<f32>),
     /// No answer, or no more of it.
     Failed(ApiError),
 }
@@ -101,6 +114,7 @@ pub(super) mod tests {
             client: client.into(),
             conversation: Conversation::of(&prompt, None),
             prompt,
+            task: Task::Answer,
             options,
             trims: true,
             max_cycles: None,

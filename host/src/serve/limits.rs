@@ -21,6 +21,8 @@ pub struct Limits {
     pub max_cycles: Option<u64>,
     /// Joules, likely value of the model.
     pub max_joules: Option<f64>,
+    /// Seconds on the target, whatever a simulator takes for them.
+    pub max_device_seconds: Option<f64>,
     /// From the request to the end of its answer.
     pub time: Duration,
     /// Bytes of the body.
@@ -33,6 +35,17 @@ pub struct Limits {
 const DEFAULT_TOKENS: usize = 256;
 
 impl Limits {
+    /// Whether something has a price.
+    pub fn priced(&self) -> bool {
+        self.max_cycles.is_some() || self.max_joules.is_some() || self.max_device_seconds.is_some()
+    }
+
+    /// The cycles that a request may take on a target of this clock.
+    pub fn cycles(&self, clock_mhz: u32) -> Option<u64> {
+        let seconds = self.max_device_seconds.map(|s| (s * f64::from(clock_mhz) * 1e6) as u64);
+        self.max_cycles.into_iter().chain(seconds).min()
+    }
+
     /// New tokens that an admitted request gets; `asked` as in the request.
     pub fn admit(
         &self,
@@ -54,12 +67,13 @@ impl Limits {
         // The last token of an answer needs no position.
         let room = (context + 1).saturating_sub(rows).max(1);
         let wanted = asked.unwrap_or(DEFAULT_TOKENS.min(self.max_tokens)).min(room);
-        let Some(cost) = cost.filter(|_| self.max_cycles.is_some() || self.max_joules.is_some()) else {
+        let Some(cost) = cost.filter(|_| self.priced()) else {
             return Ok(wanted);
         };
         let fits = |price: &crate::profile::Cost| {
             self.max_cycles.is_none_or(|most| price.cycles <= most)
                 && self.max_joules.is_none_or(|most| price.joules.mid <= most)
+                && self.max_device_seconds.is_none_or(|most| price.seconds <= most)
         };
         let affordable = cost.affordable(tiles, rows, wanted, fits);
         match (affordable, asked) {
@@ -81,14 +95,16 @@ impl Limits {
         let mut limits = Vec::new();
         limits.extend(self.max_cycles.map(|most| format!("{most} cycles")));
         limits.extend(self.max_joules.map(|most| format!("{most} J")));
+        limits.extend(self.max_device_seconds.map(|most| format!("{most} s on the device")));
         let advice = match affordable {
             Some(tokens) => format!("with max_tokens {tokens} it is accepted"),
             None => "shorten the prompt or send fewer pictures".into(),
         };
         let what = format!(
-            "{rows} prompt tokens and {wanted} new ones may take {} cycles and {:.3} J (predicted); a request may \
-             take {}; {advice}",
+            "{rows} prompt tokens and {wanted} new ones may take {} cycles, {:.6} s on the device and {:.3} J (predicted); a \
+             request may take {}; {advice}",
             price.cycles,
+            price.seconds,
             price.joules.mid,
             limits.join(" and "),
         );

@@ -19,6 +19,8 @@ mod app;
 mod body;
 mod content;
 mod conversation;
+mod devices;
+mod embeddings;
 mod error;
 mod figures;
 mod http;
@@ -41,6 +43,7 @@ use crate::source::Source;
 use anyhow::{bail, Context, Result};
 use app::App;
 use body::BodyMemory;
+use devices::Devices;
 use error::ApiError;
 use figures::Figures;
 use job::Event;
@@ -94,30 +97,35 @@ impl Server {
         source.assets().tokenizer()?;
         source.assets().template()?;
         let counts = options.devices.iter().all(|device| device != "eval");
-        let limited = options.limits.max_cycles.is_some() || options.limits.max_joules.is_some();
+        let limited = options.limits.priced();
         if limited && !counts {
-            bail!("device eval counts no cycles, so --max-cycles and --max-joules mean nothing for it");
+            bail!("device eval counts no cycles, so --max-cycles, --max-joules and --max-device-seconds mean nothing for it");
         }
         let config = if counts { Some(source.program()?.meta.config.clone()) } else { None };
         // Prices cost some launches of the timing model: only where something has a price.
         let cost = if limited { Some(CostModel::new(source.program()?)?) } else { None };
         let metrics = Arc::new(Metrics::new(config.clone()));
         let queue = Arc::new(Queue::new(options.queue, options.devices.len()));
+        let working = Arc::new(Devices::new(options.devices.len()));
         let (mut workers, mut info) = (Vec::new(), None);
         for (index, device) in options.devices.iter().enumerate() {
             let (source, queue, metrics) = (source.clone(), queue.clone(), metrics.clone());
-            let started = Worker { index, device: device.clone(), source, queue, metrics }.start()?;
+            let (device, devices) = (device.clone(), working.clone());
+            let started = Worker { index, device, source, queue, devices, metrics }.start()?;
             workers.push(started.0);
             info.get_or_insert(started.1);
         }
         let Some(info) = info else { bail!("no device is named") };
+        let max_cycles = config.as_ref().and_then(|config| options.limits.cycles(config.clock_mhz));
         let app = Arc::new(App {
             name: options.name,
             created: app::now(),
             devices: options.devices,
+            working,
             source,
             info,
             limits: options.limits,
+            max_cycles,
             access: options.access,
             queue,
             metrics,

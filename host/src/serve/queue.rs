@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// How many jobs may wait.
 #[derive(Clone, Copy, Debug)]
@@ -170,6 +171,19 @@ impl Queue {
         drop(state);
         self.changed.notify_all();
         left
+    }
+
+    /// Takes the jobs out that wait.
+    pub fn drain(&self) -> Vec<Job> {
+        let mut state = self.lock();
+        std::iter::from_fn(|| state.pop()).collect()
+    }
+
+    /// Waits for the server's end, at most so long.
+    pub fn closes_within(&self, time: Duration) -> bool {
+        let state = self.lock();
+        let waited = self.changed.wait_timeout_while(state, time, |state| !state.closed);
+        waited.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
     /// Whether the server ends.

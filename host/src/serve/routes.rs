@@ -2,6 +2,7 @@
 
 use super::answer::Kind;
 use super::app::App;
+use super::embeddings::embed;
 use super::error::ApiError;
 use super::page;
 use axum::extract::{Path, Request, State};
@@ -79,7 +80,7 @@ async fn health(State(app): Shared) -> Response {
     let (waiting, running) = app.queue.load();
     let loaded = app.metrics.devices.get();
     let body = json!({"status": if loaded > 0 { "ok" } else { "no device" }, "model": app.name,
-        "devices": app.devices, "loaded": loaded, "waiting": waiting, "running": running});
+        "devices": app.devices, "faults": app.working.faults(), "loaded": loaded, "waiting": waiting, "running": running});
     let status = if loaded > 0 { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
 }
@@ -148,17 +149,11 @@ async fn completions(
     app.complete(Kind::Text, peer.0, parts, body).await
 }
 
-/// Devices give tokens and logits; no loaded model gives embeddings, and the answer says so in the
-/// API's words.
 async fn embeddings(
     State(app): Shared,
     Extension(peer): Extension<Peer>,
     request: Request,
-) -> Result<Response, ApiError> {
+) -> Result<Json<Value>, ApiError> {
     let (parts, body) = request.into_parts();
-    app.access.client(&parts.headers, peer.0)?;
-    let parsed = app.memory.read(&parts.headers, body, &app.limits).await?;
-    app.check_model(parsed.json.get("model").and_then(Value::as_str))?;
-    let what = format!("{} generates text; it makes no embeddings", app.info.architecture);
-    Err(ApiError::unsupported("model", what))
+    embed(app, peer.0, parts, body).await
 }

@@ -2,19 +2,23 @@
 //! holds.
 
 use super::conversation::Conversation;
+use super::devices::Devices;
 use super::error::ApiError;
-use super::job::{Event, Job, Outcome, Progress};
+use super::job::{Event, Job, Outcome, Progress, Task};
 use super::metrics::Metrics;
 use super::queue::Queue;
 use crate::device::{self, Device, DeviceError, ModelInfo, RunStats};
-use crate::generate::{continue_from, Answer, Finish, GenerateError, Watch};
+use crate::generate::{continue_from, embed, Answer, Finish, GenerateError, Watch};
 use crate::source::Source;
 use axum::http::StatusCode;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
 use std::sync::{mpsc, Arc};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// Between two attempts to open a device that failed.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// What a worker needs.
 #[derive(Clone)]
@@ -27,6 +31,8 @@ pub struct Worker {
     pub source: Arc<Source>,
     /// Where jobs come from.
     pub queue: Arc<Queue>,
+    /// Which devices work.
+    pub devices: Arc<Devices>,
     /// Where work is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -42,26 +48,43 @@ impl Worker {
     }
 
     fn run(&self, ready: &mpsc::Sender<anyhow::Result<ModelInfo>>) {
-        let mut ready = Some(ready);
+        let mut device = match device::open(&self.device, &self.source) {
+            Ok(device) => device,
+            Err(error) => {
+                let _ = ready.send(Err(error.into()));
+                return;
+            }
+        };
+        let _ = ready.send(Ok(device.model().clone()));
         loop {
-            let opened = device::open(&self.device, &self.source).map_err(anyhow::Error::from);
-            let mut device = match (opened, ready.take()) {
-                (Ok(device), Some(ready)) => {
-                    let _ = ready.send(Ok(device.model().clone()));
-                    device
-                }
-                (Ok(device), None) => device,
-                (Err(error), Some(ready)) => {
-                    let _ = ready.send(Err(error));
-                    return;
-                }
-                (Err(_), None) => return,
-            };
             self.metrics.devices.inc();
             let broken = self.serve(device.as_mut());
             self.metrics.devices.dec();
-            if !broken {
-                return;
+            // A card is in exclusive use: the old handle goes before the new one comes.
+            drop(device);
+            let again = if broken { self.open_again() } else { None };
+            let Some(opened) = again else { return };
+            device = opened;
+        }
+    }
+
+    /// Opens the device that failed until it works; `None` when the server ends.
+    fn open_again(&self) -> Option<Box<dyn Device + '_>> {
+        loop {
+            match device::open(&self.device, &self.source) {
+                Ok(device) => {
+                    self.devices.found(self.index);
+                    return Some(device);
+                }
+                Err(error) => self.devices.lost(self.index, error.to_string()),
+            }
+            if let Some(error) = self.devices.none_left() {
+                for job in self.queue.drain() {
+                    let _ = job.events.send(Event::Failed(error.clone()));
+                }
+            }
+            if self.queue.closes_within(RETRY) {
+                return None;
             }
         }
     }
@@ -72,28 +95,39 @@ impl Worker {
         while let Some(job) = self.queue.take(self.index, &held) {
             let outcome = catch_unwind(AssertUnwindSafe(|| self.answer(device, &job, &mut held)));
             self.queue.finished(self.index);
-            if outcome.is_err() {
-                let what = "the server made a mistake; this request is lost, others are not";
-                let error = ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", what);
-                let _ = job.events.send(Event::Failed(error));
-                return true;
+            match outcome {
+                Ok(broken) if broken => return true,
+                Ok(_) => {}
+                Err(_) => {
+                    let what = "the server made a mistake; this request is lost, others are not";
+                    let error = ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", what);
+                    let _ = job.events.send(Event::Failed(error));
+                    return true;
+                }
             }
         }
         false
     }
 
-    fn answer(&self, device: &mut dyn Device, job: &Job, held: &mut Conversation) {
+    /// Whether the device failed.
+    fn answer(&self, device: &mut dyn Device, job: &Job, held: &mut Conversation) -> bool {
         if Instant::now() >= job.deadline {
             // The client's side has said so already.
-            return;
+            return false;
         }
         let known = job.conversation.known_in(held);
         held.truncate(known);
         device.interrupt(job.cancel.clone());
         let tokenizer = match self.source.assets().tokenizer() {
             Ok(tokenizer) => tokenizer,
-            Err(error) => return fail(job, &error.into()),
+            Err(error) => {
+                fail(job, &error.into());
+                return false;
+            }
         };
+        if job.task == Task::Embed {
+            return self.embed(device, job, known, held);
+        }
         let mut watch = Stream { job, progress: Progress::default(), over: false };
         let (prompt, options) = (&job.prompt, &job.options);
         let answer = continue_from(device, tokenizer, prompt, known, options, &job.cancel, &mut watch);
@@ -103,10 +137,37 @@ impl Worker {
             Ok(answer) => {
                 *held = job.conversation.clone().answered(&answer.tokens);
                 self.deliver(job, &answer, Progress { stats: answer.stats, ..progress }, over);
+                false
             }
             Err(error) => {
                 *held = Conversation::default();
                 fail(job, &error);
+                matches!(error, GenerateError::Device(DeviceError::Fault(_)))
+            }
+        }
+    }
+
+    /// Runs a prompt for its hidden state; whether the device failed.
+    fn embed(&self, device: &mut dyn Device, job: &Job, known: usize, held: &mut Conversation) -> bool {
+        let hidden = embed(device, &job.prompt, known);
+        let progress = Progress { tokens: 0, reused: known, stats: device.stats() };
+        self.metrics.work(&progress.stats);
+        match hidden {
+            Ok(hidden) => {
+                *held = job.conversation.clone();
+                self.metrics.answered(&job.prompt, &progress);
+                let _ = job.events.send(Event::Embedded(hidden));
+                false
+            }
+            Err(error) => {
+                *held = Conversation::default();
+                if matches!(error, DeviceError::Interrupted) {
+                    self.metrics.cancelled.inc();
+                    return false;
+                }
+                let failed = matches!(error, DeviceError::Fault(_));
+                fail(job, &error.into());
+                failed
             }
         }
     }

@@ -106,3 +106,41 @@ fn the_model_is_listed_and_figures_are_labelled() {
     assert!(0.0 < ends[0] && ends[0] < ends[1] && ends[1] < ends[2], "{ends:?}");
     assert!(server.metric("flightvlm_device_joules_total{end=\"mid\"}") > 0.0);
 }
+
+#[test]
+fn embeddings_stand_for_texts_and_pictures() {
+    let vectors = |server: &Server, body: Value| -> Vec<Vec<f64>> {
+        let response = server.post("/v1/embeddings", &body);
+        assert_eq!(response.status, 200, "{}", response.text());
+        let json = response.json();
+        assert!(json["usage"]["prompt_tokens"].as_u64().is_some_and(|n| n > 0), "{json}");
+        let of = |item: &Value| {
+            item["embedding"]
+                .as_array()
+                .expect("vector")
+                .iter()
+                .map(|x| x.as_f64().expect("number"))
+                .collect()
+        };
+        json["data"].as_array().expect("data").iter().map(of).collect()
+    };
+    let cosine = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let texts = json!({"model": "emoji-llava", "input": ["a red heart", "what is this?", "a red heart"]});
+    let (iss, eval) = (Server::start(&[]), Server::start(&["--device", "eval"]));
+    let (device, float) = (vectors(&iss, texts.clone()), vectors(&eval, texts));
+    assert_eq!((device.len(), device[0].len()), (3, 192));
+    assert_eq!(device[0], device[2]);
+    assert!(cosine(&device[0], &device[1]) < 0.99, "texts cannot be told apart");
+    for (device, float) in device.iter().zip(&float) {
+        assert!((cosine(device, device) - 1.0).abs() < 1e-3);
+        // 8-bit weights and activations against float32.
+        assert!(cosine(device, float) > 0.99, "{}", cosine(device, float));
+    }
+    // Pictures, as chat messages.
+    let picture = |number: usize| {
+        let messages = question(number).0["messages"].clone();
+        vectors(&iss, json!({"model": "emoji-llava", "messages": messages}))[0].clone()
+    };
+    let (one, other) = (picture(0), picture(40));
+    assert!(cosine(&one, &other) < 0.999 && one == picture(0));
+}

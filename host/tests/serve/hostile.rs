@@ -36,6 +36,13 @@ fn prices_are_predicted_before_admission() {
     assert!(
         !expected.is_empty() && answer["usage"]["completion_tokens"].as_u64().expect("count") <= affordable
     );
+    // The same number of cycles as seconds of a 225 MHz device.
+    let hurried = Server::start(&["--max-device-seconds", "0.0036"]);
+    body["max_tokens"] = 100.into();
+    let error = hurried.post("/v1/chat/completions", &body).error();
+    assert!(error["message"].as_str().expect("message").contains("0.0036 s on the device"), "{error}");
+    body["max_tokens"] = 2.into();
+    hurried.chat(&body);
     let poor = Server::start(&["--max-joules", "0.000001"]);
     let error = poor.post("/v1/chat/completions", &body).error();
     assert!(error["message"].as_str().expect("message").contains("fewer pictures"), "{error}");

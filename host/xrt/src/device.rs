@@ -51,14 +51,14 @@ fn full_bdf(bdf: &str) -> Result<String, XrtError> {
 }
 
 impl Device {
-    /// Opens the first card, or the one at a PCI address.
-    pub fn open(library: &'static Library, bdf: Option<&str>) -> Result<Device, XrtError> {
+    /// Opens the card at a PCI address, or XRT's card of this index.
+    pub fn open(library: &'static Library, bdf: Option<&str>, index: u32) -> Result<Device, XrtError> {
         let name = bdf.map(full_bdf).transpose()?;
         let which = name.as_ref().map_or("card".to_string(), |b| format!("card {b}"));
         let raw = match &name {
             None => library.handle("xrtDeviceOpen", &which, |x| {
                 // SAFETY: any index is allowed.
-                unsafe { x.xrtDeviceOpen(0) }
+                unsafe { x.xrtDeviceOpen(index) }
             }),
             Some(bdf) => {
                 let text = CString::new(bdf.as_str()).expect("invariant: hexadecimal digits");
@@ -73,7 +73,7 @@ impl Device {
             e => e,
         };
         let raw = raw.map_err(no_card)?;
-        let name = name.unwrap_or_else(|| "card 0".into());
+        let name = name.unwrap_or_else(|| format!("card {index}"));
         Ok(Device { handle: Arc::new(Handle { library, raw }), name })
     }
 

@@ -57,7 +57,7 @@ pub enum XrtError {
     Bank(String),
     /// No end.
     #[error(
-        "the kernel on {which} did not end within {}; reset the card with `{reset}` and try again (FLIGHTVLM_XRT_TIMEOUT_S sets the time)",
+        "the kernel on {which} did not end within {}; {reset} and try again (FLIGHTVLM_XRT_TIMEOUT_S sets the time)",
         seconds(timeout)
     )]
     Hung {

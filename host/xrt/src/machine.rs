@@ -29,8 +29,10 @@ const INTERRUPT_GRACE: Duration = Duration::from_secs(2);
 pub struct XrtOptions {
     /// Cards or the emulated card.
     pub backend: Backend,
-    /// PCI address; `None` is the first card.
+    /// PCI address; `None` goes by `index`.
     pub bdf: Option<String>,
+    /// Which of XRT's cards, where no address is given.
+    pub index: u32,
     /// The release.
     pub xclbin: PathBuf,
     /// What the program was compiled for.
@@ -87,7 +89,7 @@ impl XrtMachine {
         let unfit = |reason: String| XrtError::Bank(reason);
         let description = Description::of(&options.config).map_err(unfit)?;
         let library: &'static Library = load(&options.backend)?;
-        let device = Device::open(library, options.bdf.as_deref())?;
+        let device = Device::open(library, options.bdf.as_deref(), options.index)?;
         let file = read_xclbin(&options.xclbin, &description)?;
         let uuid = device.load_xclbin(&options.xclbin)?;
         let kernel = Kernel::open(&device, &uuid, &format!("{KERNEL}:{{{COMPUTE_UNIT}}}"))?;
@@ -166,9 +168,9 @@ impl XrtMachine {
 
     fn hung(&self, timeout: Duration) -> XrtError {
         let reset = match (&self.options.backend, &self.options.bdf) {
-            (Backend::Emulated(_), _) => "nothing: the emulated card ends with this process".into(),
-            (Backend::Card, Some(bdf)) => format!("xbutil reset --device {bdf}"),
-            (Backend::Card, None) => "xbutil reset --device BDF".into(),
+            (Backend::Emulated(_), _) => "start this program again, which resets the emulated card,".into(),
+            (Backend::Card, Some(bdf)) => format!("reset the card with `xbutil reset --device {bdf}`"),
+            (Backend::Card, None) => "reset the card with `xbutil reset --device BDF`".into(),
         };
         XrtError::Hung { which: self.device.name().into(), timeout, reset }
     }

@@ -14,7 +14,7 @@ fn a_computer_without_a_card_is_an_error_and_no_abort() {
         return eprintln!("skipped: this computer has a card");
     }
     for bdf in [None, Some("3b:00.1")] {
-        let error = Device::open(library, bdf).err().expect("there is no card");
+        let error = Device::open(library, bdf, 0).err().expect("there is no card");
         assert!(matches!(error, XrtError::NoCard { .. }), "{error}");
         let text = error.to_string();
         assert!(text.contains("there is no card") && text.contains("xbutil"), "{text}");

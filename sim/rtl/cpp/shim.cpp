@@ -10,18 +10,14 @@
 #include TEXT(MODEL.h)
 #include TEXT(JOIN(MODEL, ___024root.h))
 #include "verilated.h"
-#if VM_TRACE_FST
 #include "verilated_fst_c.h"
-#endif
 
 namespace {
 
 struct Machine {
     VerilatedContext context;
     MODEL top{&context, "fvlm_top"};
-#if VM_TRACE_FST
     VerilatedFstC trace;
-#endif
 };
 
 // Order and types as in src/pins.rs. Vectors are found by their first byte.
@@ -59,17 +55,13 @@ const uint32_t* words(const T& x) {
 
 void* make() {
     auto* m = new Machine;
-#if VM_TRACE_FST
     m->context.traceEverOn(true);
-#endif
     return m;
 }
 
 void destroy(void* raw) {
     auto* m = static_cast<Machine*>(raw);
-#if VM_TRACE_FST
     m->trace.close();
-#endif
     m->top.final();
     delete m;
 }
@@ -77,24 +69,13 @@ void destroy(void* raw) {
 void evaluate(void* m) { static_cast<Machine*>(m)->top.eval(); }
 
 int trace_open(void* raw, const char* path, int depth) {
-#if VM_TRACE_FST
     auto* m = static_cast<Machine*>(raw);
     m->top.trace(&m->trace, depth);
     m->trace.open(path);
     return m->trace.isOpen();
-#else
-    (void)raw, (void)path, (void)depth;
-    return 0;
-#endif
 }
 
-void trace_dump(void* raw, uint64_t time) {
-#if VM_TRACE_FST
-    static_cast<Machine*>(raw)->trace.dump(time);
-#else
-    (void)raw, (void)time;
-#endif
-}
+void trace_dump(void* raw, uint64_t time) { static_cast<Machine*>(raw)->trace.dump(time); }
 
 #define PORT(p)                                                                                      \
     PortPins {                                                                                       \

@@ -51,7 +51,7 @@ pub struct RtlConfig {
     pub error_ranges: Vec<(Bank, Range<u64>)>,
     /// A launch longer than this is an error.
     pub cycle_limit: u64,
-    /// Waveforms (needs feature `trace`).
+    /// Waveforms.
     pub trace: Option<Trace>,
 }
 
@@ -94,8 +94,8 @@ impl RtlMachine {
             let start = m.model.time;
             let window = start.saturating_add(cycles.start)..start.saturating_add(cycles.end);
             if !m.model.trace(path, window) {
-                let what = "cannot trace: build flightvlm-rtlsim with feature `trace`";
-                return Err(MachineError(what.into()));
+                // Verilator does not say why.
+                return Err(MachineError(format!("cannot write waveforms to {}", path.display())));
             }
         }
         let (found, expected) = (m.csr_read(csr::ISA_HASH)?, isa_hash(&m.config.hw));

@@ -79,7 +79,7 @@ impl Model {
         }
     }
 
-    /// Starts an FST file for some cycles; false if the crate was built without feature `trace`.
+    /// Starts an FST file for some cycles; false if it cannot be made.
     pub fn trace(&mut self, path: &std::path::Path, cycles: Range<u64>) -> bool {
         let Ok(path) = CString::new(path.to_string_lossy().as_bytes()) else { return false };
         // SAFETY: `path` is a C string that outlives the call.

@@ -131,7 +131,7 @@ fn an_interrupted_launch_is_left_behind_and_waited_for_by_the_next() {
 fn banks_are_checked_by_size_place_and_use() {
     let Some(rig) = rig("iss") else { return };
     let machine = rig.machine(&HwConfig::mini());
-    let device = Device::open(rig.library, None).expect("opens");
+    let device = Device::open(rig.library, None, 0).expect("opens");
     let buffer = |len: usize, bank| Buffer::new(&device, len, bank, "test".into());
     let e = buffer(300 << 20, 0).err().expect("a bank has 256 MiB").to_string();
     assert!(e.contains("bank 0") && e.contains("HBM[0] has no room"), "{e}");
@@ -148,7 +148,7 @@ fn banks_are_checked_by_size_place_and_use() {
 fn a_channel_that_cannot_lie_in_one_piece_is_refused() {
     let Some(rig) = rig("iss") else { return };
     let mut machine = rig.machine(&HwConfig::sim());
-    let device = Device::open(rig.library, None).expect("opens");
+    let device = Device::open(rig.library, None, 0).expect("opens");
     let other = Buffer::new(&device, 4096, 1, "someone else's".into()).expect("fits");
     let e = machine.resize(16, (300 << 20) / 64).expect_err("HBM[1] is taken").to_string();
     assert!(e.contains("does not lie in one piece"), "{e}");
@@ -161,7 +161,7 @@ fn a_channel_that_cannot_lie_in_one_piece_is_refused() {
 fn host_and_device_memory_are_apart() {
     let Some(rig) = rig("iss") else { return };
     let machine = rig.machine(&HwConfig::sim());
-    let device = Device::open(rig.library, None).expect("opens");
+    let device = Device::open(rig.library, None, 0).expect("opens");
     let buffer = Buffer::new(&device, 4096, 0, "test".into()).expect("fits");
     let mut out = [0; 4];
     buffer.write(0, &[1, 2, 3, 4]);
@@ -181,8 +181,10 @@ fn host_and_device_memory_are_apart() {
 fn state_is_shared_between_opens() {
     let Some(rig) = rig("iss") else { return };
     let machine = rig.machine(&HwConfig::sim());
-    let (one, two) =
-        (Device::open(rig.library, None).expect("opens"), Device::open(rig.library, None).expect("opens"));
+    let (one, two) = (
+        Device::open(rig.library, None, 0).expect("opens"),
+        Device::open(rig.library, None, 0).expect("opens"),
+    );
     let a = Buffer::new(&one, 4096, 0, "a".into()).expect("fits");
     let b = Buffer::new(&two, 4096, 0, "b".into()).expect("fits");
     assert!(a.address().abs_diff(b.address()) >= 4096, "no address is given out twice");
@@ -194,7 +196,7 @@ fn state_is_shared_between_opens() {
 fn a_buffer_in_a_bank_that_the_port_does_not_reach_is_a_bank_fault() {
     let Some(rig) = rig("iss") else { return };
     let mini = HwConfig::mini();
-    let device = Device::open(rig.library, None).expect("opens");
+    let device = Device::open(rig.library, None, 0).expect("opens");
     let uuid = device.load_xclbin(&rig.xclbin(&mini)).expect("loads");
     let kernel = flightvlm_xrt::Kernel::open(&device, &uuid, "flightvlm:{flightvlm_1}").expect("opens");
     let description = Kernel::of(&mini).expect("fits");

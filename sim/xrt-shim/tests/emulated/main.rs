@@ -7,3 +7,4 @@ mod faults;
 mod model;
 mod programs;
 mod rig;
+mod serve;

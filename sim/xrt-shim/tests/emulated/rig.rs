@@ -16,7 +16,7 @@ pub struct Rig {
     pub library: &'static Library,
 }
 
-fn backend() -> Backend {
+pub fn backend() -> Backend {
     // Cargo puts the library beside the test.
     let exe = std::env::current_exe().expect("a test has a path");
     Backend::Emulated(exe.parent().expect("in a folder").join("libflightvlm_xrt_shim.so"))
@@ -60,7 +60,14 @@ impl Rig {
 
     pub fn options(&self, config: &HwConfig, xclbin: &Path) -> XrtOptions {
         let (xclbin, config) = (xclbin.to_owned(), config.clone());
-        XrtOptions { backend: backend(), bdf: None, xclbin, config, timeout: Duration::from_secs(600) }
+        XrtOptions {
+            backend: backend(),
+            bdf: None,
+            index: 0,
+            xclbin,
+            config,
+            timeout: Duration::from_secs(600),
+        }
     }
 
     /// The accelerator on the emulated card.
