@@ -6,7 +6,7 @@ is no unit is flattened into the unit around it. Names that the design does not 
 
 MPE = ["mpe_array", "mpe_blocks", "mpe_feed", "mpe_slice", "mpe_weights", "mpe_chain", "mm_unit", "mm_dequant",
        "mm_dequant_slice", "mm_lane", "mm_issue"]
-VECTOR = ["vx_unit", "vx_word", "vx_lane", "vx_reduce", "vx_red_lane", "sfu_rom", "vx_divide", "vx_check"]
+VECTOR = ["vx_unit", "vx_word", "vx_lane", "vx_reduce", "vx_red_lane", "vx_gather_sum", "vx_add_word", "sfu_rom", "vx_divide", "vx_check"]
 BUFFERS = ["spad", "abuf", "sram", "shared_ram", "weight_fifo", "scale_fifo", "peek_fifo", "compute"]
 TRANSFER = ["weight_stream", "expander", "run_walker", "ld_unit", "st_unit", "st_setup", "axi_read_engine",
             "axi_write_engine", "axi_single_write"]

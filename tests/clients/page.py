@@ -38,8 +38,11 @@ def main(url, picture, screenshot=None):
         print("chromium is not installed")
         sys.exit(77)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        page = chromium.new_page(viewport={"width": 1100, "height": 900})
+        # Computers that test are busy.
+        expect.set_options(timeout=60_000)
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"], timeout=120_000)
+        page = chromium.new_page(viewport={"width": 1100, "height": 720})
+        page.set_default_timeout(60_000)
         faults = []
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda message: message.type == "error" and faults.append(message.text))

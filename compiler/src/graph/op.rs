@@ -110,7 +110,8 @@ pub enum Op {
         rotary: Rotary,
     },
     /// Softmax attention of q `[r, heads*head_dim]` over k, v `[r, kv_heads*head_dim]`; query head `h`
-    /// reads key/value head `h * kv_heads / heads`. Without a mask, k and v may have other rows than q. A causal node owns a KV cache over calls and lets row
+    /// reads key/value head `h * kv_heads / heads`. Where it is not causal, k and v may have other rows than q.
+    /// A causal node owns a KV cache over calls and lets row
     /// at position `p` see positions `0..=p`.
     Attention {
         /// Query heads.

@@ -309,6 +309,31 @@ mod tests {
     }
 
     #[test]
+    fn llava_onevision_has_a_limit_and_thumbnails() {
+        let pinpoints = (1..=6).flat_map(|y| (1..=6).map(move |x| [384 * y, 384 * x])).collect();
+        let arrange = Arrange::AnyResolution { pinpoints, most_tiles: Some(9) };
+        let spec = VisionSpec {
+            image_size: 384,
+            patch: 14,
+            patch_count: 729,
+            merge: 1,
+            arrange,
+            ..VisionSpec::default()
+        };
+        let tile = || Tile { grid: [27, 27], rows: Vec::new() };
+        let rows = |tiles: usize, size| {
+            let tiles = (0..tiles).map(|_| tile()).collect();
+            Picture::arranged(&spec, tiles, size).map(|picture| picture.rows)
+        };
+        // The thumbnail, then 81 lines of 81 tokens with their ends.
+        assert_eq!(rows(10, [1152, 1152]).expect("nine tiles").len(), 729 + 81 * 82);
+        let one = rows(1, [1152, 1152]).expect("a thumbnail");
+        assert_eq!((one.len(), one[729]), (730, VisualRow::Learned(0)));
+        let error = rows(26, [1920, 1920]).expect_err("25 tiles").to_string();
+        assert!(error.contains("1152 pixels"), "{error}");
+    }
+
+    #[test]
     fn pinpoints_of_llava_next() {
         let pinpoints = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]];
         assert_eq!(best_pinpoint(&pinpoints, [390, 394]), [672, 672]);

@@ -62,7 +62,7 @@ pub(super) fn parse(
     };
     let mut config = special_tokens(config, top, generation, &mut faults);
     config.text.mask = options.mask;
-    if let (true, Some(mask)) = (config.text.prefix, options.mask) {
+    if let (true, Some(mask)) = (config.text.prefix || config.contrast.is_some(), options.mask) {
         let expected = "full attention, because the rows of a prompt see each other";
         faults.push(Diagnostic::new(
             &config.architecture,

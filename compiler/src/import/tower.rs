@@ -81,7 +81,7 @@ fn pool(blocks: &mut Blocks<'_>, path: &str, spec: &EncoderShape, x: ValueId) ->
     };
     let (q, k, v) = (part(0, "q", probe), part(1, "k", x), part(2, "v", x));
     let (heads, head_dim) = (spec.heads, spec.head_dim);
-    let shape = AttentionShape { heads, kv_heads: heads, head_dim, causal: false, prefix: false };
+    let shape = AttentionShape { heads, kv_heads: heads, head_dim, causal: false, prefix: false, mask: None };
     let h = blocks.attention(&attn, &shape, [q, k, v]);
     let x = blocks.linear(&format!("{attn}.out_proj"), h, hidden, true);
     let h = blocks.norm(&format!("{path}.layernorm"), x, spec.norm);

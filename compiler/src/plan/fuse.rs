@@ -228,7 +228,9 @@ impl<'g> Matcher<'g> {
         let attention_id =
             self.sole(self.node(projections[0]).output?, |op| matches!(op, Op::Attention { .. }))?;
         let node = self.node(attention_id);
-        let Op::Attention { heads, kv_heads, head_dim, causal, prefix, scale } = node.op else { return None };
+        let Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, scale } = node.op else {
+            return None;
+        };
         let ids = [self.def(node.inputs[0])?, self.def(node.inputs[1])?, self.def(node.inputs[2])?];
         let [Some(q), Some(k), Some(v)] = ids.map(|id| self.linear_of(id)) else { return None };
         let probe_id = self.def(self.node(ids[0]).inputs[0])?;
@@ -240,8 +242,22 @@ impl<'g> Matcher<'g> {
         let o = self.linear_of(out_id)?;
         let path = node.path.clone();
         let (qk_norm, rope) = (None, None);
-        let attention =
-            Attention { path, q, k, v, o, heads, kv_heads, head_dim, scale, causal, prefix, qk_norm, rope };
+        let attention = Attention {
+            path,
+            q,
+            k,
+            v,
+            o,
+            heads,
+            kv_heads,
+            head_dim,
+            scale,
+            causal,
+            prefix,
+            mask,
+            qk_norm,
+            rope,
+        };
         let (norm_id, add) = self.branch(self.node(out_id).output?)?;
         let norm2 = self.norm_of(norm_id)?;
         let (mlp, out, taken) = self.mlp(self.node(norm_id).output?)?;

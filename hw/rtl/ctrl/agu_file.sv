@@ -1,6 +1,7 @@
-// Address generators A0..A15: base, and per loop level a stride and a running offset. The sum
-// base + offsets is kept in a register, so reading an address costs one multiplexer. A SETA and a
-// loop event may come in the same cycle (SETA is the last instruction of a body): SETA first.
+// Address generators A0..A15: the sum base + offsets, the offsets of the loop levels and their sum, the
+// strides. A SETA takes effect in the cycle in which it is given, a loop event one cycle later, so that
+// the event of the same instruction (SETA as the last one of a body) sees it; sums are read a cycle after that.
+// A change adds one number to a sum: the SETA's value, a level's stride, or what a level's offset was.
 `default_nettype none
 
 module agu_file (
@@ -24,63 +25,43 @@ module agu_file (
     assign rd_sum_o[i*32+:32] = sum_q[rd_agu_i[i*4+:4]];
   end
 
+  logic       event_q, exit_q;
+  logic [1:0] level_q;
+  always_ff @(posedge clk_i) begin
+    event_q <= !clear_i && (step_i || exit_i);
+    exit_q  <= exit_i;
+    level_q <= level_i;
+  end
+
   for (genvar a = 1; a < 16; a++) begin : gen_agu
-    logic [31:0] base_q, stride0_q, stride1_q, stride2_q, stride3_q;
-    logic [31:0] off0_q, off1_q, off2_q, off3_q;
-    logic        set;
-    assign set = set_i && set_agu_i == 4'(a);
+    logic [31:0] stride_q [0:3], off_q [0:3];
+    logic [31:0] off_sum_q, stride, off, delta, from, by;
+    logic        set, set_sum;
+    assign set     = set_i && set_agu_i == 4'(a);
+    assign set_sum = set && (set_what_i == fvlm_isa_pkg::SETA_WHAT_BASE ||
+                             set_what_i == fvlm_isa_pkg::SETA_WHAT_ADVANCE);
+    assign stride  = stride_q[level_q];
+    assign off     = off_q[level_q];
+    // Without an event the instruction may be a SETA.
+    assign delta   = exit_q ? ~off : stride;
+    assign by      = event_q ? delta : set_value_i;
+    assign from    = (!event_q && set_what_i == fvlm_isa_pkg::SETA_WHAT_BASE) ? off_sum_q : sum_q[a];
 
     always_ff @(posedge clk_i) begin
       if (clear_i) begin
-        base_q    <= '0;
-        stride0_q <= '0;
-        stride1_q <= '0;
-        stride2_q <= '0;
-        stride3_q <= '0;
-        off0_q    <= '0;
-        off1_q    <= '0;
-        off2_q    <= '0;
-        off3_q    <= '0;
         sum_q[a]  <= '0;
-      end else if (set || step_i || exit_i) begin : update
-        logic [31:0] base, stride0, stride1, stride2, stride3, off0, off1, off2, off3;
-        base    = base_q;
-        stride0 = stride0_q;
-        stride1 = stride1_q;
-        stride2 = stride2_q;
-        stride3 = stride3_q;
-        if (set) begin
-          case (set_what_i)
-            fvlm_isa_pkg::SETA_WHAT_BASE: base = set_value_i;
-            fvlm_isa_pkg::SETA_WHAT_STRIDE0: stride0 = set_value_i;
-            fvlm_isa_pkg::SETA_WHAT_STRIDE1: stride1 = set_value_i;
-            fvlm_isa_pkg::SETA_WHAT_STRIDE2: stride2 = set_value_i;
-            fvlm_isa_pkg::SETA_WHAT_STRIDE3: stride3 = set_value_i;
-            default: base = base_q + set_value_i;
-          endcase
-        end
-        off0 = off0_q;
-        off1 = off1_q;
-        off2 = off2_q;
-        off3 = off3_q;
-        if (step_i || exit_i) begin
-          case (level_i)
-            2'd0: off0 = exit_i ? 32'd0 : off0_q + stride0;
-            2'd1: off1 = exit_i ? 32'd0 : off1_q + stride1;
-            2'd2: off2 = exit_i ? 32'd0 : off2_q + stride2;
-            default: off3 = exit_i ? 32'd0 : off3_q + stride3;
-          endcase
-        end
-        base_q    <= base;
-        stride0_q <= stride0;
-        stride1_q <= stride1;
-        stride2_q <= stride2;
-        stride3_q <= stride3;
-        off0_q    <= off0;
-        off1_q    <= off1;
-        off2_q    <= off2;
-        off3_q    <= off3;
-        sum_q[a]  <= base + off0 + off1 + off2 + off3;
+        off_sum_q <= '0;
+      end else begin
+        if (event_q || set_sum) sum_q[a] <= from + by + 32'(event_q && exit_q);
+        if (event_q) off_sum_q <= off_sum_q + delta + 32'(exit_q);
+      end
+    end
+    for (genvar l = 0; l < 4; l++) begin : gen_level
+      always_ff @(posedge clk_i) begin
+        if (clear_i) stride_q[l] <= '0;
+        else if (set && set_what_i == fvlm_isa_pkg::SETA_WHAT_STRIDE0 + 3'(l)) stride_q[l] <= set_value_i;
+        if (clear_i || (event_q && exit_q && level_q == 2'(l))) off_q[l] <= '0;
+        else if (event_q && level_q == 2'(l)) off_q[l] <= off + stride;
       end
     end
   end

@@ -1,8 +1,8 @@
-// Dispatcher: two cycles an instruction. Read: the instruction is at the IMEM output; registers
-// and address generators are read and the command registers filled with numbers. Execute: SYS-class
-// instructions take effect (a multiplication three cycles later), the others are pushed in their
-// unit's queue (waits while it is full); the next pc goes to IMEM. Order of checks: PC, ILLEGAL,
-// OPERAND, LOOP.
+// Dispatcher: two cycles an instruction. Read: the instruction is at the IMEM output; registers are read,
+// what it is and what is wrong with it are noted. Execute: SYS-class instructions take effect (a
+// multiplication three cycles later), the others are pushed in their unit's queue (waits while it is
+// full) with the addresses that the generators give now; the next pc goes to IMEM. Order of checks: PC,
+// ILLEGAL, OPERAND, LOOP.
 `default_nettype none
 
 module dispatch
@@ -42,79 +42,62 @@ module dispatch
 
   assign pc_o = pc_q;
 
-  // ---- What the instruction is.
+  // ---- Read stage. What the instruction is; for multiplexers in front of the registers a few bits do, as
+  // what is no instruction at all faults.
   logic [7:0] opcode;
-  logic is_nop, is_halt, is_fence, is_loop, is_alu, is_seta, is_ld, is_st, is_mm, is_vx;
-  logic [3:0] is_unit;
-  assign opcode   = insn_i[7:0];
-  assign is_nop   = opcode == fvlm_isa_pkg::OP_NOP;
-  assign is_halt  = opcode == fvlm_isa_pkg::OP_HALT;
-  assign is_fence = opcode == fvlm_isa_pkg::OP_FENCE;
-  assign is_loop  = opcode == fvlm_isa_pkg::OP_LOOP;
-  assign is_alu   = opcode == fvlm_isa_pkg::OP_ALU;
-  assign is_seta  = opcode == fvlm_isa_pkg::OP_SETA;
-  assign is_ld    = opcode == fvlm_isa_pkg::OP_LD;
-  assign is_st    = opcode == fvlm_isa_pkg::OP_ST;
-  assign is_mm    = opcode == fvlm_isa_pkg::OP_MM;
-  assign is_vx    = opcode == fvlm_isa_pkg::OP_VX;
-  assign is_unit  = {is_vx, is_mm, is_st, is_ld};
+  logic       to_unit, ld_st, seta_else_alu;
+  logic [1:0] unit;
+  assign opcode        = insn_i[7:0];
+  assign to_unit       = opcode[4];
+  assign unit          = opcode[1:0];
+  assign ld_st         = to_unit && !unit[1];
+  assign seta_else_alu = opcode[1];
 
-  // ---- Read stage.
-  logic [31:0]  cnt0_q, opa_q, opb_q, value_q;
-  logic         illegal_q, operand_bad_q;
+  logic       halt_q, fence_q, loop_q, alu_q, seta_q;
+  logic [3:0] unit_q;
+  logic       illegal_q, pc_bad_q, mask_bad_q, cnt_bad;
+  always_ff @(posedge clk_i) begin
+    if (state_q == StRead) begin
+      halt_q    <= opcode == fvlm_isa_pkg::OP_HALT;
+      fence_q   <= opcode == fvlm_isa_pkg::OP_FENCE;
+      loop_q    <= opcode == fvlm_isa_pkg::OP_LOOP;
+      alu_q     <= opcode == fvlm_isa_pkg::OP_ALU;
+      seta_q    <= opcode == fvlm_isa_pkg::OP_SETA;
+      unit_q    <= {opcode == fvlm_isa_pkg::OP_VX, opcode == fvlm_isa_pkg::OP_MM,
+                    opcode == fvlm_isa_pkg::OP_ST, opcode == fvlm_isa_pkg::OP_LD};
+      illegal_q <= fvlm_isa_pkg::is_illegal(insn_i);
+      pc_bad_q  <= pc_q >= code_len_i;
+    end
+  end
 
-  // Counts of each instruction, in the order of its fields.
+  // Counts of each instruction, in the order of its fields. The ALU's and SETA's operands come through the last
+  // two ports.
   localparam int unsigned Ports = 7;
   logic [16*Ports-1:0] field;
-  logic [Ports-1:0]    is_count, bad_count;
   logic [5*Ports-1:0]  r_addr;
-  logic [32*Ports-1:0] r_data, count;
+  logic [16*Ports-1:0] r_low;
+  logic [47:0]         r_high;  // of a loop's count and the operands
+  logic [Ports-1:0]    r_wide;
   logic [31:0]         r_vbase, r_rmod;
   logic                alu_we;
   logic [31:0]         alu_result;
   always_comb begin
-    field    = '0;
-    is_count = '0;
-    if (is_loop) field[15:0] = insn_i[fvlm_isa_pkg::LoopCountLsb+:16];
-    if (is_ld) begin
-      field[47:0] = {insn_i[fvlm_isa_pkg::LdFirstLsb+:16], insn_i[fvlm_isa_pkg::LdLenLsb+:16],
-                     insn_i[fvlm_isa_pkg::LdRowsLsb+:16]};
-      is_count    = 7'b0000111;
-    end
-    if (is_st) begin
-      field[79:0] = {insn_i[fvlm_isa_pkg::StHeadsLsb+:16], insn_i[fvlm_isa_pkg::StFirstLsb+:16],
-                     insn_i[fvlm_isa_pkg::StPosLsb+:16], insn_i[fvlm_isa_pkg::StLenLsb+:16],
-                     insn_i[fvlm_isa_pkg::StRowsLsb+:16]};
-      is_count    = 7'b0011111;
-    end
-    if (is_mm) begin
-      field    = {insn_i[fvlm_isa_pkg::MmFirstLsb+:16], insn_i[fvlm_isa_pkg::MmSaStrideLsb+:16],
-                  insn_i[fvlm_isa_pkg::MmOutStrideLsb+:16],
-                  insn_i[fvlm_isa_pkg::MmActStrideLsb+:16], insn_i[fvlm_isa_pkg::MmKbLsb+:16],
-                  insn_i[fvlm_isa_pkg::MmTilesLsb+:16], insn_i[fvlm_isa_pkg::MmRowsLsb+:16]};
-      is_count = 7'b1111111;
-    end
-    if (is_vx) begin
-      field[31:0] = {insn_i[fvlm_isa_pkg::VxLenLsb+:16], insn_i[fvlm_isa_pkg::VxRowsLsb+:16]};
-      is_count    = 7'b0000011;
-    end
-  end
-  for (genvar i = 0; i < Ports; i++) begin : gen_count
-    assign count[32*i+:32] = field[16*i+15] ? r_data[32*i+:32] : {16'd0, field[16*i+:16]};
-    assign bad_count[i]    = is_count[i] && count[32*i+16+:16] != '0;
-    if (i < 5) begin : gen_plain
-      assign r_addr[5*i+:5] = field[16*i+:5];
-    end
-  end
-  // The ALU's and SETA's operands come through the last two ports.
-  always_comb begin
-    r_addr[29:25] = field[84:80];
-    r_addr[34:30] = field[100:96];
-    if (is_alu) begin
-      r_addr[29:25] = insn_i[fvlm_isa_pkg::AluRsLsb+:5];
+    field[15:0]  = ld_st ? insn_i[fvlm_isa_pkg::LdRowsLsb+:16] : insn_i[fvlm_isa_pkg::MmRowsLsb+:16];
+    field[31:16] = ld_st ? insn_i[fvlm_isa_pkg::LdLenLsb+:16] : insn_i[fvlm_isa_pkg::MmTilesLsb+:16];
+    case (unit)
+      2'd0: field[47:32] = insn_i[fvlm_isa_pkg::LdFirstLsb+:16];
+      2'd1: field[47:32] = insn_i[fvlm_isa_pkg::StPosLsb+:16];
+      default: field[47:32] = insn_i[fvlm_isa_pkg::MmKbLsb+:16];
+    endcase
+    field[63:48]  = unit[0] ? insn_i[fvlm_isa_pkg::StFirstLsb+:16] : insn_i[fvlm_isa_pkg::MmActStrideLsb+:16];
+    field[79:64]  = unit[0] ? insn_i[fvlm_isa_pkg::StHeadsLsb+:16] : insn_i[fvlm_isa_pkg::MmOutStrideLsb+:16];
+    field[95:80]  = insn_i[fvlm_isa_pkg::MmSaStrideLsb+:16];
+    field[111:96] = insn_i[fvlm_isa_pkg::MmFirstLsb+:16];
+    for (int i = 0; i < Ports; i++) r_addr[5*i+:5] = field[16*i+:5];
+    if (!to_unit) begin
+      r_addr[29:25] = seta_else_alu ? insn_i[fvlm_isa_pkg::SetaRsLsb+:5] : insn_i[fvlm_isa_pkg::AluRsLsb+:5];
       r_addr[34:30] = insn_i[fvlm_isa_pkg::AluRtLsb+:5];
     end
-    if (is_seta) r_addr[29:25] = insn_i[fvlm_isa_pkg::SetaRsLsb+:5];
   end
 
   scalar_file #(
@@ -127,178 +110,237 @@ module dispatch
       .wr_addr_i(insn_i[fvlm_isa_pkg::AluRdLsb+:5]),
       .wr_data_i(alu_result),
       .rd_addr_i(r_addr),
-      .rd_data_o(r_data),
+      .rd_low_o (r_low),
+      .rd_high_o(r_high),
+      .rd_wide_o(r_wide),
       .vbase_o  (r_vbase),
       .rmod_o   (r_rmod)
   );
 
-  logic bad_mask, mask_used;
+  // A count from a register must fit 16 bits.
+  logic [16*Ports-1:0] count_q;
+  logic [Ports-1:0]    wide_q;
+  logic [31:0]         loop_count_q, opa_q, opb, opb_q;
+  assign opb = seta_else_alu ? insn_i[fvlm_isa_pkg::SetaImmLsb+:32] :
+               insn_i[fvlm_isa_pkg::AluUseImmLsb] ? insn_i[fvlm_isa_pkg::AluImmLsb+:32] : {r_high[47:32], r_low[111:96]};
+  for (genvar i = 0; i < Ports; i++) begin : gen_count
+    always_ff @(posedge clk_i) begin
+      if (state_q == StRead) begin
+        count_q[16*i+:16] <= field[16*i+15] ? r_low[16*i+:16] : field[16*i+:16];
+        wide_q[i]         <= field[16*i+15] && r_wide[i];
+      end
+    end
+  end
+  always_ff @(posedge clk_i) begin
+    if (state_q == StRead) begin
+      loop_count_q <= field[15] ? {r_high[15:0], r_low[15:0]} : {16'd0, field[15:0]};
+      opa_q        <= {r_high[31:16], r_low[95:80]};
+      opb_q        <= opb;
+    end
+  end
+  typedef enum logic [1:0] {PickSum, PickProduct, PickShift, PickBit} pick_e;
+  pick_e      pick_q;
+  logic       min_q, max_q, sub_q, left_q, equal_q;
+  logic [3:0] func;
+  assign func = insn_i[fvlm_isa_pkg::AluFuncLsb+:4];
+  always_ff @(posedge clk_i) begin
+    if (state_q == StRead) begin
+      min_q   <= func == fvlm_isa_pkg::ALU_FUNC_MIN;
+      max_q   <= func == fvlm_isa_pkg::ALU_FUNC_MAX;
+      sub_q   <= func == fvlm_isa_pkg::ALU_FUNC_SUB;
+      left_q  <= func == fvlm_isa_pkg::ALU_FUNC_SHL;
+      equal_q <= func == fvlm_isa_pkg::ALU_FUNC_EQ;
+      case (func)
+        fvlm_isa_pkg::ALU_FUNC_MUL: pick_q <= PickProduct;
+        fvlm_isa_pkg::ALU_FUNC_SHL, fvlm_isa_pkg::ALU_FUNC_SHR: pick_q <= PickShift;
+        fvlm_isa_pkg::ALU_FUNC_LT, fvlm_isa_pkg::ALU_FUNC_EQ: pick_q <= PickBit;
+        default: pick_q <= PickSum;
+      endcase
+    end
+  end
+
+  always_comb begin
+    cnt_bad = 1'b0;
+    for (int i = 0; i < Ports; i++) begin
+      if (wide_q[i] && (unit_q[2] || (unit_q[1] && i < 5) || (unit_q[0] && i < 3) || (unit_q[3] && i < 2))) cnt_bad = 1'b1;
+    end
+  end
+
   // R30 and R31 matter to a VX command with a causal mask or another row order for b or c.
+  logic        mask_used;
+  logic [15:0] vbase_q, rmod_q;
   assign mask_used = insn_i[fvlm_isa_pkg::VxCausalLsb] ||
                      insn_i[fvlm_isa_pkg::VxBRowLsb+:2] != '0 ||
                      insn_i[fvlm_isa_pkg::VxCRowLsb+:2] != '0;
-  assign bad_mask = r_vbase[31:16] != '0 || r_rmod[31:16] != '0;
+  always_ff @(posedge clk_i) begin
+    if (state_q == StRead) begin
+      vbase_q    <= mask_used ? r_vbase[15:0] : '0;
+      rmod_q     <= mask_used ? r_rmod[15:0] : '0;
+      mask_bad_q <= mask_used && (r_vbase[31:16] != '0 || r_rmod[31:16] != '0);
+    end
+  end
 
-  // Five address ports: LD dst, src, sidx; ST src, dst; MM act, out, sa; VX a, b, c, d, sred.
-  logic [19:0]  agu;
-  logic [27:0]  off0, off1, off2;
+  // Five address ports: LD dst, src, sidx; ST src, dst; MM act, out, sa; VX a, b, c, d, sred. An immediate
+  // is an offset from A0.
+  logic [19:0]  agu, agu_q;
+  logic [17:0]  off0, off0_q, off3_q;
+  logic [31:0]  off1, off1_q, off2, off2_q;
+  logic [13:0]  off4_q;
   logic [159:0] agu_sum;
   logic         b_imm, c_imm;
   assign b_imm = insn_i[fvlm_isa_pkg::VxBKindLsb+:2] == fvlm_isa_pkg::VX_B_KIND_IMM;
   assign c_imm = insn_i[fvlm_isa_pkg::VxCKindLsb+:2] == fvlm_isa_pkg::VX_C_KIND_IMM;
   always_comb begin
-    agu[3:0] = insn_i[fvlm_isa_pkg::LdDstAguLsb+:4];
-    agu[7:4] = insn_i[fvlm_isa_pkg::LdSrcAguLsb+:4];
-    agu[11:8] = insn_i[fvlm_isa_pkg::LdSidxAguLsb+:4];
     agu[15:12] = insn_i[fvlm_isa_pkg::VxDAguLsb+:4];
     agu[19:16] = insn_i[fvlm_isa_pkg::VxSredAguLsb+:4];
-    off0 = {10'd0, insn_i[fvlm_isa_pkg::LdDstOffLsb+:18]};
-    off1 = insn_i[fvlm_isa_pkg::LdSrcOffLsb+:28];
-    off2 = {10'd0, insn_i[fvlm_isa_pkg::LdSidxOffLsb+:18]};
-    if (is_st) begin
-      agu[3:0] = insn_i[fvlm_isa_pkg::StSrcAguLsb+:4];
-      agu[7:4] = insn_i[fvlm_isa_pkg::StDstAguLsb+:4];
-      off0 = {10'd0, insn_i[fvlm_isa_pkg::StSrcOffLsb+:18]};
-      off1 = insn_i[fvlm_isa_pkg::StDstOffLsb+:28];
-    end
-    if (is_mm) begin
-      agu[3:0] = insn_i[fvlm_isa_pkg::MmActAguLsb+:4];
-      agu[7:4] = insn_i[fvlm_isa_pkg::MmOutAguLsb+:4];
-      agu[11:8] = insn_i[fvlm_isa_pkg::MmSaAguLsb+:4];
-      off0 = {10'd0, insn_i[fvlm_isa_pkg::MmActOffLsb+:18]};
-      off1 = {10'd0, insn_i[fvlm_isa_pkg::MmOutOffLsb+:18]};
-      off2 = {10'd0, insn_i[fvlm_isa_pkg::MmSaOffLsb+:18]};
-    end
-    if (is_vx) begin
-      agu[3:0] = insn_i[fvlm_isa_pkg::VxAAguLsb+:4];
-      agu[7:4] = insn_i[fvlm_isa_pkg::VxBLsb+28+:4];
-      agu[11:8] = insn_i[fvlm_isa_pkg::VxCLsb+28+:4];
-      off0 = {10'd0, insn_i[fvlm_isa_pkg::VxAOffLsb+:18]};
-      off1 = {10'd0, insn_i[fvlm_isa_pkg::VxBLsb+:18]};
-      off2 = {10'd0, insn_i[fvlm_isa_pkg::VxCLsb+:18]};
-    end
+    case (unit)
+      2'd0: begin
+        agu[11:0] = {insn_i[fvlm_isa_pkg::LdSidxAguLsb+:4], insn_i[fvlm_isa_pkg::LdSrcAguLsb+:4],
+                     insn_i[fvlm_isa_pkg::LdDstAguLsb+:4]};
+        off0 = insn_i[fvlm_isa_pkg::LdDstOffLsb+:18];
+        off1 = {4'd0, insn_i[fvlm_isa_pkg::LdSrcOffLsb+:28]};
+        off2 = {14'd0, insn_i[fvlm_isa_pkg::LdSidxOffLsb+:18]};
+      end
+      2'd1: begin
+        agu[11:0] = {4'd0, insn_i[fvlm_isa_pkg::StDstAguLsb+:4], insn_i[fvlm_isa_pkg::StSrcAguLsb+:4]};
+        off0 = insn_i[fvlm_isa_pkg::StSrcOffLsb+:18];
+        off1 = {4'd0, insn_i[fvlm_isa_pkg::StDstOffLsb+:28]};
+        off2 = '0;
+      end
+      2'd2: begin
+        agu[11:0] = {insn_i[fvlm_isa_pkg::MmSaAguLsb+:4], insn_i[fvlm_isa_pkg::MmOutAguLsb+:4],
+                     insn_i[fvlm_isa_pkg::MmActAguLsb+:4]};
+        off0 = insn_i[fvlm_isa_pkg::MmActOffLsb+:18];
+        off1 = {14'd0, insn_i[fvlm_isa_pkg::MmOutOffLsb+:18]};
+        off2 = {14'd0, insn_i[fvlm_isa_pkg::MmSaOffLsb+:18]};
+      end
+      default: begin
+        agu[11:0] = {c_imm ? 4'd0 : insn_i[fvlm_isa_pkg::VxCLsb+28+:4],
+                     b_imm ? 4'd0 : insn_i[fvlm_isa_pkg::VxBLsb+28+:4], insn_i[fvlm_isa_pkg::VxAAguLsb+:4]};
+        off0 = insn_i[fvlm_isa_pkg::VxAOffLsb+:18];
+        off1 = {b_imm ? insn_i[fvlm_isa_pkg::VxBLsb+18+:14] : 14'd0, insn_i[fvlm_isa_pkg::VxBLsb+:18]};
+        off2 = {c_imm ? insn_i[fvlm_isa_pkg::VxCLsb+18+:14] : 14'd0, insn_i[fvlm_isa_pkg::VxCLsb+:18]};
+      end
+    endcase
   end
-
-  logic [31:0] addr0, addr1, addr2, addr3, addr4;
-  assign addr0 = agu_sum[31:0] + {4'd0, off0};
-  assign addr1 = (is_vx && b_imm) ? insn_i[fvlm_isa_pkg::VxBLsb+:32]
-                                  : agu_sum[63:32] + {4'd0, off1};
-  assign addr2 = (is_vx && c_imm) ? insn_i[fvlm_isa_pkg::VxCLsb+:32]
-                                  : agu_sum[95:64] + {4'd0, off2};
-  assign addr3 = agu_sum[127:96] + {14'd0, insn_i[fvlm_isa_pkg::VxDOffLsb+:18]};
-  assign addr4 = agu_sum[159:128] + {18'd0, insn_i[fvlm_isa_pkg::VxSredOffLsb+:14]};
-
   always_ff @(posedge clk_i) begin
     if (state_q == StRead) begin
-      cnt0_q  <= count[31:0];
-      opa_q   <= r_data[191:160];
-      opb_q   <= insn_i[fvlm_isa_pkg::AluUseImmLsb] ? insn_i[fvlm_isa_pkg::AluImmLsb+:32]
-                                                    : r_data[223:192];
-      value_q <= r_data[191:160] + insn_i[fvlm_isa_pkg::SetaImmLsb+:32];
-      illegal_q <= fvlm_isa_pkg::is_illegal(insn_i);
-      operand_bad_q <= (|bad_count) || (is_vx && mask_used && bad_mask);
-      if (is_ld) begin
-        ld_cmd_o.mode <= insn_i[fvlm_isa_pkg::LdModeLsb+:3];
-        ld_cmd_o.rows <= count[15:0];
-        ld_cmd_o.len <= count[47:32];
-        ld_cmd_o.dst_addr <= addr0;
-        ld_cmd_o.dst_stride <= insn_i[fvlm_isa_pkg::LdDstStrideLsb+:12];
-        ld_cmd_o.src_addr <= addr1;
-        ld_cmd_o.src_stride <= insn_i[fvlm_isa_pkg::LdSrcStrideLsb+:32];
-        ld_cmd_o.sidx_addr <= addr2;
-        ld_cmd_o.kbg <= insn_i[fvlm_isa_pkg::LdKbgLsb+:8];
-        ld_cmd_o.wscale <= insn_i[fvlm_isa_pkg::LdWscaleLsb+:1];
-        ld_cmd_o.bias <= insn_i[fvlm_isa_pkg::LdBiasLsb+:1];
-        ld_cmd_o.fmt <= insn_i[fvlm_isa_pkg::LdFmtLsb+:3];
-        ld_cmd_o.nm <= insn_i[fvlm_isa_pkg::LdNmLsb+:3];
-        ld_cmd_o.first <= count[79:64];
-        ld_cmd_o.pc <= pc_q[15:0];
-      end
-      if (is_st) begin
-        st_cmd_o.mode <= insn_i[fvlm_isa_pkg::StModeLsb+:3];
-        st_cmd_o.rows <= count[15:0];
-        st_cmd_o.len <= count[47:32];
-        st_cmd_o.src_addr <= addr0;
-        st_cmd_o.src_stride <= insn_i[fvlm_isa_pkg::StSrcStrideLsb+:12];
-        st_cmd_o.dst_addr <= addr1;
-        st_cmd_o.dst_stride <= insn_i[fvlm_isa_pkg::StDstStrideLsb+:32];
-        st_cmd_o.chunk_stride <= insn_i[fvlm_isa_pkg::StChunkStrideLsb+:24];
-        st_cmd_o.pos <= count[79:64];
-        st_cmd_o.first <= count[111:96];
-        st_cmd_o.heads <= count[143:128];
-        st_cmd_o.head_stride <= insn_i[fvlm_isa_pkg::StHeadStrideLsb+:12];
-        st_cmd_o.head_step <= insn_i[fvlm_isa_pkg::StHeadStepLsb+:16];
-        st_cmd_o.pc <= pc_q[15:0];
-      end
-      if (is_mm) begin
-        mm_cmd_o.rows <= count[15:0];
-        mm_cmd_o.tiles <= count[47:32];
-        mm_cmd_o.kb <= count[79:64];
-        mm_cmd_o.kbg <= insn_i[fvlm_isa_pkg::MmKbgLsb+:8];
-        mm_cmd_o.act_addr <= addr0;
-        mm_cmd_o.act_stride <= count[111:96];
-        mm_cmd_o.out_addr <= addr1;
-        mm_cmd_o.out_stride <= count[143:128];
-        mm_cmd_o.sa_addr <= addr2;
-        mm_cmd_o.wscale <= insn_i[fvlm_isa_pkg::MmWscaleLsb+:1];
-        mm_cmd_o.bias <= insn_i[fvlm_isa_pkg::MmBiasLsb+:1];
-        mm_cmd_o.sa_stride <= count[175:160];
-        mm_cmd_o.nm <= insn_i[fvlm_isa_pkg::MmNmLsb+:3];
-        mm_cmd_o.first <= count[207:192];
-        mm_cmd_o.pc <= pc_q[15:0];
-      end
-      if (is_vx) begin
-        vx_cmd_o.rows <= count[15:0];
-        vx_cmd_o.len <= count[47:32];
-        vx_cmd_o.a_kind <= insn_i[fvlm_isa_pkg::VxAKindLsb+:1];
-        vx_cmd_o.a_addr <= addr0;
-        vx_cmd_o.a_stride <= insn_i[fvlm_isa_pkg::VxAStrideLsb+:12];
-        vx_cmd_o.b_kind <= insn_i[fvlm_isa_pkg::VxBKindLsb+:2];
-        vx_cmd_o.b_val <= addr1;
-        vx_cmd_o.b_stride <= insn_i[fvlm_isa_pkg::VxBStrideLsb+:12];
-        vx_cmd_o.c_kind <= insn_i[fvlm_isa_pkg::VxCKindLsb+:2];
-        vx_cmd_o.c_val <= addr2;
-        vx_cmd_o.c_stride <= insn_i[fvlm_isa_pkg::VxCStrideLsb+:12];
-        vx_cmd_o.op1 <= insn_i[fvlm_isa_pkg::VxOp1Lsb+:3];
-        vx_cmd_o.op2 <= insn_i[fvlm_isa_pkg::VxOp2Lsb+:3];
-        vx_cmd_o.func <= insn_i[fvlm_isa_pkg::VxFuncLsb+:4];
-        vx_cmd_o.red <= insn_i[fvlm_isa_pkg::VxRedLsb+:3];
-        vx_cmd_o.d_kind <= insn_i[fvlm_isa_pkg::VxDKindLsb+:2];
-        vx_cmd_o.d_addr <= addr3;
-        vx_cmd_o.d_stride <= insn_i[fvlm_isa_pkg::VxDStrideLsb+:12];
-        vx_cmd_o.sred_addr <= addr4;
-        vx_cmd_o.causal <= insn_i[fvlm_isa_pkg::VxCausalLsb+:1];
-        vx_cmd_o.b_row <= insn_i[fvlm_isa_pkg::VxBRowLsb+:2];
-        vx_cmd_o.c_row <= insn_i[fvlm_isa_pkg::VxCRowLsb+:2];
-        vx_cmd_o.vbase <= mask_used ? r_vbase[15:0] : '0;
-        vx_cmd_o.rmod <= mask_used ? r_rmod[15:0] : '0;
-        vx_cmd_o.pc <= pc_q[15:0];
-      end
+      agu_q  <= agu;
+      off0_q <= off0;
+      off1_q <= off1;
+      off2_q <= off2;
+      off3_q <= insn_i[fvlm_isa_pkg::VxDOffLsb+:18];
+      off4_q <= insn_i[fvlm_isa_pkg::VxSredOffLsb+:14];
     end
   end
 
-  // ---- Execute stage.
-  logic        pc_bad, loop_bad, complete, execute;
+  // ---- Execute stage. Commands.
+  logic [31:0] addr0, addr1, addr2, addr3, addr4;
+  assign addr0 = agu_sum[31:0] + 32'(off0_q);
+  assign addr1 = agu_sum[63:32] + off1_q;
+  assign addr2 = agu_sum[95:64] + off2_q;
+  assign addr3 = agu_sum[127:96] + 32'(off3_q);
+  assign addr4 = agu_sum[159:128] + 32'(off4_q);
+
+  assign ld_cmd_o = '{
+      mode: insn_i[fvlm_isa_pkg::LdModeLsb+:3],
+      rows: count_q[15:0],
+      len: count_q[31:16],
+      dst_addr: addr0,
+      dst_stride: insn_i[fvlm_isa_pkg::LdDstStrideLsb+:12],
+      src_addr: addr1,
+      src_stride: insn_i[fvlm_isa_pkg::LdSrcStrideLsb+:32],
+      sidx_addr: addr2,
+      kbg: insn_i[fvlm_isa_pkg::LdKbgLsb+:8],
+      wscale: insn_i[fvlm_isa_pkg::LdWscaleLsb+:1],
+      bias: insn_i[fvlm_isa_pkg::LdBiasLsb+:1],
+      fmt: insn_i[fvlm_isa_pkg::LdFmtLsb+:3],
+      nm: insn_i[fvlm_isa_pkg::LdNmLsb+:3],
+      first: count_q[47:32],
+      pc: pc_q[15:0]
+  };
+  assign st_cmd_o = '{
+      mode: insn_i[fvlm_isa_pkg::StModeLsb+:3],
+      rows: count_q[15:0],
+      len: count_q[31:16],
+      src_addr: addr0,
+      src_stride: insn_i[fvlm_isa_pkg::StSrcStrideLsb+:12],
+      dst_addr: addr1,
+      dst_stride: insn_i[fvlm_isa_pkg::StDstStrideLsb+:32],
+      chunk_stride: insn_i[fvlm_isa_pkg::StChunkStrideLsb+:24],
+      pos: count_q[47:32],
+      first: count_q[63:48],
+      heads: count_q[79:64],
+      head_stride: insn_i[fvlm_isa_pkg::StHeadStrideLsb+:12],
+      head_step: insn_i[fvlm_isa_pkg::StHeadStepLsb+:16],
+      pc: pc_q[15:0]
+  };
+  assign mm_cmd_o = '{
+      rows: count_q[15:0],
+      tiles: count_q[31:16],
+      kb: count_q[47:32],
+      kbg: insn_i[fvlm_isa_pkg::MmKbgLsb+:8],
+      act_addr: addr0,
+      act_stride: count_q[63:48],
+      out_addr: addr1,
+      out_stride: count_q[79:64],
+      sa_addr: addr2,
+      sa_stride: count_q[95:80],
+      wscale: insn_i[fvlm_isa_pkg::MmWscaleLsb+:1],
+      bias: insn_i[fvlm_isa_pkg::MmBiasLsb+:1],
+      nm: insn_i[fvlm_isa_pkg::MmNmLsb+:3],
+      first: count_q[111:96],
+      pc: pc_q[15:0]
+  };
+  assign vx_cmd_o = '{
+      rows: count_q[15:0],
+      len: count_q[31:16],
+      a_kind: insn_i[fvlm_isa_pkg::VxAKindLsb+:1],
+      a_addr: addr0,
+      a_stride: insn_i[fvlm_isa_pkg::VxAStrideLsb+:12],
+      b_kind: insn_i[fvlm_isa_pkg::VxBKindLsb+:2],
+      b_val: addr1,
+      b_stride: insn_i[fvlm_isa_pkg::VxBStrideLsb+:12],
+      c_kind: insn_i[fvlm_isa_pkg::VxCKindLsb+:2],
+      c_val: addr2,
+      c_stride: insn_i[fvlm_isa_pkg::VxCStrideLsb+:12],
+      op1: insn_i[fvlm_isa_pkg::VxOp1Lsb+:3],
+      op2: insn_i[fvlm_isa_pkg::VxOp2Lsb+:3],
+      func: insn_i[fvlm_isa_pkg::VxFuncLsb+:4],
+      red: insn_i[fvlm_isa_pkg::VxRedLsb+:3],
+      d_kind: insn_i[fvlm_isa_pkg::VxDKindLsb+:2],
+      d_addr: addr3,
+      d_stride: insn_i[fvlm_isa_pkg::VxDStrideLsb+:12],
+      sred_addr: addr4,
+      causal: insn_i[fvlm_isa_pkg::VxCausalLsb+:1],
+      b_row: insn_i[fvlm_isa_pkg::VxBRowLsb+:2],
+      c_row: insn_i[fvlm_isa_pkg::VxCRowLsb+:2],
+      vbase: vbase_q,
+      rmod: rmod_q,
+      pc: pc_q[15:0]
+  };
+
+  // ---- What happens.
+  logic        operand_bad, loop_bad, execute, blocked, complete, set;
   logic        loop_step, loop_exit;
   logic [1:0]  loop_level;
   logic [31:0] next_pc;
 
-  assign pc_bad  = pc_q >= code_len_i;
-  assign execute = state_q == StExecute && !stop_i;
-  assign fault_o = execute &&
-                   (pc_bad || illegal_q || operand_bad_q || (is_loop && loop_bad));
+  assign operand_bad = cnt_bad || (unit_q[3] && mask_bad_q);
+  assign execute     = state_q == StExecute && !stop_i;
+  assign fault_o     = execute && (pc_bad_q || illegal_q || operand_bad || (loop_q && loop_bad));
   always_comb begin
     fault_code_o = fvlm_isa_pkg::FAULT_LOOP;
-    if (operand_bad_q) fault_code_o = fvlm_isa_pkg::FAULT_OPERAND;
+    if (operand_bad) fault_code_o = fvlm_isa_pkg::FAULT_OPERAND;
     if (illegal_q) fault_code_o = fvlm_isa_pkg::FAULT_ILLEGAL;
-    if (pc_bad) fault_code_o = fvlm_isa_pkg::FAULT_PC;
+    if (pc_bad_q) fault_code_o = fvlm_isa_pkg::FAULT_PC;
   end
 
   // A multiplication waits for the pipelined multiplier.
   logic        is_mul;
   logic [1:0]  mul_wait_q;
   logic [63:0] product;
-  assign is_mul = is_alu && insn_i[fvlm_isa_pkg::AluFuncLsb+:4] == fvlm_isa_pkg::ALU_FUNC_MUL;
+  assign is_mul = alu_q && pick_q == PickProduct;
   multiply u_multiply (
       .clk_i,
       .en_i     (execute && is_mul),
@@ -311,44 +353,51 @@ module dispatch
     else if (mul_wait_q != 2'd3) mul_wait_q <= mul_wait_q + 2'd1;
   end
 
-  always_comb begin
-    complete = execute && !fault_o;
-    if ((is_unit & full_i) != '0) complete = 1'b0;
-    if ((is_halt || is_fence) && !idle_i) complete = 1'b0;
-    if (is_mul && mul_wait_q != 2'd3) complete = 1'b0;
-  end
+  // Scalars see no faults of units. Loops and generators see none at all: a launch clears them.
+  assign blocked = (unit_q & full_i) != '0 || ((halt_q || fence_q) && !idle_i) || (is_mul && mul_wait_q != 2'd3);
+  assign complete     = execute && !fault_o && !blocked;
   assign dispatched_o = complete;
-  assign halt_o       = complete && is_halt;
-  assign push_o       = complete ? is_unit : '0;
+  assign halt_o       = execute && halt_q && !pc_bad_q && !illegal_q && idle_i;
+  assign push_o       = complete ? unit_q : '0;
   assign wait_o       = insn_i[11:8];
   assign release_o    = insn_i[15:12];
-  assign alu_we       = complete && is_alu;
+  assign alu_we       = execute && alu_q && !pc_bad_q && !illegal_q && !(is_mul && mul_wait_q != 2'd3);
+  assign set          = execute && seta_q;
 
+  logic        less;
+  logic [31:0] shl, shr, shift, sum, other, chosen;
+  assign less  = opa_q < opb_q;
+  assign sum   = opa_q + (opb_q ^ {32{sub_q}}) + 32'(sub_q);
+  // Shifts by 0 to 3, by multiples of 4, by 16: a LUT a bit each.
+  function automatic logic [31:0] quarter(input logic [1:0] by, input logic [3:0][31:0] of);
+    quarter = by[1] ? (by[0] ? of[3] : of[2]) : (by[0] ? of[1] : of[0]);
+  endfunction
+  logic [31:0] shl_low, shr_low;
+  assign shl_low = quarter(opb_q[1:0], {opa_q << 3, opa_q << 2, opa_q << 1, opa_q});
+  assign shr_low = quarter(opb_q[1:0], {opa_q >> 3, opa_q >> 2, opa_q >> 1, opa_q});
+  assign shl = quarter(opb_q[3:2], {shl_low << 12, shl_low << 8, shl_low << 4, shl_low});
+  assign shr = quarter(opb_q[3:2], {shr_low >> 12, shr_low >> 8, shr_low >> 4, shr_low});
+  assign shift = left_q ? (opb_q[4] ? {shl[15:0], 16'd0} : shl) : (opb_q[4] ? {16'd0, shr[31:16]} : shr);
   always_comb begin
-    alu_result = opa_q + opb_q;
-    case (insn_i[fvlm_isa_pkg::AluFuncLsb+:4])
-      fvlm_isa_pkg::ALU_FUNC_SUB: alu_result = opa_q - opb_q;
-      fvlm_isa_pkg::ALU_FUNC_MUL: alu_result = product[31:0];
-      fvlm_isa_pkg::ALU_FUNC_MIN: alu_result = (opa_q < opb_q) ? opa_q : opb_q;
-      fvlm_isa_pkg::ALU_FUNC_MAX: alu_result = (opa_q < opb_q) ? opb_q : opa_q;
-      fvlm_isa_pkg::ALU_FUNC_SHL: alu_result = opa_q << opb_q[4:0];
-      fvlm_isa_pkg::ALU_FUNC_SHR: alu_result = opa_q >> opb_q[4:0];
-      fvlm_isa_pkg::ALU_FUNC_LT: alu_result = {31'd0, opa_q < opb_q};
-      fvlm_isa_pkg::ALU_FUNC_EQ: alu_result = {31'd0, opa_q == opb_q};
-      default: alu_result = opa_q + opb_q;
+    case (pick_q)
+      PickSum: other = sum;
+      PickProduct: other = product[31:0];
+      default: other = {31'd0, equal_q ? opa_q == opb_q : less};
     endcase
   end
+  assign chosen     = min_q ? (less ? opa_q : opb_q) : max_q ? (less ? opb_q : opa_q) : other;
+  assign alu_result = pick_q == PickShift ? shift : chosen;
 
   loop_stack u_loops (
       .clk_i,
       .clear_i   (launch_i),
+      .read_i    (state_q == StRead),
       .pc_i      (pc_q),
-      .advance_i (complete),
-      .enter_i   (is_loop && cnt0_q != '0),
-      .skip_i    (is_loop && cnt0_q == '0),
       .len_i     (insn_i[fvlm_isa_pkg::LoopLenLsb+:12]),
-      .count_i   (cnt0_q),
       .code_len_i,
+      .advance_i (execute && !blocked),
+      .loop_i    (loop_q),
+      .count_i   (loop_count_q),
       .next_pc_o (next_pc),
       .bad_o     (loop_bad),
       .step_o    (loop_step),
@@ -359,18 +408,19 @@ module dispatch
   agu_file u_agu (
       .clk_i,
       .clear_i    (launch_i),
-      .set_i      (complete && is_seta),
+      .set_i      (set),
       .set_agu_i  (insn_i[fvlm_isa_pkg::SetaAguLsb+:4]),
       .set_what_i (insn_i[fvlm_isa_pkg::SetaWhatLsb+:3]),
-      .set_value_i(value_q),
+      .set_value_i(opa_q + opb_q),
       .step_i     (loop_step),
       .exit_i     (loop_exit),
       .level_i    (loop_level),
-      .rd_agu_i   (agu),
+      .rd_agu_i   (agu_q),
       .rd_sum_o   (agu_sum)
   );
 
-  assign imem_re_o = run_i || (complete && !is_halt);
+  // An instruction behind one that faults may be read, but does not execute.
+  assign imem_re_o = run_i || (execute && !blocked && !halt_q);
   assign imem_pc_o = run_i ? entry_i : next_pc;
 
   always_ff @(posedge clk_i) begin
@@ -380,8 +430,8 @@ module dispatch
         StIdle: if (run_i) state_q <= StRead;
         StRead: state_q <= StExecute;
         StExecute: begin
-          if (halt_o || stop_i || fault_o) state_q <= StIdle;
-          else if (complete) state_q <= StRead;
+          if (stop_i || fault_o || (halt_q && idle_i)) state_q <= StIdle;
+          else if (!blocked) state_q <= StRead;
         end
         default: state_q <= StIdle;
       endcase
@@ -393,7 +443,7 @@ module dispatch
   end
 
   logic unused;
-  assign unused = ^{is_nop, product[63:32]};
+  assign unused = ^{opcode[3:2], product[63:32]};
 endmodule
 
 `default_nettype wire

@@ -36,23 +36,23 @@ module fetch (
   typedef enum logic [1:0] {StIdle, StCheck, StRequest, StFill} state_e;
   state_e state_q;
 
-  logic [31:0] units_left_q;
+  logic [31:0] units_left_q;  // with the present one
   logic [32:0] end_unit;
-  logic        too_long, outside, too_short, axi_bad, last_unit, unit_end;
+  logic        too_long, outside, too_short, axi_bad, last_unit_q, unit_end;
 
   assign too_long  = code_len_i > 32'(fvlm_isa_pkg::ImemWords) ||
                      (code_units_i == '0 && code_len_i != '0);
   assign end_unit  = {1'b0, code_base_i} + {1'b0, code_units_i};
   assign outside   = end_unit > {1'b0, mem_units_i};
-  assign last_unit = units_left_q == 32'd1;
   assign axi_bad   = state_q == StFill && beat_valid_i && beat_error_i;
 
   // ---- A unit is four quarters. An instruction is one or two of them; of one that begins in the
   // last quarter the first half is kept.
   logic [1:0]   quarter_q;
-  logic         kept_q, long, split, write, complete;
+  logic         kept_q, long, split, write;
+  logic         complete_q, last_insn_q;  // no instruction is left, one is
   logic [127:0] kept, low, high;
-  logic [PcW:0] count_q, count_next;
+  logic [PcW:0] count_q, left_q;
   always_comb begin
     low  = beat_data_i[127:0];
     high = beat_data_i[255:128];
@@ -69,14 +69,12 @@ module fetch (
       default: low = beat_data_i[127:0];
     endcase
   end
-  assign complete  = 32'(count_q) == code_len_i;
   assign long      = low[7:0] >= fvlm_isa_pkg::FirstLongOpcode;
   assign split     = !kept_q && long && quarter_q == 2'd3;
-  assign write     = state_q == StFill && beat_valid_i && !beat_error_i && !complete && !split;
-  assign unit_end  = complete || quarter_q == 2'd3 || (!kept_q && long && quarter_q == 2'd2);
-  assign count_next = count_q + (PcW + 1)'(write);
-  assign too_short = state_q == StFill && beat_valid_i && unit_end && last_unit &&
-                     32'(count_next) != code_len_i;
+  assign write     = state_q == StFill && beat_valid_i && !beat_error_i && !complete_q && !split;
+  assign unit_end  = complete_q || quarter_q == 2'd3 || (!kept_q && long && quarter_q == 2'd2);
+  assign too_short = state_q == StFill && beat_valid_i && unit_end && last_unit_q &&
+                     !complete_q && !(last_insn_q && write);
 
   assign busy_o       = state_q != StIdle;
   assign fault_o      = (state_q == StCheck && (too_long || outside)) || axi_bad || too_short;
@@ -105,7 +103,7 @@ module fetch (
         StRequest: if (req_ready_i || stop_i) state_q <= stop_i ? StIdle : StFill;
         default: begin
           if (axi_bad || too_short || stop_i) state_q <= StIdle;
-          else if (beat_valid_i && unit_end && last_unit) begin
+          else if (beat_valid_i && unit_end && last_unit_q) begin
             state_q <= StIdle;
             done_o  <= 1'b1;
           end
@@ -117,15 +115,25 @@ module fetch (
   always_ff @(posedge clk_i) begin
     if (state_q == StCheck) begin
       units_left_q <= code_units_i;
+      last_unit_q  <= code_units_i == 32'd1;
       quarter_q    <= '0;
       kept_q       <= 1'b0;
       count_q      <= '0;
+      left_q       <= code_len_i[PcW:0];
+      complete_q   <= code_len_i == '0;
+      last_insn_q  <= code_len_i == 32'd1;
     end else if (state_q == StFill && beat_valid_i) begin
-      count_q   <= count_next;
+      if (write) begin
+        count_q     <= count_q + 1'b1;
+        left_q      <= left_q - 1'b1;
+        complete_q  <= last_insn_q;
+        last_insn_q <= left_q == (PcW + 1)'(2);
+      end
       quarter_q <= quarter_q + ((!kept_q && long && quarter_q != 2'd3) ? 2'd2 : 2'd1);
-      kept_q    <= split && !complete;
+      kept_q    <= split && !complete_q;
       if (unit_end) begin
         units_left_q <= units_left_q - 32'd1;
+        last_unit_q  <= units_left_q == 32'd2;
         quarter_q    <= '0;
       end
     end

@@ -13,15 +13,24 @@ module scalar_file #(
     input  logic [4:0]          wr_addr_i,
     input  logic [31:0]         wr_data_i,
     input  logic [5*Ports-1:0]  rd_addr_i,
-    output logic [32*Ports-1:0] rd_data_o,
+    output logic [16*Ports-1:0] rd_low_o,
+    output logic [47:0]         rd_high_o,  // upper halves of the first and the last two
+    output logic [Ports-1:0]    rd_wide_o,  // it needs more than 16 bits
     output logic [31:0]         vbase_o,
     output logic [31:0]         rmod_o
 );
   logic [31:0] r_q [0:31];
+  logic [31:0] wide;
+  for (genvar i = 0; i < 32; i++) begin : gen_wide
+    assign wide[i] = r_q[i][31:16] != '0;
+  end
 
   for (genvar i = 0; i < Ports; i++) begin : gen_read
-    assign rd_data_o[i*32+:32] = r_q[rd_addr_i[i*5+:5]];
+    assign rd_low_o[i*16+:16] = 16'(r_q[rd_addr_i[i*5+:5]]);
+    assign rd_wide_o[i]       = wide[rd_addr_i[i*5+:5]];
   end
+  assign rd_high_o = {r_q[rd_addr_i[5*Ports-1-:5]][31:16], r_q[rd_addr_i[5*Ports-6-:5]][31:16],
+                      r_q[rd_addr_i[4:0]][31:16]};
   assign vbase_o = r_q[fvlm_isa_pkg::RegVbase];
   assign rmod_o  = r_q[fvlm_isa_pkg::RegRmod];
 

@@ -132,13 +132,16 @@ module ld_unit
   logic [19:0] dst_last;
   assign dst_last = is_scalars ? {cmd_i.len, 4'd0} : {4'd0, cmd_i.len};
 
-  logic       check_bad;
+  logic       check_bad, tile_bad_q;
   logic [3:0] check_code;
+  always_ff @(posedge clk_i) begin
+    tile_bad_q <= is_weight && (cmd_i.len == '0 || cmd_i.len > 16'(fvlm_isa_pkg::WfifoWords) ||
+                                scales + 11'(cmd_i.bias) > 11'(fvlm_isa_pkg::SfifoWords));
+  end
   always_comb begin
     check_bad  = 1'b1;
     check_code = fvlm_isa_pkg::FAULT_DRAM;
-    if (is_weight && (cmd_i.len == '0 || cmd_i.len > 16'(fvlm_isa_pkg::WfifoWords) ||
-                      scales + 11'(cmd_i.bias) > 11'(fvlm_isa_pkg::SfifoWords))) begin
+    if (tile_bad_q) begin
       check_code = fvlm_isa_pkg::FAULT_WFIFO;
     end else if (is_spad && dst_end_q > 34'(fvlm_isa_pkg::SpadWords)) begin
       check_code = fvlm_isa_pkg::FAULT_SPAD;
@@ -183,7 +186,7 @@ module ld_unit
   assign s_raddr_o   = sidx_q;
 
   // ---- Sink side.
-  logic [15:0] row_q, w_q;
+  logic [15:0] row_q, w_q, rows_less_q, len_less_q;
   logic [31:0] row_addr_q, addr_q;
   logic [3:0]  lane_q;  // scalar within the beat
   logic        write_ok, last_of_row, last_of_beat, beat_fire, finish;
@@ -223,8 +226,12 @@ module ld_unit
   assign last_of_beat = !is_scalars || lane_q == 4'd15;
   assign beat_ready_o = state_q == StRun && (beat_error_i || (write_ok && last_of_beat));
   assign beat_fire    = beat_good && beat_ready_o;
-  assign last_of_row  = w_q + 16'd1 == cmd_i.len;
-  assign finish       = beat_fire && last_of_row && row_q == rows_less;
+  always_ff @(posedge clk_i) begin
+    rows_less_q <= rows_less;
+    len_less_q  <= cmd_i.len - 16'd1;
+  end
+  assign last_of_row  = w_q == len_less_q;
+  assign finish       = beat_fire && last_of_row && row_q == rows_less_q;
 
   logic axi_bad, row_bad;
   assign axi_bad = state_q == StRun && beat_valid_i && beat_error_i;

@@ -40,8 +40,8 @@ module st_setup
 
   // ---- One product a step, begun a cycle before it; it is there two steps later.
   logic        busy_q;
-  logic [3:0]  step_q, next;
-  assign next = start_i ? 4'd0 : step_q + 4'd1;
+  logic [3:0]  step_q, next_q, next;
+  assign next = start_i ? 4'd0 : next_q;
   logic [31:0] last_slot_q, a, b;
   logic [63:0] product;
   always_comb begin
@@ -106,8 +106,9 @@ module st_setup
 
   always_ff @(posedge clk_i) begin
     if (start_i) step_q <= '0;
+    next_q <= next + 4'd1;
     if (busy_q) begin
-      step_q <= step_q + 4'd1;
+      step_q <= next_q;
       case (step_q)
         4'd2: begin
           last_slot_q <= 32'(cmd_i.first) + product[31:0] + slots_behind;

@@ -55,19 +55,22 @@ module st_unit
   state_e state_q;
 
   logic is_rows, is_k, is_v, is_half, is_scalar, is_scale, is_kv, from_s, from_abuf, empty;
-  assign is_rows   = cmd_i.mode == fvlm_isa_pkg::ST_MODE_ROWS;
-  assign is_k      = cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_K || cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_K4;
-  assign is_v      = cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_V || cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_V4;
-  assign is_half   = cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_K4 || cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_V4;
-  assign is_scalar = cmd_i.mode == fvlm_isa_pkg::ST_MODE_SCALAR;
-  assign is_scale  = cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_SCALE;
-  assign is_kv     = is_k || is_v || is_scale;
+  // In registers: true from the cycle behind the start, long before anything depends on them.
+  always_ff @(posedge clk_i) begin
+    is_rows   <= cmd_i.mode == fvlm_isa_pkg::ST_MODE_ROWS;
+    is_k      <= cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_K || cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_K4;
+    is_v      <= cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_V || cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_V4;
+    is_half   <= cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_K4 || cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_V4;
+    is_scalar <= cmd_i.mode == fvlm_isa_pkg::ST_MODE_SCALAR;
+    is_scale  <= cmd_i.mode == fvlm_isa_pkg::ST_MODE_KV_SCALE;
+    is_kv     <= cmd_i.mode != fvlm_isa_pkg::ST_MODE_ROWS && cmd_i.mode != fvlm_isa_pkg::ST_MODE_SCALAR;
+  end
   assign from_s    = is_scalar || is_scale;
   assign from_abuf = is_k || is_v;
 
   logic [15:0] len, heads;
   assign len   = from_s ? 16'd1 : cmd_i.len;
-  assign heads = is_rows ? 16'd1 : cmd_i.heads;
+  assign heads = (cmd_i.mode == fvlm_isa_pkg::ST_MODE_ROWS) ? 16'd1 : cmd_i.heads;  // needed at the start
   assign empty = cmd_i.rows == '0 || len == '0 || heads == '0;
 
   // ---- Setup and checks.
