@@ -49,7 +49,7 @@ pub fn save(
     let view = |dtype, count, bytes| {
         TensorView::new(dtype, vec![count], bytes).expect("invariant: shape and bytes agree")
     };
-    let checksum = crc32fast::hash(&rows).to_string();
+    let checksum = checksum(&[&rows, &keys, &starts]);
     let metadata = HashMap::from([
         (FINGERPRINT.to_owned(), program.fingerprint().to_string()),
         (CHECKSUM.to_owned(), checksum),
@@ -60,6 +60,12 @@ pub fn save(
         ("starts", view(Dtype::U8, held.len(), &starts)),
     ];
     Ok(safetensors::serialize(tensors, Some(metadata)).expect("invariant: names are unique"))
+}
+
+fn checksum(parts: &[&[u8]]) -> String {
+    let mut hasher = crc32fast::Hasher::new();
+    parts.iter().for_each(|part| hasher.update(part));
+    hasher.finalize().to_string()
 }
 
 /// Puts a saved context into the device; gives what it holds.
@@ -79,12 +85,12 @@ pub fn load(device: &mut dyn Device, program: &Program, path: &Path) -> Result<C
         view.map(|view| view.data().to_vec()).ok_or_else(|| damaged(&format!("it has no {what}")))
     };
     let rows = tensor("rows", Dtype::U8)?;
-    if about(CHECKSUM) != Some(crc32fast::hash(&rows).to_string()) {
+    let (keys, starts) = (tensor("keys", Dtype::U64)?, tensor("starts", Dtype::U8)?);
+    if about(CHECKSUM) != Some(checksum(&[&rows, &keys, &starts])) {
         return Err(damaged("its checksum is another"));
     }
-    let keys = tensor("keys", Dtype::U64)?;
     let keys = keys.as_chunks().0.iter().map(|key| u64::from_le_bytes(*key)).collect();
-    let starts = tensor("starts", Dtype::U8)?.into_iter().map(|start| start != 0).collect();
+    let starts = starts.into_iter().map(|start| start != 0).collect();
     let held = Conversation::from_parts(keys, starts).ok_or_else(|| damaged("keys and starts differ"))?;
     device.restore(held.len(), &rows)?;
     Ok(held)

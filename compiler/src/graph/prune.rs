@@ -273,8 +273,9 @@ mod tests {
             let kept = picture.kept(&vision, &vec![read(&first); 5]);
             assert_eq!(kept.len(), picture.placeholders());
             assert_eq!(picture.tile_tokens(), None);
-            let of =
-                |tile| kept.iter().filter(|r| matches!(r, VisualRow::Token { tile: t, .. } if *t == tile));
+            let of = |tile| {
+                kept.iter().filter(move |r| matches!(r, VisualRow::Token { tile: t, .. } if *t == tile))
+            };
             [0, 1, 2, 3, 4].map(|tile| of(tile).count())
         };
         // 15 in all: int(7.5) for the thumbnail, 8 for the two tiles whose quadrants have marks.
