@@ -8,14 +8,15 @@ mod pack;
 
 use crate::codegen::{generate, text_layout, vision_layout, Build, Code, TextLayout, VisionLayout};
 use crate::diag::{Diagnostic, Diagnostics};
+use crate::graph::Prune;
 use crate::import::Model;
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::pack::Storage;
 use crate::layout::words;
 use crate::plan::{fuse, Plan, Vision};
-use crate::program::{Meta, Program, Segment, TextMeta, VisionMeta, Writer, CODE_REGION};
+use crate::program::{CacheMeta, Meta, Program, Segment, TextMeta, VisionMeta, Writer, CODE_REGION};
 use crate::quant::{Calibration, Sparsity, Spec, Widths};
-use flightvlm_hw::config::HwConfig;
+use flightvlm_hw::config::{HwConfig, TILE};
 use flightvlm_hw::isa::{disassemble, isa_hash};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -52,6 +53,8 @@ pub struct Options {
     pub storage: Spec,
     /// Bits of keys and values in the language model's cache: 8 or 4.
     pub kv_bits: u32,
+    /// How visual tokens are chosen where the request does not say; its read-outs are compiled in.
+    pub prune: Option<Prune>,
     /// Leave weights out: code, map and timing only.
     pub no_weights: bool,
     /// Last stage to run, by its name in [`STAGES`]; `None`: all, and a program.
@@ -62,7 +65,7 @@ impl Options {
     /// Dense 8-bit weights and cache for a target.
     pub fn new(config: HwConfig, max_context: usize) -> Options {
         let storage = Spec::dense(Widths::Uniform(8));
-        Options { config, max_context, storage, kv_bits: 8, no_weights: false, stop_after: None }
+        Options { config, max_context, storage, kv_bits: 8, prune: None, no_weights: false, stop_after: None }
     }
 
     fn build(&self) -> Build {
@@ -70,7 +73,8 @@ impl Options {
         let layers = Storage { widths, sparsity, group_words, slices: self.config.slices };
         let head = Widths::Uniform(head_bits(widths));
         let head = Storage { widths: head, sparsity: Sparsity::Dense, ..layers };
-        Build { config: self.config.clone(), layers, head, kv_bits: self.kv_bits }
+        let read_outs = self.prune.map_or(0, |prune| prune.method.read_outs());
+        Build { config: self.config.clone(), layers, head, kv_bits: self.kv_bits, read_outs }
     }
 }
 
@@ -188,6 +192,9 @@ pub fn compile<'m>(model: &'m Model, options: &Options) -> Result<Compiled<'m>, 
     stages.push(("dot", crate::graph::dot(&model.graph)));
     if stop(&stages) {
         return Ok(Compiled { stages, program: None });
+    }
+    if let Some(prune) = &options.prune {
+        prune.check(&model.spec)?;
     }
     let plan = fuse(&model.graph)?;
     stages.push(("plan", plan.to_string()));
@@ -420,6 +427,15 @@ fn assemble(
         rope_half_words: if d.rope { d.half_words } else { 0 },
         rope_pairs: d.head_dim as usize / 2,
         rotary: t.layers[0].attention.rope.clone(),
+        cache: CacheMeta {
+            kv_heads: d.kv_heads,
+            key_slots: d.k_slots(),
+            key_tile_units: d.k_tile_units(),
+            head_words: d.hw,
+            value_tile_units: d.v_tile_units(),
+            value_block_units: d.kv_word_units(),
+            value_scale_units: d.positions / TILE as u32,
+        },
     };
     let vision = plan.vision.as_ref().zip(laid.vision.as_ref()).zip(code.vision_entry);
     let vision = vision.map(|((v, l), entry)| VisionMeta {
@@ -434,6 +450,9 @@ fn assemble(
         rope_half_words: if l.dims.rope { l.dims.half_words } else { 0 },
         rope_pairs: l.dims.head_dim as usize / 2,
         rotary: v.layers[0].attention.rope.clone(),
+        read_outs: l.read_out.as_ref().map_or(0, |r| r.records),
+        read_out_units: l.dims.scw,
+        prune: options.prune,
     });
     let meta = Meta {
         isa_hash: isa_hash(&options.config),

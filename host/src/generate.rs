@@ -204,7 +204,7 @@ fn read_prompt(
         .as_ref()
         .map_or(0, |image| prompt.ids[..kept].iter().filter(|&&id| id == image.token_id).count());
     let shown = prompt.images.iter().skip_while(|picture| {
-        let rows = picture.rows.len();
+        let rows = picture.placeholders();
         let whole = kept > 0 && rows <= placeholders;
         placeholders -= if whole { rows } else { 0 };
         whole

@@ -19,6 +19,7 @@
 pub mod bundle;
 pub mod cli;
 pub mod compare;
+pub mod context;
 pub mod device;
 pub mod embed;
 pub mod energy;

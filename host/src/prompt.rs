@@ -68,10 +68,9 @@ pub fn prepare(
         (None, _) => return Err(PromptError::TextOnly(model.architecture.clone())),
         (Some(image), _) => plan(assets, image, pictures)?,
     };
-    if let Some(image) = &model.image {
+    if model.image.is_some() {
         let writing = PictureText::of(&model.architecture);
-        let write =
-            |(grid, picture): &(Extent, Picture)| writing.of_picture(&image.vision, &token, *grid, picture);
+        let write = |(grid, picture): &(Extent, Picture)| writing.of_picture(&token, *grid, picture);
         let written: Vec<String> = planned.iter().map(write).collect();
         text = if writing == PictureText::BeforeStart && !template.is_present() {
             let tokens = assets.special_tokens()?;
@@ -83,7 +82,7 @@ pub fn prepare(
     }
     let ids = assets.tokenizer()?.encode(&text, special)?;
     let image_tokens = count_image_tokens(model, &ids);
-    if image_tokens != planned.iter().map(|(_, picture)| picture.rows.len()).sum::<usize>() {
+    if image_tokens != planned.iter().map(|(_, picture)| picture.placeholders()).sum::<usize>() {
         let error = TextError::NoImageToken(token);
         return Err(error.into());
     }
@@ -125,6 +124,7 @@ fn plan(
         let tiles = sizes.into_iter().map(|size| planned(vision, size)).collect::<Result<Vec<_>, _>>()?;
         let arranged = Picture::arranged(vision, tiles, [picture.height, picture.width]);
         let arranged = arranged.map_err(|error| PromptError::Inconsistent(error.to_string()))?;
+        let arranged = Picture { prune: image.prune, ..arranged };
         out.push((cut.grid, arranged));
     }
     check_count(assets, image)?;

@@ -2,8 +2,8 @@
 
 use crate::bundle::{BundleError, TextAssets};
 use crate::device::{ImageInfo, ModelInfo};
-use flightvlm_compiler::diag::Diagnostics;
-use flightvlm_compiler::graph::{BlockMask, ModelSpec};
+use flightvlm_compiler::diag::{Diagnostic, Diagnostics};
+use flightvlm_compiler::graph::{BlockMask, ModelSpec, Prune};
 use flightvlm_compiler::import::{import, is_checkpoint, is_gguf, Gguf, ImportOptions, Model};
 use flightvlm_compiler::pipeline::{self, Compiled};
 use flightvlm_compiler::program::{Program, ProgramError};
@@ -25,6 +25,8 @@ pub struct LoadOptions {
     pub storage: Spec,
     /// Bits of keys and values in the cache: 8 or 4.
     pub kv_bits: u32,
+    /// How visual tokens are chosen, `Some(None)`: all stay; `None`: as the program says, else all stay.
+    pub prune: Option<Option<Prune>>,
     /// Block-sparse attention of the language model; `None`: full.
     pub mask: Option<BlockMask>,
 }
@@ -37,6 +39,7 @@ impl Default for LoadOptions {
             no_weights: false,
             storage: Spec::dense(Widths::Uniform(8)),
             kv_bits: 8,
+            prune: None,
             mask: None,
         }
     }
@@ -139,6 +142,7 @@ impl Source {
             no_weights: self.options.no_weights,
             storage: self.options.storage,
             kv_bits: self.options.kv_bits,
+            prune: self.options.prune.flatten(),
             stop_after: stop_after.map(str::to_owned),
         };
         let mut compiled = pipeline::compile(model, &options).map_err(faults)?;
@@ -182,6 +186,20 @@ impl Source {
         }
     }
 
+    /// How visual tokens are chosen: what the user asked for, else what the program was compiled with.
+    fn prune(&self) -> Result<Option<Prune>, SourceError> {
+        let faults =
+            |fault: Diagnostic| SourceError::Faults { path: self.path.clone(), faults: fault.into() };
+        let compiled = self.program.get().and_then(|program| program.meta.vision.as_ref());
+        let asked = self.options.prune.unwrap_or_else(|| compiled.and_then(|v| v.prune));
+        let Some(prune) = asked else { return Ok(None) };
+        prune.check(self.spec()?).map_err(faults)?;
+        if let Some(vision) = compiled {
+            vision.check_prune(&prune).map_err(faults)?;
+        }
+        Ok(Some(prune))
+    }
+
     /// An error for models that write no text.
     pub fn check_writes(&self) -> Result<(), SourceError> {
         let spec = self.spec()?;
@@ -191,10 +209,13 @@ impl Source {
         }
     }
 
-    /// The facts that devices report, before any visual token is pruned.
+    /// The facts that devices report.
     pub fn info(&self) -> Result<ModelInfo, SourceError> {
         let spec = self.spec()?;
         let mut info = model_info(spec);
+        if let (Some(image), Some(prune)) = (&mut info.image, self.prune()?) {
+            (image.rows, image.prune) = (prune.tokens, Some(prune));
+        }
         if let Some(limit) = self.options.max_context {
             info.max_context = info.max_context.min(limit);
         }
@@ -212,6 +233,7 @@ pub fn model_info(spec: &ModelSpec) -> ModelInfo {
         token_id,
         rows: spec.visual_tokens,
         rows_unpruned: spec.visual_tokens,
+        prune: None,
     });
     ModelInfo {
         architecture: spec.architecture.clone(),

@@ -1,6 +1,9 @@
 //! A context that is kept and continued gives the bits of one that is read whole.
 
+use flightvlm::context;
 use flightvlm::device::{open, Device, Logits};
+use flightvlm::prompt::Prompt;
+use flightvlm::serve::Conversation;
 use flightvlm::source::{LoadOptions, Source};
 use flightvlm_compiler::graph::{Picture, Tile};
 use flightvlm_hw::config::HwConfig;
@@ -61,4 +64,47 @@ fn sim_continues_from_any_position() {
 #[test]
 fn mini_continues_from_any_position() {
     compare(HwConfig::mini());
+}
+
+/// Rows that were saved and put into another device give the bits of the whole prompt; those of another program
+/// and damaged ones are refused.
+#[test]
+fn a_saved_context_continues_on_another_device() {
+    let model = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/models/emoji-llava");
+    for target in [HwConfig::sim(), HwConfig::mini()] {
+        let source = Source::open(&model, LoadOptions { target, ..LoadOptions::default() }).expect("model");
+        let program = source.program().expect("program");
+        let mut first = open("iss", &source).expect("device");
+        let (ids, picture) = prompt(first.as_ref());
+        first.begin().expect("begin");
+        let whole = go_on(first.as_mut(), &ids, Some(&picture));
+        let token = first.model().image.as_ref().map(|image| image.token_id);
+        let images = vec![picture];
+        let asked = Prompt { ids: ids.clone(), image_tokens: 36, images };
+        let mut held = Conversation::of(&asked, token);
+        held.truncate(41);
+        let bytes = context::save(first.as_mut(), program, &held).expect("saved");
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("context");
+        std::fs::write(&path, &bytes).expect("written");
+        let mut second = open("iss", &source).expect("device");
+        let loaded = context::load(second.as_mut(), program, &path).expect("loaded");
+        assert_eq!(loaded, held);
+        assert_eq!(second.keep(41).expect("keep"), 41);
+        assert_eq!(go_on(second.as_mut(), &ids[41..], None), whole);
+        assert_eq!(second.stats().vision.calls, 0);
+
+        let mut damaged = bytes.clone();
+        *damaged.last_mut().expect("bytes") ^= 1;
+        std::fs::write(&path, &damaged).expect("written");
+        assert!(context::load(second.as_mut(), program, &path).is_err(), "a damaged file");
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("written");
+        assert!(context::load(second.as_mut(), program, &path).is_err(), "half a file");
+        std::fs::write(&path, &bytes).expect("written");
+        let other =
+            Source::open(&model, LoadOptions { kv_bits: 4, ..LoadOptions::default() }).expect("model");
+        let mut third = open("iss", &other).expect("device");
+        let error = context::load(third.as_mut(), other.program().expect("program"), &path);
+        assert!(error.expect_err("another program").to_string().contains("another program"));
+    }
 }

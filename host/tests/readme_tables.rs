@@ -23,11 +23,20 @@ fn table(name: &str) -> String {
         "demo-accuracy" => exact_match(&results("accuracy.json")["demo"]),
         "energy-decode" => energy(&results("compare-llava-1.5-7b.json"), "text_decode"),
         "energy-picture" => energy(&results("compare-llava-1.5-7b.json"), "image_question"),
+        "demo-pruning" => pruning(&results("pruning.json")["settings"]),
+        "pruning-example" => examples(&results("pruning.json")["examples"]),
         _ => panic!("no table is called {name}"),
     }
 }
 
-const NAMES: [&str; 4] = ["smollm2-perplexity", "demo-accuracy", "energy-decode", "energy-picture"];
+const NAMES: [&str; 6] = [
+    "smollm2-perplexity",
+    "demo-accuracy",
+    "energy-decode",
+    "energy-picture",
+    "demo-pruning",
+    "pruning-example",
+];
 
 fn rows(v: &Value) -> &[Value] {
     v.as_array().expect("a list of settings")
@@ -118,6 +127,48 @@ fn energy(c: &Value, task: &str) -> String {
             optional(&row["j_per_request"], 0),
         ];
         line(&text(row, "baseline"), number(row, "w_bits"), numbers, &ratio, &grade);
+    }
+    out
+}
+
+/// Accuracy and cycles against kept visual tokens.
+fn pruning(settings: &Value) -> String {
+    let mut out = String::from(
+        "| visual tokens | exact match | name | kind | count | where | position | vision, cycles | prefill, cycles |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
+    );
+    for row in rows(settings) {
+        let (tokens, percent) = (number(row, "visual_tokens"), number(row, "percent"));
+        let share = |row: &Value| format!("{:.1} %", 100.0 * number(row, "exact_match"));
+        let kinds = ["name", "kind", "count", "where", "position"].map(|kind| share(&row["kinds"][kind]));
+        let [vision, prefill] = ["vision", "prefill"].map(|phase| number(&row["cycles"], phase));
+        let (all, kinds) = (share(row), kinds.join(" | "));
+        let _ = writeln!(out, "| {tokens} ({percent} %) | {all} | {kinds} | {vision} | {prefill} |");
+    }
+    out
+}
+
+/// The same pictures and questions with fewer and fewer visual tokens.
+fn examples(pictures: &Value) -> String {
+    let mut out = String::from(
+        "| picture, question | visual tokens | prompt | vision, cycles | prefill, cycles | answer |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    for example in rows(pictures) {
+        let name = |key: &str| example[key].as_str().expect("a text").to_owned();
+        for row in rows(&example["rows"]) {
+            let [vision, prefill] = ["vision", "prefill"].map(|phase| number(&row["cycles"], phase));
+            let _ = writeln!(
+                out,
+                "| `{}` {} | {} ({} %) | {} | {vision} | {prefill} | {} |",
+                name("image"),
+                name("question"),
+                number(row, "visual_tokens"),
+                number(row, "percent"),
+                number(row, "prompt_tokens"),
+                row["answer"].as_str().expect("an answer"),
+            );
+        }
     }
     out
 }

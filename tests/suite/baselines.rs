@@ -57,7 +57,7 @@ fn measured() -> String {
         let program = source.program().expect("the demo model compiles");
         let mut t = Timing::new(program);
         let v = program.meta.vision.as_ref().expect("it has a vision tower");
-        let picture = flightvlm::profile::typical_picture(program);
+        let picture = flightvlm::profile::typical_picture(program, None);
         let args = [
             (vision_args::FIRST_TOKEN, 0),
             (vision_args::ROWS, picture.rows),

@@ -10,5 +10,6 @@ mod formats;
 mod fuzz;
 mod lengths;
 mod masks;
+mod pruning;
 mod same_bits;
 mod traffic;

@@ -4,6 +4,10 @@
 //! scores while VX turns this one's into probabilities. A weight load that finds its FIFO full waits
 //! for MM, so loads stand in the order in which MM multiplies: keys of item i + 1, values of item i.
 
+mod read_out;
+
+pub use read_out::{ReadOut, LAYER};
+
 use super::asm::{vx, Asm, At, Count, Reg, LD, MM, ST, VX};
 use super::layer::{choose, Tower, A_K, A_TEMP, A_V, A_V_SCALES};
 use super::tower::{regs, Dims};
@@ -28,13 +32,7 @@ impl Tower<'_> {
     /// at the end.
     pub fn attend(&self, asm: &mut Asm, scale: f32, causal: bool, own: bool) {
         use regs::*;
-        let d = self.d;
-        // One row: all heads in one item. More: items of some query heads of a half.
-        choose(asm, BLOCK, d.kv_heads, d.block_heads);
-        choose(asm, S_STRIDE, 1, d.heads);
-        choose(asm, Q_STRIDE, d.hw, d.heads * d.hw);
-        choose(asm, ITEMS, 1, d.heads / d.block_heads);
-        asm.alu(ALU_SHL, ITEMS, ITEMS, HALVES_LOG2);
+        self.count_items(asm);
         if own {
             asm.repeat(HALVES, |asm| asm.ld_sync(ST, 0));
             self.load_new_scales(asm);
@@ -64,6 +62,17 @@ impl Tower<'_> {
             asm.alu_imm(ALU_ADD, ITEM, ITEM, 1);
         });
         asm.repeat(HALVES, |asm| asm.mm_sync(0, VX));
+    }
+
+    /// Items of the tile. One row: all heads in one item. More: items of some query heads of a half.
+    fn count_items(&self, asm: &mut Asm) {
+        use regs::*;
+        let d = self.d;
+        choose(asm, BLOCK, d.kv_heads, d.block_heads);
+        choose(asm, S_STRIDE, 1, d.heads);
+        choose(asm, Q_STRIDE, d.hw, d.heads * d.hw);
+        choose(asm, ITEMS, 1, d.heads / d.block_heads);
+        asm.alu(ALU_SHL, ITEMS, ITEMS, HALVES_LOG2);
     }
 
     /// What depends on item COUNT: its half, first query head, rows, positions.

@@ -19,7 +19,7 @@ pub use prefix::PrefixEntries;
 pub use projector::{projector_region, ProjectorLayout};
 pub use text::{text_layout, TextLayout};
 pub use tower::{Chip, Dims, Halves};
-pub use vision::{vision_layout, VisionLayout};
+pub use vision::{vision_layout, VisionLayout, READ_OUT_REGION};
 
 use crate::diag::Diagnostic;
 use crate::layout::dram::{DramMap, Kind, Space};
@@ -107,6 +107,8 @@ pub struct Build {
     pub head: Storage,
     /// Bits of keys and values in the cache: 8 or 4.
     pub kv_bits: u32,
+    /// Layers of the vision tower whose attention leaves the machine: 0, 1 (the last) or 2 (and the first).
+    pub read_outs: u32,
 }
 
 /// Tile heights to try, the highest first.

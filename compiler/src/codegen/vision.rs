@@ -2,6 +2,7 @@
 //! rows, then queries tile by tile), projector; visual tokens land behind the embedding table.
 
 use super::asm::{abs, agu, vx, Asm, At, Count, Reg, LD, MM, ST, VX};
+use super::attention::{ReadOut, LAYER};
 use super::layer::{
     down_parts, layer_offsets, LayerOffsets, Tower, A_K, A_NORMS, A_V, A_V_SCALES, A_WEIGHTS,
 };
@@ -17,6 +18,9 @@ use crate::layout::words;
 use crate::plan::{Norm, Vision};
 use flightvlm_hw::config::TILE;
 use flightvlm_hw::isa::{self, names::*};
+
+/// Name of the region with the attention that is read out.
+pub const READ_OUT_REGION: &str = "vision.attention";
 
 /// Rows in memory.
 pub(super) const A_ROWS: u32 = 14;
@@ -45,6 +49,8 @@ pub struct VisionLayout {
     pub projector: ProjectorLayout,
     /// Words of a pixel row.
     pub pixel_words: u32,
+    /// What leaves the machine of the tower's attention.
+    pub read_out: Option<ReadOut>,
     pub(super) layers_base: u32,
     pub(super) layer_norms_base: u32,
     patch_base: u32,
@@ -92,6 +98,9 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
         let rows = d.half_rows();
         want.spad.0.push(r("outer_norms", pre.max(post), 0, 9));
         want.spad.1.push(r("pixels", rows * pixel_words, 0, 0));
+        if build.read_outs > 0 {
+            want.spad.0.push(r("attention", d.scw, 0, 9));
+        }
         want.abuf.push(r("pixels8", (rows * pixel_words).next_multiple_of(8), 0, 0));
         Chip::fit(&want, &build.config)
     })?;
@@ -108,7 +117,17 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
     let table = v.position.map_or(0, |(_, rows)| rows);
     let id_units = if table == 0 { 0 } else { u64::from(positions.next_multiple_of(dims.tile_rows)) / 16 };
     let rope_words = if dims.rope { 2 * u64::from(dims.half_words) } else { 0 };
+    let read_out = match build.read_outs.min(layers as u32) {
+        0 => None,
+        records => Some(ReadOut {
+            base: add(main, READ_OUT_REGION, Kind::Output, records as usize, dims.scw.into())?,
+            records,
+            layers: layers as u32,
+            class_row: v.has_class,
+        }),
+    };
     Ok(VisionLayout {
+        read_out,
         patch_base: add(channels, "vision.patch", Kind::Content, 1, patch.units().into())?,
         layers_base: add(channels, "vision.layers", Kind::Content, layers, layer.units.into())?,
         k_base: add(channels, "vision.k", Kind::State, 1, dims.k_units())?,
@@ -219,9 +238,12 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) {
         asm.base(a, z, base);
         asm.stride(a, 0, z, layer_units);
     }
+    if l.read_out.is_some() {
+        asm.set(LAYER, 0);
+    }
     asm.repeat(v.layers.len() as u32, |asm| layer(asm, &t, v, l));
     if let Some(n) = &v.post_norm {
-        asm.repeat(1, |asm| each_tile(asm, &t, TILE_ROWS, |asm| post_norm(asm, &t, n, v, l)));
+        asm.repeat(1, |asm| each_tile(asm, &t, regs::KV_LEN, |asm| post_norm(asm, &t, n, v, l)));
     }
     let rows = l.x_base + v.skip_rows as u32 * d.dw;
     match &v.pool {
@@ -333,7 +355,8 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
         asm.vx_sync(LD, 0);
         t.norm_quantised(asm, &layer.norm1, norms, false, false);
     };
-    each_tile(asm, t, TILE_ROWS, |asm| {
+    // The argument with the rows counts layers here.
+    each_tile(asm, t, regs::KV_LEN, |asm| {
         asm.mark(format!("{} (layer loop)", layer.attention.k.path));
         t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
         t.each_half_numbered(asm, |asm| {
@@ -345,7 +368,10 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
             t.store_keys_values(asm, layer);
         });
     });
-    each_tile(asm, t, TILE_ROWS, |asm| {
+    if let Some(r) = &l.read_out {
+        t.read_out(asm, (layer, o), r, TILES, enter, |asm| load_turns(asm, t, l.rope_base));
+    }
+    each_tile(asm, t, regs::KV_LEN, |asm| {
         asm.mark(format!("{} (layer loop)", layer.attention.q.path));
         t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
         t.each_half_at(asm, |asm| {

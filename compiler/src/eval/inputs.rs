@@ -45,7 +45,7 @@ impl Inputs {
         }
         let inputs = Self { input_ids: read_ids(&ids)?, images: pictures::read(&find, spec)? };
         spec.check_ids(&inputs.input_ids)?;
-        let counts: Vec<usize> = inputs.images.iter().map(|picture| picture.rows.len()).collect();
+        let counts: Vec<usize> = inputs.images.iter().map(|picture| picture.placeholders()).collect();
         spec.check_placeholders(&inputs.input_ids, &counts)?;
         Ok(inputs)
     }

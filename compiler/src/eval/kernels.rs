@@ -115,3 +115,20 @@ pub(super) fn attention(shape: &AttentionShape, q: &[f32], k: &[f32], v: &[f32])
     });
     out
 }
+
+/// How much each row of `k` is attended to, summed over heads: by the first `rows` rows of `q`.
+pub(super) fn attention_received(shape: &AttentionShape, q: &[f32], k: &[f32], rows: usize) -> Vec<f32> {
+    let &AttentionShape { heads, kv_heads, head_dim, scale, .. } = shape;
+    let (q_cols, kv_cols) = (heads * head_dim, kv_heads * head_dim);
+    let mut out = vec![0.0f64; k.len() / kv_cols];
+    for (row, head) in (0..rows).flat_map(|row| (0..heads).map(move |head| (row, head))) {
+        let query = &q[row * q_cols + head * head_dim..][..head_dim];
+        let at = head * kv_heads / heads * head_dim;
+        let scores = k.chunks_exact(kv_cols).map(|k| f64::from(dot(query, &k[at..at + head_dim]) * scale));
+        let scores: Vec<f64> = scores.collect();
+        let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum = scores.iter().map(|s| (s - max).exp()).sum::<f64>();
+        out.iter_mut().zip(scores).for_each(|(out, s)| *out += (s - max).exp() / sum);
+    }
+    out.into_iter().map(|v| v as f32).collect()
+}

@@ -9,7 +9,8 @@ use super::kernels::{self, AttentionShape};
 use super::matmul::matmul;
 use crate::diag::Diagnostic;
 use crate::graph::{
-    Graph, InputKind, ModelSpec, Node, NodeId, Op, Picture, Position, Rows, ValueId, VisualRow, WeightId,
+    Graph, InputKind, ModelSpec, Node, NodeId, Op, Picture, Position, ReadOut, Rows, ValueId, VisualRow,
+    WeightId,
 };
 use crate::import::Model;
 
@@ -26,6 +27,8 @@ pub struct Session<'m> {
     position: usize,
     /// Added to a row's place to get its rotary position.
     shift: f32,
+    /// What rows of the tower were attended with, layer by layer, while somebody asks.
+    received: Option<Vec<Vec<f32>>>,
 }
 
 /// A picture's rows of the prompt.
@@ -33,6 +36,8 @@ pub struct Session<'m> {
 pub struct Embedded {
     /// `[placeholders, hidden]`.
     pub rows: Vec<f32>,
+    /// What they are.
+    pub kept: Vec<VisualRow>,
     /// Visual tokens down and across, for models whose positions have several axes.
     pub grid: [usize; 2],
 }
@@ -102,7 +107,17 @@ impl<'m> Session<'m> {
             }
         }
         let caches = HashMap::new();
-        Self { graph, spec: &model.spec, weights, last_use, image_value, caches, position: 0, shift: 0.0 }
+        Self {
+            graph,
+            spec: &model.spec,
+            weights,
+            last_use,
+            image_value,
+            caches,
+            position: 0,
+            shift: 0.0,
+            received: None,
+        }
     }
 
     /// Positions in the KV cache.
@@ -140,6 +155,7 @@ impl<'m> Session<'m> {
             ));
         };
         let mut tiles = Vec::with_capacity(picture.tiles.len());
+        let mut read = Vec::new();
         for tile in &picture.tiles {
             vision.check_grid(tile.grid)?;
             let expected = tile.grid[0] * tile.grid[1] * vision.pixel_cols;
@@ -157,7 +173,12 @@ impl<'m> Session<'m> {
                 positions: vision.rotary_positions(tile.grid),
                 ..Feed::default()
             };
+            self.received = picture.prune.map(|_| Vec::new());
             tiles.push(self.run(&feed, Some(target), watch));
+            if let Some(layers) = self.received.take() {
+                let of = |layer: Option<&Vec<f32>>| layer.cloned().unwrap_or_default();
+                read.push(ReadOut { first: of(layers.first()), last: of(layers.last()) });
+            }
         }
         let width = self.spec.visual_width();
         let row = |row: &VisualRow| match *row {
@@ -167,8 +188,9 @@ impl<'m> Session<'m> {
                 &self.weights[w.index()][row * width..][..width]
             }
         };
-        let rows: Vec<f32> = picture.rows.iter().flat_map(row).copied().collect();
-        Ok(Embedded { rows, grid: vision.token_grid(picture) })
+        let kept = picture.kept(vision, &read);
+        let rows: Vec<f32> = kept.iter().flat_map(row).copied().collect();
+        Ok(Embedded { rows, kept, grid: vision.token_grid(picture) })
     }
 
     /// Starts a new sequence. `images` are results of [`Session::encode_image`] in the order of their
@@ -290,6 +312,11 @@ impl<'m> Session<'m> {
                 values[node.inputs[index].index()].as_deref().expect("invariant: operands come first")
             });
             if !causal {
+                if let Some(received) = &mut self.received {
+                    let class = self.spec.vision.as_ref().is_some_and(|v| v.has_class);
+                    let rows = if class { 1 } else { q.len() / (heads * head_dim) };
+                    received.push(kernels::attention_received(&shape, q, k, rows));
+                }
                 return kernels::attention(&shape, q, k, v);
             }
             let cache = self.caches.entry(id).or_default();

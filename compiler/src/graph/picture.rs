@@ -5,6 +5,7 @@
 //! is no work at all. A [`Picture`] says which visual token or learned row each of its placeholders
 //! stands for.
 
+use super::prune::Prune;
 use super::rope::Position;
 use super::spec::{Arrange, PositionTable, VisionSpec};
 use crate::diag::Diagnostic;
@@ -37,8 +38,12 @@ pub enum VisualRow {
 pub struct Picture {
     /// Runs of the tower.
     pub tiles: Vec<Tile>,
-    /// One for each placeholder, in order.
+    /// One for each placeholder before pruning, in order.
     pub rows: Vec<VisualRow>,
+    /// Which of them enter the prompt; `None`: all.
+    pub prune: Option<Prune>,
+    /// Tiles down and across behind a thumbnail of the whole; zeros where there is none.
+    pub detail: [usize; 2],
 }
 
 impl Picture {
@@ -48,7 +53,7 @@ impl Picture {
             (0..vision.tokens(t.grid)).map(move |row| VisualRow::Token { tile, row })
         };
         let rows = tiles.iter().enumerate().flat_map(token).collect();
-        Picture { tiles, rows }
+        Picture { tiles, rows, ..Picture::default() }
     }
 
     /// Tiles of a picture of `height` x `width` pixels, in the model's own arrangement.
@@ -61,7 +66,7 @@ impl Picture {
                 Ok(picture)
             }
             Arrange::AnyResolution { pinpoints, most_tiles } => {
-                let rows = any_resolution(vision, pinpoints, *most_tiles, size)?;
+                let (rows, detail) = any_resolution(vision, pinpoints, *most_tiles, size)?;
                 let expected = vision.tiles_of_picture(size);
                 if tiles.len() != expected {
                     return Err(Diagnostic::new(
@@ -71,7 +76,7 @@ impl Picture {
                         "prepare the picture with the model's own processor",
                     ));
                 }
-                Ok(Picture { tiles, rows })
+                Ok(Picture { tiles, rows, prune: None, detail })
             }
         }
     }
@@ -213,13 +218,13 @@ fn tiles_of(vision: &VisionSpec, pinpoint: [usize; 2]) -> [usize; 2] {
 }
 
 /// LLaVA-NeXT: the whole picture, then the rows of the assembled tiles without the padding, each with a
-/// newline behind it.
+/// newline behind it. Tiles down and across beside them.
 fn any_resolution(
     vision: &VisionSpec,
     pinpoints: &[[usize; 2]],
     most_tiles: Option<usize>,
     size: [usize; 2],
-) -> Result<Vec<VisualRow>, Diagnostic> {
+) -> Result<(Vec<VisualRow>, [usize; 2]), Diagnostic> {
     let [tile_height, tile_width] = vision.full_grid();
     let tokens = vision.tokens(vision.full_grid());
     let fault = |expected: String, got: String| {
@@ -263,7 +268,7 @@ fn any_resolution(
         }));
         rows.push(VisualRow::Learned(0));
     }
-    Ok(rows)
+    Ok((rows, [down, across]))
 }
 
 /// Token rows above (and below) and columns left (and right) of a picture that was padded to `grid`.

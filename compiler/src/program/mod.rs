@@ -9,7 +9,8 @@ pub use file::{read, write, ProgramError, Writer, MAGIC, VERSION};
 pub(crate) use segment::store;
 pub use segment::Segment;
 
-use crate::graph::{BlockMask, ModelSpec, Rotary};
+use crate::diag::Diagnostic;
+use crate::graph::{BlockMask, ModelSpec, Prune, Rotary};
 use crate::layout::dram::DramMap;
 use flightvlm_hw::config::HwConfig;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,28 @@ pub struct TextMeta {
     pub rope_pairs: usize,
     /// What the table holds.
     pub rotary: Option<Rotary>,
+    /// Where rows lie in the cache.
+    pub cache: CacheMeta,
+}
+
+/// Places of keys and values in the regions `text.k_cache`, `text.v_cache` (slots dealt out to the channels) and
+/// `text.v_scales`, each with a record for every layer. A block is 16 positions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CacheMeta {
+    /// Key/value heads.
+    pub kv_heads: u32,
+    /// Slots of key tiles from head to head; a block has one.
+    pub key_slots: u32,
+    /// Units of a key tile.
+    pub key_tile_units: u32,
+    /// Value tiles of a head.
+    pub head_words: u32,
+    /// Units of a value tile, which has all blocks.
+    pub value_tile_units: u32,
+    /// Units of a block in it.
+    pub value_block_units: u32,
+    /// Units of value scales of a head: one a block.
+    pub value_scale_units: u32,
 }
 
 /// What the driver needs for the vision tower.
@@ -67,6 +90,29 @@ pub struct VisionMeta {
     pub rope_pairs: usize,
     /// What the table holds.
     pub rotary: Option<Rotary>,
+    /// Layers whose attention is read out: 0, 1 (the last) or 2 (and the first).
+    pub read_outs: u32,
+    /// DRAM units of what one leaves.
+    pub read_out_units: u32,
+    /// How visual tokens are chosen where the request does not say.
+    pub prune: Option<Prune>,
+}
+
+impl VisionMeta {
+    /// Does the program leave the attention that a method asks for?
+    pub fn check_prune(&self, prune: &Prune) -> Result<(), Diagnostic> {
+        let compiled = self.prune.map_or(0, |prune| prune.method.read_outs());
+        if prune.method.read_outs() <= compiled {
+            return Ok(());
+        }
+        let got = self.prune.map_or("none".to_string(), |prune| format!("--prune {}", prune.method));
+        Err(Diagnostic::new(
+            "--prune",
+            format!("a program compiled with --prune {}", prune.method),
+            got,
+            "compile the model again with that option, or give the checkpoint folder",
+        ))
+    }
 }
 
 /// Everything but code and weights.
@@ -135,6 +181,13 @@ impl Program {
     pub fn instruction(&self, pc: u32) -> Option<String> {
         let insn = flightvlm_hw::isa::Insn::decode(self.words().get(pc as usize)?).ok()?;
         Some(flightvlm_hw::isa::disassemble(&insn))
+    }
+    /// A number that differs between programs: of their description and all contents.
+    pub fn fingerprint(&self) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&serde_json::to_vec(&self.meta).expect("invariant: plain data"));
+        self.contents.values().for_each(|bytes| hasher.update(bytes));
+        hasher.finalize()
     }
     /// Bytes of weights and tables.
     pub fn weight_bytes(&self) -> u64 {

@@ -3,9 +3,9 @@
 use crate::generate;
 use crate::sampler::Sampling;
 use crate::source::{LoadOptions, Source};
-use anyhow::Result;
+use anyhow::{bail, Result};
 use clap::Args;
-use flightvlm_compiler::graph::BlockMask;
+use flightvlm_compiler::graph::{BlockMask, Method, Prune};
 use flightvlm_compiler::quant::{Sparsity, Spec, Widths};
 use flightvlm_hw::config::HwConfig;
 use std::path::PathBuf;
@@ -35,12 +35,32 @@ pub(super) struct ModelArgs {
     /// Bits of keys and values in the cache: 8 or 4
     #[arg(long, default_value_t = 8, value_name = "BITS", value_parser = kv_bits)]
     kv_bits: u32,
+    /// Visual tokens of a picture's tile that enter the prompt [default: all]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    visual_tokens: Option<usize>,
+    /// How they are chosen: none, fastervlm, hired or hired-bands [default: fastervlm]
+    #[arg(long, value_name = "METHOD", value_parser = method)]
+    prune: Option<Choice>,
     /// What the language model's rows see: full, or blocks of 64: window=512 or window=512,sinks=64 tokens
     #[arg(long, default_value = "full", value_name = "MASK", value_parser = attention)]
     attention: Attention,
     /// Compile from config.json alone: code, memory map and sizes
     #[arg(long)]
     no_weights: bool,
+}
+
+/// How visual tokens are chosen.
+#[derive(Clone, Copy)]
+enum Choice {
+    None,
+    By(Method),
+}
+
+fn method(name: &str) -> Result<Choice, String> {
+    match name {
+        "none" => Ok(Choice::None),
+        _ => name.parse().map(Choice::By),
+    }
 }
 
 /// A named configuration or one from a file.
@@ -102,8 +122,22 @@ impl ModelArgs {
         self.model.is_file() && self.model.extension().is_none_or(|x| x != "gguf")
     }
 
+    /// What `--visual-tokens` and `--prune` ask for, if anything.
+    fn prune(&self) -> Result<Option<Option<Prune>>> {
+        let by = |method| self.visual_tokens.map(|tokens| Prune { method, tokens });
+        Ok(match (self.prune, self.visual_tokens) {
+            (None, None) => None,
+            (None, Some(_)) => Some(by(Method::Fastervlm)),
+            (Some(Choice::None), None) => Some(None),
+            (Some(Choice::By(method)), Some(_)) => Some(by(method)),
+            (Some(Choice::By(method)), None) => bail!("--prune {method} needs --visual-tokens N"),
+            (Some(Choice::None), Some(n)) => bail!("--prune none keeps all visual tokens, not {n}"),
+        })
+    }
+
     fn open_with(&self, no_weights: bool, format: Option<Format>) -> Result<Source> {
         let format = format.unwrap_or(Format { widths: self.weights, sparsity: self.sparsity });
+        let prune = self.prune()?;
         Ok(Source::open(
             &self.model,
             LoadOptions {
@@ -116,6 +150,7 @@ impl ModelArgs {
                     group_words: self.group_size / 16,
                 },
                 kv_bits: self.kv_bits,
+                prune,
                 mask: self.attention.0,
             },
         )?)

@@ -105,8 +105,9 @@ fn simulate(args: &Args, records: &[Record]) -> Result<Comparison> {
         };
         let m = &program.meta;
         (model, params) = (m.model.architecture.clone(), params_b(&m.model));
-        let rows =
-            args.prompt_tokens + crate::profile::typical_picture(program).placeholders + args.new_tokens;
+        let rows = args.prompt_tokens
+            + crate::profile::typical_picture(program, None).placeholders
+            + args.new_tokens;
         if rows > m.text.max_context {
             bail!("{rows} positions exceed the context of {}; raise --max-context", m.text.max_context);
         }

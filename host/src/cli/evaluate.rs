@@ -6,9 +6,10 @@ use super::perplexity::{self, TextArgs};
 use super::progress::{bar, interrupt_flag};
 use super::score::{is_right, read_questions, Question, Score};
 use crate::device::{open, Device, RunStats};
-use crate::generate::{generate, Answer, Finish};
+use crate::generate::{continue_from, Answer, Finish};
 use crate::image::decode_file;
 use crate::prompt::{prepare, user_turn};
+use crate::serve::Conversation;
 use crate::source::Source;
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -28,6 +29,10 @@ pub(super) struct Args {
     /// Ask only the first N
     #[arg(long, value_name = "N", value_parser = super::args::positive)]
     limit: Option<usize>,
+    /// Keep what a question has in common with the one before it, so that questions about one picture that
+    /// follow each other read it once
+    #[arg(long)]
+    reuse: bool,
     /// Write every answer to this file, one JSON object per line
     #[arg(long, value_name = "FILE")]
     transcript: Option<PathBuf>,
@@ -55,8 +60,14 @@ pub(super) fn main(args: Args) -> Result<()> {
     let mut score = Score::default();
     let mut total = RunStats::default();
     let mut interrupted = false;
+    let mut held = Conversation::default();
+    let mut reused = 0;
     for question in &questions {
-        let answer = ask(device.as_mut(), &source, question, &args.generate)?;
+        if !args.reuse {
+            held = Conversation::default();
+        }
+        let (answer, known) = ask(device.as_mut(), &source, question, &args.generate, &mut held)?;
+        reused += known;
         interrupted = answer.finish == Finish::Interrupted;
         if interrupted {
             break;
@@ -80,14 +91,21 @@ pub(super) fn main(args: Args) -> Result<()> {
         result["device"] = device.name().into();
         result["complete"] = (!interrupted).into();
         result["phases"] = json!(total);
+        result["reused_tokens"] = reused.into();
         return print_json(&result);
     }
     print(&score.table())?;
     Ok(())
 }
 
-/// Puts one question to the model, in a fresh context.
-fn ask(device: &mut dyn Device, source: &Source, question: &Question, args: &GenerateArgs) -> Result<Answer> {
+/// Puts one question to the model, whose context holds `held`, and says how many tokens of that it used.
+fn ask(
+    device: &mut dyn Device,
+    source: &Source,
+    question: &Question,
+    args: &GenerateArgs,
+    held: &mut Conversation,
+) -> Result<(Answer, usize)> {
     let mut pictures = Vec::with_capacity(question.images.len());
     for path in &question.images {
         pictures.push(decode_file(path).with_context(|| path.display().to_string())?);
@@ -98,7 +116,12 @@ fn ask(device: &mut dyn Device, source: &Source, question: &Question, args: &Gen
     let options = args.options(&device.model().stop_ids);
     let mut quiet = |_: &str| Ok(());
     let tokenizer = assets.tokenizer()?;
-    Ok(generate(device, tokenizer, &prompt, &options, interrupt_flag(), &mut quiet)?)
+    let asked = Conversation::of(&prompt, device.model().image.as_ref().map(|image| image.token_id));
+    let known = asked.known_in(held);
+    let answer = continue_from(device, tokenizer, &prompt, known, &options, interrupt_flag(), &mut quiet)?;
+    *held = asked.answered(&answer.tokens);
+    let reused = prompt.ids.len().saturating_sub(answer.stats.prefill.rows as usize);
+    Ok((answer, reused))
 }
 
 fn transcript_line(question: &Question, answer: &Answer, right: bool) -> serde_json::Value {

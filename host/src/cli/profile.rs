@@ -27,9 +27,6 @@ pub(super) struct Args {
     /// Pictures in the prompt [default: 1 where the model takes pictures]
     #[arg(long, value_name = "N")]
     images: Option<usize>,
-    /// Visual tokens of each picture that enter the prompt [default: all]
-    #[arg(long, value_name = "N", value_parser = positive)]
-    visual_tokens: Option<usize>,
     /// Tokens to generate
     #[arg(long, default_value_t = 128, value_name = "N", value_parser = positive)]
     new_tokens: usize,
@@ -61,11 +58,8 @@ pub(super) fn main(args: Args) -> Result<()> {
     if images > 0 && !takes_images {
         bail!("the model takes no images; leave --images out");
     }
-    let visual = typical_picture(program).placeholders;
-    if let Some(n) = args.visual_tokens.filter(|n| *n > visual) {
-        bail!("--visual-tokens {n} is more than the {visual} visual tokens of a picture");
-    }
-    let rows = args.prompt_tokens + images * args.visual_tokens.unwrap_or(visual);
+    let prune = source.info()?.image.and_then(|image| image.prune);
+    let rows = args.prompt_tokens + images * typical_picture(program, prune).placeholders;
     if rows + args.new_tokens > meta.text.max_context {
         bail!(
             "{rows} prompt rows and {} new tokens exceed the context of {}; raise --max-context",
@@ -73,12 +67,7 @@ pub(super) fn main(args: Args) -> Result<()> {
             meta.text.max_context
         );
     }
-    let workload = Workload {
-        prompt_tokens: args.prompt_tokens,
-        images,
-        visual_tokens: args.visual_tokens,
-        new_tokens: args.new_tokens,
-    };
+    let workload = Workload { prompt_tokens: args.prompt_tokens, images, prune, new_tokens: args.new_tokens };
     waiting.set_message("simulating");
     let p = profile(program, &workload)?;
     let energy = RequestEnergy::of(&p, &meta.config, workload.new_tokens);

@@ -1,14 +1,17 @@
 //! `flightvlm run`.
 
 use super::args::{DeviceArgs, GenerateArgs, ModelArgs};
-use super::output::{print, print_json};
+use super::output::{print, print_json, PendingFile};
 use super::progress::{interrupt_flag, spinner};
+use crate::context;
 use crate::device::{open, open_with_waves, Device, PhaseStats, Waves};
-use crate::generate::{generate, Answer, Finish};
+use crate::generate::{continue_from, Answer, Finish};
 use crate::image::decode_file;
 use crate::prompt::{prepare, user_turn, Prompt};
+use crate::serve::Conversation;
 use anyhow::{bail, Context, Result};
 use serde_json::{json, Value};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Answer one question, about pictures if there are any
@@ -19,9 +22,16 @@ pub(super) struct Args {
     /// PNG or JPEG picture; may be given several times
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
-    /// The question
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    prompt: String,
+    /// The question; several are answered one after the other, each about the same pictures, which are
+    /// read once
+    #[arg(long = "prompt", value_name = "TEXT", required = true, allow_hyphen_values = true)]
+    prompts: Vec<String>,
+    /// Begin with the rows saved in this file, as far as the prompt begins with them
+    #[arg(long, value_name = "FILE")]
+    load_context: Option<PathBuf>,
+    /// Save the first prompt's rows (pictures, text) for later runs
+    #[arg(long, value_name = "FILE")]
+    save_context: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
@@ -52,7 +62,7 @@ pub(super) fn main(args: Args) -> Result<()> {
         let picture = decode_file(path).with_context(|| path.display().to_string())?;
         pictures.push(picture);
     }
-    let turn = user_turn(source.assets(), pictures.len(), &args.prompt)?;
+    let mut saved = args.save_context.as_deref().map(PendingFile::create).transpose()?;
     let waiting = spinner("loading the model");
     let mut device = match &args.waves {
         None => open(&args.device.device, &source)?,
@@ -61,7 +71,10 @@ pub(super) fn main(args: Args) -> Result<()> {
             open_with_waves(&source, &Waves { file: file.clone(), cycles })?
         }
     };
-    let prompt = prepare(source.assets(), device.model(), &[turn], &pictures)?;
+    let mut held = match &args.load_context {
+        None => Conversation::default(),
+        Some(path) => context::load(device.as_mut(), source.program()?, path)?,
+    };
     let options = args.generate.options(&device.model().stop_ids);
     waiting.set_message("reading the prompt");
     let tokenizer = source.assets().tokenizer()?;
@@ -76,17 +89,39 @@ pub(super) fn main(args: Args) -> Result<()> {
     };
     let flag = interrupt_flag();
     device.interrupt(flag.clone());
-    let answer = generate(device.as_mut(), tokenizer, &prompt, &options, flag, &mut show)?;
-    waiting.finish_and_clear();
+    let image_token = device.model().image.as_ref().map(|image| image.token_id);
+    let (mut reports, mut ran) = (Vec::new(), 0);
+    for text in &args.prompts {
+        let turn = user_turn(source.assets(), pictures.len(), text)?;
+        let prompt = prepare(source.assets(), device.model(), &[turn], &pictures)?;
+        let asked = Conversation::of(&prompt, image_token);
+        let known = asked.known_in(&held);
+        let answer = continue_from(device.as_mut(), tokenizer, &prompt, known, &options, flag, &mut show)?;
+        waiting.finish_and_clear();
+        if streams {
+            print("\n")?;
+        }
+        for line in summary(device.as_ref(), &prompt, &answer) {
+            eprintln!("{line}");
+        }
+        if let Some(mut file) = saved.take().filter(|_| !answer.tokens.is_empty()) {
+            let bytes = context::save(device.as_mut(), source.program()?, &asked)?;
+            file.writer().write_all(&bytes).context("cannot write the context")?;
+            file.commit()?;
+        }
+        ran += answer.stats.total().cycles.unwrap_or(0);
+        reports.push(report(device.as_ref(), &prompt, &answer));
+        held = asked.answered(&answer.tokens);
+        if answer.finish == Finish::Interrupted {
+            break;
+        }
+    }
     if args.json {
-        print_json(&report(device.as_ref(), &prompt, &answer))?;
-    } else {
-        print("\n")?;
+        print_json(&match &reports[..] {
+            [one] => one.clone(),
+            _ => json!({ "answers": reports }),
+        })?;
     }
-    for line in summary(device.as_ref(), &prompt, &answer) {
-        eprintln!("{line}");
-    }
-    let ran = answer.stats.total().cycles.unwrap_or(0);
     if args.waves.is_some() && args.waves_from > ran {
         eprintln!(
             "note: the waveforms are empty: --waves-from {} is behind the last of {ran} cycles",
@@ -110,6 +145,7 @@ fn report(device: &dyn Device, prompt: &Prompt, answer: &Answer) -> Value {
         "device": device.name(),
         "prompt_tokens": prompt.ids.len(),
         "image_tokens": prompt.image_tokens,
+        "reused_tokens": reused(prompt, answer),
         "new_tokens": answer.tokens.len(),
         "tokens": answer.tokens,
         "wall_ttft_ms": answer.first_token.as_secs_f64() * 1e3,
@@ -117,6 +153,11 @@ fn report(device: &dyn Device, prompt: &Prompt, answer: &Answer) -> Value {
         "phases": answer.stats,
         "total": answer.stats.total(),
     })
+}
+
+/// Tokens of the prompt that were in the cache.
+fn reused(prompt: &Prompt, answer: &Answer) -> usize {
+    prompt.ids.len().saturating_sub(answer.stats.prefill.rows as usize)
 }
 
 /// What ran where, for people.

@@ -79,7 +79,8 @@ pub fn ours(
 ) -> Result<Ours, MachineError> {
     let m = &program.meta;
     let images = usize::from(task == Task::ImageQuestion);
-    let workload = Workload { prompt_tokens: prompt, images, visual_tokens: None, new_tokens: new };
+    let prune = m.vision.as_ref().and_then(|vision| vision.prune);
+    let workload = Workload { prompt_tokens: prompt, images, prune, new_tokens: new };
     let p = profile(program, &workload)?;
     let energy = RequestEnergy::of(&p, &m.config, new);
     let steps = new.saturating_sub(1).max(1) as f64;

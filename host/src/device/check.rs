@@ -53,7 +53,8 @@ mod tests {
     use crate::device::ImageInfo;
 
     fn model() -> ModelInfo {
-        let image = ImageInfo { vision: Default::default(), token_id: 9, rows: 4, rows_unpruned: 4 };
+        let image =
+            ImageInfo { vision: Default::default(), token_id: 9, rows: 4, rows_unpruned: 4, prune: None };
         ModelInfo {
             architecture: "test".into(),
             vocabulary: 10,

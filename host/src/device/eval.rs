@@ -75,7 +75,7 @@ impl Device for EvalDevice<'_> {
         let patches = picture.tiles.iter().map(|tile| tile.grid[0] * tile.grid[1]).sum();
         self.stats.vision.add(&phase(patches, start.elapsed()));
         self.images.push(embedded);
-        Ok(ImageHandle { index: self.images.len() - 1, rows: picture.rows.len() })
+        Ok(ImageHandle { index: self.images.len() - 1, rows: picture.placeholders() })
     }
 
     fn embed_image(&mut self, picture: &Picture) -> Result<Vec<f32>, DeviceError> {

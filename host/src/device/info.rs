@@ -1,6 +1,6 @@
 //! The facts about a loaded model that callers need.
 
-use flightvlm_compiler::graph::VisionSpec;
+use flightvlm_compiler::graph::{Prune, VisionSpec};
 
 /// What everyone above a device has to know about the model.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,4 +39,6 @@ pub struct ImageInfo {
     pub rows: usize,
     /// The same before pruning: what the checkpoint's own processor counts.
     pub rows_unpruned: usize,
+    /// How visual tokens are chosen; `None`: all stay.
+    pub prune: Option<Prune>,
 }

@@ -6,6 +6,7 @@
 //! in [`check_prompt`] and [`check_step`], which every implementation calls first.
 
 mod check;
+mod context;
 mod eval;
 mod info;
 mod program;
@@ -79,6 +80,16 @@ pub trait Device {
     fn keep(&mut self, _positions: usize) -> Result<usize, DeviceError> {
         self.begin()?;
         Ok(0)
+    }
+
+    /// Keys and values of the first `positions` of the context, for [`Device::restore`].
+    fn save(&mut self, _positions: usize) -> Result<Vec<u8>, DeviceError> {
+        Err(DeviceError::Input(format!("device {} keeps no context that can be saved", self.name())))
+    }
+
+    /// Starts a context with rows that the same program saved.
+    fn restore(&mut self, _positions: usize, _rows: &[u8]) -> Result<(), DeviceError> {
+        Err(DeviceError::Input(format!("device {} cannot take a saved context", self.name())))
     }
 
     /// Runs the vision tower and projector on the tiles of one picture.

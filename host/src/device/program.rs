@@ -26,7 +26,7 @@ const WATCHDOG_CYCLES: u32 = 65_536;
 pub struct ProgramDevice<'p> {
     name: &'static str,
     pub(super) program: &'p Program,
-    machine: Box<dyn Machine>,
+    pub(super) machine: Box<dyn Machine>,
     info: ModelInfo,
     pub(super) images: Vec<Shown>,
     /// Rows behind the learned ones that visual tokens take.
@@ -133,7 +133,7 @@ impl<'p> ProgramDevice<'p> {
         Ok(())
     }
 
-    fn get(&mut self, region: &str, bytes: usize) -> Result<Vec<u8>, DeviceError> {
+    pub(super) fn get(&mut self, region: &str, bytes: usize) -> Result<Vec<u8>, DeviceError> {
         self.get_from(region, 0, bytes)
     }
 
@@ -335,13 +335,8 @@ impl Device for ProgramDevice<'_> {
     }
 
     fn keep(&mut self, positions: usize) -> Result<usize, DeviceError> {
-        let model = &self.program.meta.model;
-        let rotary = self.program.meta.text.rotary.as_ref();
         // Elsewhere the turn of a kept row depends on what follows it, or rows of a prompt see each other.
-        let fixed = model.position_scheme == PositionScheme::Sequence
-            && self.program.meta.text.prefix.is_none()
-            && !rotary.is_some_and(Rotary::depends_on_length);
-        if !fixed {
+        if !self.rows_are_final() {
             self.begin()?;
             return Ok(0);
         }
@@ -349,6 +344,22 @@ impl Device for ProgramDevice<'_> {
         let kept = positions.min(self.used);
         (self.visual_rows, self.used, self.stats) = (0, kept, RunStats::default());
         Ok(kept)
+    }
+
+    fn save(&mut self, positions: usize) -> Result<Vec<u8>, DeviceError> {
+        assert!(positions <= self.used, "rows that are there");
+        self.read_cache(positions)
+    }
+
+    fn restore(&mut self, positions: usize, rows: &[u8]) -> Result<(), DeviceError> {
+        self.begin()?;
+        if positions >= self.info.max_context {
+            let limit = self.info.max_context;
+            return Err(DeviceError::PromptTooLong { needed: positions, image: 0, limit });
+        }
+        self.write_cache(positions, rows)?;
+        self.used = positions;
+        Ok(())
     }
 
     fn encode_image(&mut self, picture: &Picture) -> Result<ImageHandle, DeviceError> {

@@ -5,9 +5,9 @@
 //! row is a row number, whatever it shows.
 
 use super::program::{rope_rows, ProgramDevice};
-use super::DeviceError;
-use flightvlm_compiler::codegen::vision_args;
-use flightvlm_compiler::graph::{Picture, Tile, VisionSpec, VisualRow};
+use super::{DeviceError, ImageHandle};
+use flightvlm_compiler::codegen::{vision_args, READ_OUT_REGION};
+use flightvlm_compiler::graph::{Picture, ReadOut, Tile, VisionSpec, VisualRow};
 use flightvlm_compiler::program::VisionMeta;
 use flightvlm_hw::config::UNIT_BYTES;
 use std::time::Instant;
@@ -17,6 +17,8 @@ use std::time::Instant;
 pub(super) struct Shown {
     /// Row, counted from the embedding table's first, of each of its placeholders.
     pub rows: Vec<u32>,
+    /// What those are.
+    pub kept: Vec<VisualRow>,
     /// Visual tokens down and across.
     pub grid: [usize; 2],
 }
@@ -29,7 +31,11 @@ impl ProgramDevice<'_> {
             return Err(DeviceError::Input("the model takes no images".into()));
         };
         let behind_vocabulary = meta.text.vocab;
+        if let Some(prune) = &picture.prune {
+            v.check_prune(prune).map_err(|e| DeviceError::Input(e.to_string()))?;
+        }
         let mut first_rows = Vec::with_capacity(picture.tiles.len());
+        let mut read = Vec::new();
         for tile in &picture.tiles {
             let tokens = spec.tokens(tile.grid);
             if self.visual_rows + tokens > v.slots * v.tokens {
@@ -39,6 +45,9 @@ impl ProgramDevice<'_> {
                 )));
             }
             self.encode_tile(&v, &spec, tile)?;
+            if picture.prune.is_some() {
+                read.push(self.read_out(&v, tile)?);
+            }
             first_rows.push(behind_vocabulary + v.learned_rows + self.visual_rows);
             self.visual_rows += tokens;
         }
@@ -46,7 +55,26 @@ impl ProgramDevice<'_> {
             VisualRow::Token { tile, row } => (first_rows[tile] + row) as u32,
             VisualRow::Learned(row) => (behind_vocabulary + row) as u32,
         };
-        Ok(Shown { rows: picture.rows.iter().map(row).collect(), grid: spec.token_grid(picture) })
+        let kept = picture.kept(&spec, &read);
+        Ok(Shown { rows: kept.iter().map(row).collect(), kept, grid: spec.token_grid(picture) })
+    }
+
+    /// What the placeholders of an encoded picture stand for.
+    pub fn kept(&self, picture: ImageHandle) -> &[VisualRow] {
+        &self.images[picture.index].kept
+    }
+
+    /// What the tile's rows were attended with.
+    fn read_out(&mut self, v: &VisionMeta, tile: &Tile) -> Result<ReadOut, DeviceError> {
+        let rows = usize::from(v.has_class) + tile.grid[0] * tile.grid[1];
+        let layer_bytes = v.read_out_units as usize * UNIT_BYTES;
+        let bytes = self.get(READ_OUT_REGION, v.read_outs as usize * layer_bytes)?;
+        let layer = |bytes: &[u8]| {
+            let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            values.take(rows).collect()
+        };
+        let first = layer(&bytes[..layer_bytes]);
+        Ok(ReadOut { first, last: layer(&bytes[bytes.len() - layer_bytes..]) })
     }
 
     /// The vector that the tower makes of a picture of one tile: the row behind the vocabulary.

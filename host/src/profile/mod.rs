@@ -21,6 +21,7 @@ pub use picture::{typical_picture, TypicalPicture};
 pub use roofline::roofline_svg;
 pub use trace::{write_trace, TraceError, TraceSize};
 
+use flightvlm_compiler::graph::Prune;
 use flightvlm_compiler::program::Program;
 use flightvlm_hw::config::UNIT_BYTES;
 use flightvlm_hw::machine::{Counters, MachineError};
@@ -34,8 +35,8 @@ pub struct Workload {
     pub prompt_tokens: usize,
     /// Pictures.
     pub images: usize,
-    /// Visual tokens of each picture that enter the prompt; `None`: all.
-    pub visual_tokens: Option<usize>,
+    /// Which visual tokens enter the prompt; `None`: all.
+    pub prune: Option<Prune>,
     /// Tokens to generate.
     pub new_tokens: usize,
 }
@@ -85,15 +86,14 @@ pub fn profile(program: &Program, w: &Workload) -> Result<Profile, MachineError>
     let mut vision = Phase::default();
     let mut visual_tokens = 0;
     if meta.vision.is_some() && w.images > 0 {
-        let picture = typical_picture(program);
+        let picture = typical_picture(program, w.prune);
         let counters = run.vision()?.expect("invariant: the model takes pictures");
         account("vision", &run, &counters);
         for _ in 0..w.images * picture.tiles {
             vision.add(&counters);
         }
         vision.launches = 1;
-        let all = picture.placeholders;
-        visual_tokens = w.images * w.visual_tokens.unwrap_or(all).min(all);
+        visual_tokens = w.images * picture.placeholders;
     }
     let rows = w.prompt_tokens + visual_tokens;
     let mut prefill = Phase::default();

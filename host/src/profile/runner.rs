@@ -55,7 +55,7 @@ impl<'p> Runner<'p> {
     /// One tile of a picture of the usual size; `None` where the model takes none.
     pub fn vision(&mut self) -> Result<Option<Counters>, MachineError> {
         let Some(v) = &self.program.meta.vision else { return Ok(None) };
-        let p = super::typical_picture(self.program);
+        let p = super::typical_picture(self.program, None);
         let args =
             [(vision_args::FIRST_TOKEN, 0), (vision_args::ROWS, p.rows), (vision_args::TOKENS, p.tokens)];
         self.launch(v.entry, &args).map(Some)

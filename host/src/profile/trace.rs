@@ -43,8 +43,7 @@ pub struct TraceSize {
 pub fn write_trace(program: &Program, w: &Workload, out: &mut dyn Write) -> Result<TraceSize, TraceError> {
     let meta = &program.meta;
     let visual = meta.vision.as_ref().filter(|_| w.images > 0);
-    let all = super::typical_picture(program).placeholders;
-    let tokens = w.images * w.visual_tokens.unwrap_or(all).min(all);
+    let tokens = w.images * super::typical_picture(program, w.prune).placeholders;
     let rows = w.prompt_tokens + tokens;
     let mut run = Runner::new(program)?;
     let mut trace = Trace { program, out, at_us: 0.0, size: TraceSize::default() };

@@ -19,7 +19,7 @@ impl Conversation {
     /// Of a prompt whose visual tokens are marked by `image_token`.
     pub fn of(prompt: &Prompt, image_token: Option<u32>) -> Conversation {
         let mut out = Conversation::default();
-        let mut pictures = prompt.images.iter().map(|p| (fingerprint(p), p.rows.len()));
+        let mut pictures = prompt.images.iter().map(|p| (fingerprint(p), p.placeholders()));
         // The picture that is being read, its row and their number: text may stand between its tiles.
         let (mut picture, mut row, mut rows) = (0, 0, 0);
         for &id in &prompt.ids {
@@ -46,9 +46,39 @@ impl Conversation {
         self.starts.resize(self.keys.len(), true);
     }
 
+    /// Keys with their starts, as [`Conversation::keys`] and [`Conversation::starts`] gave them; one each.
+    pub fn from_parts(keys: Vec<u64>, starts: Vec<bool>) -> Option<Conversation> {
+        (keys.len() == starts.len()).then_some(Conversation { keys, starts })
+    }
+
+    /// One number per position.
+    pub fn keys(&self) -> &[u64] {
+        &self.keys
+    }
+
+    /// Whether a prompt can be cut in front of a position.
+    pub fn starts(&self) -> &[bool] {
+        &self.starts
+    }
+
+    /// What a cache holds behind this prompt and its answer: all tokens but the last, which was not run;
+    /// nothing where the prompt was interrupted.
+    pub fn answered(mut self, tokens: &[u32]) -> Conversation {
+        match tokens.split_last() {
+            Some((_, run)) => self.extend(run),
+            None => self.truncate(0),
+        }
+        self
+    }
+
     /// Positions.
-    fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.keys.len()
+    }
+
+    /// Nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
     }
 
     /// Forgets everything from a position on.
@@ -73,6 +103,7 @@ fn fingerprint(picture: &Picture) -> u64 {
         (tile.grid, tile.rows.len()).hash(&mut hasher);
         tile.rows.iter().for_each(|value| value.to_bits().hash(&mut hasher));
     }
+    picture.prune.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -89,6 +120,7 @@ mod tests {
         let images = pictures.iter().map(|&value| Picture {
             tiles: vec![Tile { grid: [1, 1], rows: vec![value] }],
             rows: (0..rows).map(|row| VisualRow::Token { tile: 0, row }).collect(),
+            ..Picture::default()
         });
         let images = images.collect();
         Conversation::of(&Prompt { ids: ids.to_vec(), image_tokens, images }, Some(IMAGE))

@@ -34,6 +34,7 @@ mod routes;
 mod worker;
 
 pub use access::Access;
+pub use conversation::Conversation;
 pub use limits::Limits;
 pub use queue::QueueLimits;
 

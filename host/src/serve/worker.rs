@@ -135,7 +135,7 @@ impl Worker {
         self.metrics.work(&answer.as_ref().map_or(progress.stats, |answer| answer.stats));
         match answer {
             Ok(answer) => {
-                *held = cached(job, &answer);
+                *held = job.conversation.clone().answered(&answer.tokens);
                 self.deliver(job, &answer, Progress { stats: answer.stats, ..progress }, over);
                 false
             }
@@ -187,17 +187,6 @@ impl Worker {
         self.metrics.answered(&job.prompt, &progress);
         let _ = job.events.send(Event::Done(Outcome { finish, progress }));
     }
-}
-
-/// What the cache holds after an answer: the prompt and all tokens but the last, which was not run.
-fn cached(job: &Job, answer: &Answer) -> Conversation {
-    let mut held = job.conversation.clone();
-    match answer.tokens.split_last() {
-        Some((_, run)) => held.extend(run),
-        // Interrupted in the prompt.
-        None => held.truncate(0),
-    }
-    held
 }
 
 fn fail(job: &Job, error: &GenerateError) {

@@ -1,7 +1,7 @@
 //! What stands in the prompt for a picture: placeholders, and the text that a family puts around them.
 
 use super::TextError;
-use flightvlm_compiler::graph::{Picture, VisionSpec, VisualRow};
+use flightvlm_compiler::graph::{Picture, VisualRow};
 
 /// How a family writes its pictures into the prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,18 +70,10 @@ impl PictureText {
     }
 
     /// The same for an arranged picture.
-    pub fn of_picture(
-        self,
-        vision: &VisionSpec,
-        placeholder: &str,
-        grid: [usize; 2],
-        picture: &Picture,
-    ) -> String {
+    pub fn of_picture(self, placeholder: &str, grid: [usize; 2], picture: &Picture) -> String {
         let learned = picture.rows.iter().any(|row| matches!(row, VisualRow::Learned(_)));
-        let counts: Vec<usize> = match learned {
-            true => vec![picture.rows.len()],
-            false => picture.tiles.iter().map(|tile| vision.tokens(tile.grid)).collect(),
-        };
+        let counts = picture.tile_tokens().filter(|_| !learned);
+        let counts = counts.unwrap_or_else(|| vec![picture.placeholders()]);
         self.write(placeholder, grid, &counts)
     }
 }
