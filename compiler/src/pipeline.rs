@@ -24,6 +24,10 @@ use std::path::Path;
 
 /// Tiles of full size that one prompt may show: single pictures, or those of models that cut them.
 fn image_slots(plan: &Plan) -> usize {
+    // Without a tower, a picture has as many tokens as many tiles of others.
+    if plan.vision.as_ref().is_some_and(|v| v.patch.is_none()) {
+        return 1;
+    }
     let cut = plan.text.learned.is_some() || plan.vision.as_ref().is_some_and(|v| v.join > 1);
     if cut {
         40
@@ -267,10 +271,10 @@ impl Laid {
     fn onchip(&self) -> String {
         let mut out = String::new();
         let towers = [
-            self.vision.as_ref().map(|v| ("vision", &v.dims, &v.chip)),
-            Some(("text", &self.text.dims, &self.text.chip)),
+            self.vision.as_ref().map(|v| ("vision", v.chip())),
+            Some(("text", (&self.text.dims, &self.text.chip))),
         ];
-        for (name, dims, chip) in towers.into_iter().flatten() {
+        for (name, (dims, chip)) in towers.into_iter().flatten() {
             let _ = writeln!(out, "{name}: tile of {} rows", dims.tile_rows);
             for (memory, m) in [("spad", &chip.spad), ("abuf", &chip.abuf), ("s", &chip.s)] {
                 let _ = write!(out, " {memory} ({} words)\n{m}", m.words());
@@ -290,7 +294,8 @@ fn lay_out(plan: &Plan, build: &Build, options: &Options, pieces: u32) -> Result
     let learned = plan.text.learned.map_or(0, |(_, rows)| rows);
     // Visual tokens have the language model's width, vectors of pictures one of their own.
     let rows_of = |v: &Vision| {
-        let width = v.projector.last().map_or(v.patch.cols_out, |(l, _)| l.cols_out);
+        let tower = || v.patch.as_ref().map_or(0, |patch| patch.cols_out);
+        let width = v.projector.last().map_or_else(tower, |(l, _)| l.cols_out);
         v.tokens * image_slots(plan) * words(width).div_ceil(words(plan.text.hidden)) as usize
     };
     let visual_rows = plan.vision.as_ref().map_or(0, rows_of);
@@ -389,7 +394,10 @@ fn stats(p: &Program, plan: &Plan, laid: &Laid) -> String {
         m.text.max_context,
         m.text.tile_rows,
     );
-    for (name, l) in [("vision", laid.vision.as_ref().map(|v| &v.layer)), ("text", Some(&laid.text.layer))] {
+    for (name, l) in [
+        ("vision", laid.vision.as_ref().and_then(|v| v.tower()).map(|t| &t.layer)),
+        ("text", Some(&laid.text.layer)),
+    ] {
         for (_, piece) in l.iter().flat_map(|l| l.pieces()) {
             let path = &piece.parts[0].linear.path;
             let unit = piece.tile_units() * 64;
@@ -442,16 +450,16 @@ fn assemble(
         entry,
         rows: v.rows,
         has_class: v.has_class,
-        pixel_cols: v.patch.cols_in,
-        pixel_units: l.pixel_words,
+        pixel_cols: v.pixel_cols,
+        pixel_units: l.pixel_words(),
         tokens: v.tokens,
         slots: image_slots(plan),
         learned_rows: plan.text.learned.map_or(0, |(_, rows)| rows),
-        rope_half_words: if l.dims.rope { l.dims.half_words } else { 0 },
-        rope_pairs: l.dims.head_dim as usize / 2,
-        rotary: v.layers[0].attention.rope.clone(),
-        read_outs: l.read_out.as_ref().map_or(0, |r| r.records),
-        read_out_units: l.dims.scw,
+        rope_half_words: if l.chip().0.rope { l.chip().0.half_words } else { 0 },
+        rope_pairs: l.chip().0.head_dim as usize / 2,
+        rotary: v.layers.first().and_then(|layer| layer.attention.rope.clone()),
+        read_outs: l.tower().and_then(|t| t.read_out.as_ref()).map_or(0, |r| r.records),
+        read_out_units: l.chip().0.scw,
         prune: options.prune,
     });
     let meta = Meta {

@@ -511,6 +511,8 @@ impl Tower<'_> {
             ActKind::GeluTanh => (row().func(F_GELU_TANH), 1.0),
             ActKind::Silu => (row().func(F_SILU), 1.0),
             ActKind::Relu => (row().imm(OP_MAX, 0.0), 1.0),
+            // max(x, 0) · x
+            ActKind::Relu2 => (row().imm(OP_MAX, 0.0).spad(OP_MUL, base, stride, ROW), 1.0),
             // x·σ(1.702x) = silu(1.702x) / 1.702
             ActKind::QuickGelu => (row().imm(OP_MUL, 1.702).func(F_SILU), 1.0 / 1.702),
         };
