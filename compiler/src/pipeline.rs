@@ -57,6 +57,8 @@ pub struct Options {
     pub storage: Spec,
     /// Bits of keys and values in the language model's cache: 8 or 4.
     pub kv_bits: u32,
+    /// The language model can be left early and gone on with ([`crate::program::TextMeta::saved_row`]).
+    pub early_exit: bool,
     /// How visual tokens are chosen where the request does not say; its read-outs are compiled in.
     pub prune: Option<Prune>,
     /// Leave weights out: code, map and timing only.
@@ -69,7 +71,16 @@ impl Options {
     /// Dense 8-bit weights and cache for a target.
     pub fn new(config: HwConfig, max_context: usize) -> Options {
         let storage = Spec::dense(Widths::Uniform(8));
-        Options { config, max_context, storage, kv_bits: 8, prune: None, no_weights: false, stop_after: None }
+        Options {
+            config,
+            max_context,
+            storage,
+            kv_bits: 8,
+            early_exit: false,
+            prune: None,
+            no_weights: false,
+            stop_after: None,
+        }
     }
 
     fn build(&self) -> Build {
@@ -78,7 +89,8 @@ impl Options {
         let head = Widths::Uniform(head_bits(widths));
         let head = Storage { widths: head, sparsity: Sparsity::Dense, ..layers };
         let read_outs = self.prune.map_or(0, |prune| prune.method.read_outs());
-        Build { config: self.config.clone(), layers, head, kv_bits: self.kv_bits, read_outs }
+        let (config, kv_bits, early_exit) = (self.config.clone(), self.kv_bits, self.early_exit);
+        Build { config, layers, head, kv_bits, early_exit, read_outs }
     }
 }
 
@@ -199,6 +211,15 @@ pub fn compile<'m>(model: &'m Model, options: &Options) -> Result<Compiled<'m>, 
     }
     if let Some(prune) = &options.prune {
         prune.check(&model.spec)?;
+    }
+    if options.early_exit && model.spec.contrast.is_some() {
+        return Err(Diagnostic::new(
+            "--early-exit",
+            "a model that writes text",
+            &model.spec.architecture,
+            "leave the option out",
+        )
+        .into());
     }
     let plan = fuse(&model.graph)?;
     stages.push(("plan", plan.to_string()));
@@ -435,6 +456,7 @@ fn assemble(
         rope_half_words: if d.rope { d.half_words } else { 0 },
         rope_pairs: d.head_dim as usize / 2,
         rotary: t.layers[0].attention.rope.clone(),
+        saved_row: laid.text.saved_row,
         cache: CacheMeta {
             kv_heads: d.kv_heads,
             key_slots: d.k_slots(),

@@ -25,6 +25,8 @@ pub struct LoadOptions {
     pub storage: Spec,
     /// Bits of keys and values in the cache: 8 or 4.
     pub kv_bits: u32,
+    /// The language model can be left early.
+    pub early_exit: bool,
     /// How visual tokens are chosen, `Some(None)`: all stay; `None`: as the program says, else all stay.
     pub prune: Option<Option<Prune>>,
     /// Block-sparse attention of the language model; `None`: full.
@@ -39,6 +41,7 @@ impl Default for LoadOptions {
             no_weights: false,
             storage: Spec::dense(Widths::Uniform(8)),
             kv_bits: 8,
+            early_exit: false,
             prune: None,
             mask: None,
         }
@@ -142,6 +145,7 @@ impl Source {
             no_weights: self.options.no_weights,
             storage: self.options.storage,
             kv_bits: self.options.kv_bits,
+            early_exit: self.options.early_exit,
             prune: self.options.prune.flatten(),
             stop_after: stop_after.map(str::to_owned),
         };
@@ -238,6 +242,7 @@ pub fn model_info(spec: &ModelSpec) -> ModelInfo {
     ModelInfo {
         architecture: spec.architecture.clone(),
         vocabulary: spec.text.vocab,
+        layers: spec.text.layers,
         outputs: spec.outputs(),
         answers: spec.contrast.is_none(),
         max_context: spec.text.max_position,

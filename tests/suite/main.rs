@@ -8,6 +8,7 @@ mod families;
 mod faults;
 mod formats;
 mod fuzz;
+mod hidden;
 mod lengths;
 mod masks;
 mod pruning;

@@ -4,6 +4,7 @@
 
 pub mod asm;
 mod attention;
+mod early_exit;
 mod front;
 mod head_norm;
 mod layer;
@@ -37,9 +38,15 @@ pub mod text_args {
     pub const POSITION: usize = 1;
     /// Rows of the prompt (or 1 in decode).
     pub const ROWS: usize = 2;
-    /// Which logits leave the chip: one of [`super::logits`].
+    /// Which logits leave the chip: one of [`super::logits`]; with early exits, the layers to run stand above, from
+    /// bit [`super::LAYERS_SHIFT`] on.
     pub const LOGITS: usize = 3;
+    /// With early exits: layers that the rows have been through.
+    pub const FIRST_LAYER: usize = 4;
 }
+
+/// Bits of [`logits`].
+pub const LAYERS_SHIFT: u32 = 2;
 
 /// Values of [`text_args::LOGITS`].
 pub mod logits {
@@ -127,6 +134,8 @@ pub struct Build {
     pub head: Storage,
     /// Bits of keys and values in the cache: 8 or 4.
     pub kv_bits: u32,
+    /// The language model can be left early.
+    pub early_exit: bool,
     /// Layers of the vision tower whose attention leaves the machine: 0, 1 (the last) or 2 (and the first).
     pub read_outs: u32,
 }

@@ -35,6 +35,9 @@ pub(super) struct ModelArgs {
     /// Bits of keys and values in the cache: 8 or 4
     #[arg(long, default_value_t = 8, value_name = "BITS", value_parser = kv_bits)]
     kv_bits: u32,
+    /// Compile so that the language model can be left early (run --exit-layer) and gone on with
+    #[arg(long)]
+    pub(super) early_exit: bool,
     /// Visual tokens of a picture's tile that enter the prompt [default: all]
     #[arg(long, value_name = "N", value_parser = positive)]
     visual_tokens: Option<usize>,
@@ -150,6 +153,7 @@ impl ModelArgs {
                     group_words: self.group_size / 16,
                 },
                 kv_bits: self.kv_bits,
+                early_exit: self.early_exit,
                 prune,
                 mask: self.attention.0,
             },
