@@ -27,6 +27,12 @@ pub struct Session<'m> {
     position: usize,
     /// Added to a row's place to get its rotary position.
     shift: f32,
+    /// The residual stream behind each layer of the language model.
+    layer_ends: Vec<ValueId>,
+    /// Layers of the language model that run.
+    depth: usize,
+    /// Rows of the last run behind the last of these.
+    behind: Vec<f32>,
     /// What rows of the tower were attended with, layer by layer, while somebody asks.
     received: Option<Vec<Vec<f32>>>,
 }
@@ -74,6 +80,8 @@ struct Feed<'a> {
     positions: Vec<Position>,
     /// Rows of the position table.
     table_rows: Vec<u32>,
+    /// Rows of each window of the picture.
+    windows: Vec<usize>,
 }
 
 impl<'m> Session<'m> {
@@ -107,6 +115,7 @@ impl<'m> Session<'m> {
             }
         }
         let caches = HashMap::new();
+        let layer_ends = graph.layer_ends();
         Self {
             graph,
             spec: &model.spec,
@@ -116,8 +125,23 @@ impl<'m> Session<'m> {
             caches,
             position: 0,
             shift: 0.0,
+            depth: layer_ends.len(),
+            layer_ends,
+            behind: Vec::new(),
             received: None,
         }
+    }
+
+    /// Later rows run through the first `layers` layers of the language model only, then through the final norm and
+    /// the output layer.
+    pub fn set_depth(&mut self, layers: usize) {
+        assert!((1..=self.layer_ends.len()).contains(&layers), "a layer of the model");
+        self.depth = layers;
+    }
+
+    /// Rows of the last run, `[ids, hidden]`, behind the last layer that ran and before the final norm.
+    pub fn behind(&self) -> &[f32] {
+        &self.behind
     }
 
     /// Positions in the KV cache.
@@ -171,6 +195,7 @@ impl<'m> Session<'m> {
                 pixels: &tile.rows,
                 table_rows: vision.position_ids(tile.grid),
                 positions: vision.rotary_positions(tile.grid),
+                windows: vision.windows.as_ref().map_or(Vec::new(), |w| w.lengths(tile.grid)),
                 ..Feed::default()
             };
             self.received = picture.prune.map(|_| Vec::new());
@@ -224,6 +249,11 @@ impl<'m> Session<'m> {
 
     /// Appends one token; returns its row's logits, `[vocab]`.
     pub fn step(&mut self, token: u32) -> Result<Vec<f32>, Diagnostic> {
+        self.step_watched(token, &mut |_| ())
+    }
+
+    /// As [`Session::step`].
+    pub fn step_watched(&mut self, token: u32, watch: &mut Watch<'_>) -> Result<Vec<f32>, Diagnostic> {
         if Some(token) == self.spec.image_token_id {
             return Err(Diagnostic::new(
                 "step",
@@ -233,7 +263,7 @@ impl<'m> Session<'m> {
             ));
         }
         let position = [self.position as f32 + self.shift; 3];
-        self.extend(&[token], &[], vec![position], &mut |_| ())
+        self.extend(&[token], &[], vec![position], watch)
     }
 
     /// The `logits` command: encodes the pictures, runs the prompt, returns `[ids, vocab]`.
@@ -273,6 +303,9 @@ impl<'m> Session<'m> {
         if let (Some((image, _)), None) = (self.image_value, image_target) {
             values[image.index()] = Some(feed.images.to_vec());
         }
+        let (exit, end) =
+            (self.layer_ends.get(self.depth.wrapping_sub(1)).copied(), self.layer_ends.last().copied());
+        let mut skipping = false;
         for (id, node) in graph.iter() {
             let Some(output) = node.output else {
                 if graph.ty(node.inputs[0]).rows == Rows::Image {
@@ -284,10 +317,19 @@ impl<'m> Session<'m> {
             if is_text == image_target.is_some() {
                 continue;
             }
+            if skipping {
+                skipping = end != Some(output);
+                continue;
+            }
             let result = self.node(id, node, &mut values, feed, watch);
             if image_target == Some(output) {
                 return result;
             }
+            if exit == Some(output) {
+                self.behind.clone_from(&result);
+                skipping = exit != end;
+            }
+            let output = if skipping { end.expect("invariant: there is an exit") } else { output };
             values[output.index()] = Some(result);
             for input in &node.inputs {
                 if self.last_use[input.index()] == Some(id) {
@@ -306,7 +348,7 @@ impl<'m> Session<'m> {
         feed: &Feed<'_>,
         watch: &mut Watch<'_>,
     ) -> Vec<f32> {
-        if let Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, scale } = node.op {
+        if let Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, windows, scale } = node.op {
             let shape = AttentionShape { heads, kv_heads, head_dim, causal, mask, scale };
             let [q, k, v] = [0, 1, 2].map(|index| {
                 values[node.inputs[index].index()].as_deref().expect("invariant: operands come first")
@@ -316,6 +358,9 @@ impl<'m> Session<'m> {
                     let class = self.spec.vision.as_ref().is_some_and(|v| v.has_class);
                     let rows = if class { 1 } else { q.len() / (heads * head_dim) };
                     received.push(kernels::attention_received(&shape, q, k, rows));
+                }
+                if windows.is_some() {
+                    return kernels::segmented_attention(&shape, &feed.windows, q, k, v);
                 }
                 return kernels::attention(&shape, q, k, v);
             }
@@ -346,7 +391,7 @@ impl<'m> Session<'m> {
                     add_row(row, &weight(*w)[*at as usize * cols..][..cols]);
                 }
             }
-            Op::LayerNorm { w, b, eps } => kernels::layer_norm(&mut x, weight(*w), weight(*b), *eps),
+            Op::LayerNorm { w, b, eps, .. } => kernels::layer_norm(&mut x, weight(*w), weight(*b), *eps),
             Op::RmsNorm { w, eps } => kernels::rms_norm(&mut x, weight(*w), *eps),
             Op::Rope { heads, rotary, .. } => {
                 let length = self.position + feed.positions.len();
