@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::contrast::Contrast;
+use super::positions::VisualPositions;
 use crate::diag::Diagnostic;
 
 /// Which vision tower.
@@ -137,6 +138,8 @@ pub enum PositionScheme {
     Sequence,
     /// Time, row and column (M-RoPE).
     Multimodal,
+    /// Visual tokens have positions of their own kind.
+    Visual(VisualPositions),
 }
 
 /// Facts about the whole model.

@@ -31,7 +31,7 @@ impl PictureText {
             }
             "InternVLForConditionalGeneration" => PictureText::Bracketed,
             "PaliGemmaForConditionalGeneration" => PictureText::BeforeStart,
-            "NVLM_D" => PictureText::Numbered,
+            "NVLM_D" | "NVLM_D_Model" => PictureText::Numbered,
             _ => PictureText::Plain,
         }
     }
