@@ -35,6 +35,7 @@ GREEDY_TOKENS = 8
 GAP_MIN = 1e-3  # of the logit range
 
 IMAGE = 7  # placeholder id of the tiny models
+LINE_END = 9  # of Fuyu's pictures
 
 CLIP = dict(model_type="clip_vision_model", hidden_size=32, intermediate_size=48, num_hidden_layers=2,
             num_attention_heads=4, image_size=16, patch_size=8, projection_dim=16)
@@ -46,6 +47,8 @@ IDEFICS = dict(model_type="idefics3_vision", hidden_size=32, intermediate_size=4
 INTERNVIT = dict(model_type="internvl_vision", hidden_size=32, intermediate_size=48, num_hidden_layers=2,
                  num_attention_heads=2, image_size=[24, 24], patch_size=[6, 6])
 QWEN2_VISION = dict(depth=2, embed_dim=48, hidden_size=40, num_heads=3, mlp_ratio=2, patch_size=6)
+QWEN25_VISION = dict(depth=3, hidden_size=48, out_hidden_size=40, num_heads=3, intermediate_size=52, patch_size=6,
+                     window_size=36, fullatt_block_indexes=[1])
 TEXT = dict(hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4,
             num_key_value_heads=2, vocab_size=128, max_position_embeddings=128)
 LLAMA = dict(TEXT, model_type="llama")
@@ -55,6 +58,9 @@ QWEN2_VL = dict(TEXT, model_type="qwen2_vl_text", head_dim=10, rope_parameters=d
     rope_type="default", rope_theta=10000.0, mrope_section=[2, 2, 1]))
 PHI3 = dict(TEXT, model_type="phi3", pad_token_id=0, bos_token_id=1, eos_token_id=2)
 GEMMA = dict(TEXT, model_type="gemma", head_dim=12)
+PERSIMMON = dict(model_type="persimmon", hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=5,
+                 vocab_size=128, max_position_embeddings=128, pad_token_id=0, rope_parameters=dict(
+                     rope_type="default", rope_theta=25000.0, partial_rotary_factor=0.5))
 
 
 def rope(rope_type, **values):
@@ -136,6 +142,16 @@ CASES = {
                         text=LLAMA, keys=dict(tie_word_embeddings=False), prompt=[1, -1, 64]),
     "qwen2-vl": dict(family="Qwen2VL", vision=QWEN2_VISION, text=QWEN2_VL, grids=[[4, 6], [6, 2]],
                      prompt=[1, 20, -1, 33, 34, -2, 64, 90]),
+    # Windows of 3 x 3 tokens: 36, 12, 24 and 8 rows of the first picture, 12 of the second.
+    "qwen2.5-vl": dict(family="Qwen2_5_VL", vision=QWEN25_VISION, text=dict(QWEN2_VL, model_type="qwen2_5_vl_text"),
+                       grids=[[10, 8], [2, 6]], prompt=[1, 20, -1, 33, 34, -2, 64, 90]),
+    "persimmon": dict(text=PERSIMMON, prompt=[1, 40, 41, 42, 77, 3]),
+    # Heads of 48 columns, of which 12 turn.
+    "persimmon-wide": dict(text=dict(PERSIMMON, hidden_size=96, num_attention_heads=2, rope_parameters=dict(
+        rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.25)), prompt=LONG),
+    # 3 lines of 4 patches, each with its end (token 9).
+    "fuyu": dict(family="Fuyu", text=PERSIMMON, keys=dict(patch_size=5, image_size=20), lines=[3, 4],
+                 prompt=[-1, 1, 33, 64, 4]),
     "paligemma": dict(family="PaliGemma", vision=SIGLIP, text=GEMMA, keys=dict(projection_dim=40, hidden_size=40),
                       prompt=[-1, *range(20, 90)]),  # more than a tile
     "clip-llama-sharded": dict(vision=CLIP, text=LLAMA, prompt=[1, 20, -1, 33, 64, 90],
@@ -169,12 +185,15 @@ def sub_config(values):
 def build(case):
     """The untouched model of a case."""
     text = sub_config(case["text"])
+    if case.get("family") == "Fuyu":
+        config = transformers.FuyuConfig(text_config=text.to_dict(), image_token_id=IMAGE, **case["keys"])
+        return transformers.FuyuForCausalLM(config)
     if "vision" not in case:
         return transformers.AutoModelForCausalLM.from_config(text, dtype=torch.float32)
     family = case.get("family", "Llava")
-    token = "image_token_id" if family in ("Idefics3", "SmolVLM", "InternVL", "Qwen2VL") else "image_token_index"
+    token = "image_token_id" if family in ("Idefics3", "SmolVLM", "InternVL", "Qwen2VL", "Qwen2_5_VL") else "image_token_index"
     parts = dict(vision_config=case["vision"], text_config=text)
-    if family != "Qwen2VL":
+    if family not in ("Qwen2VL", "Qwen2_5_VL"):
         parts["vision_config"] = sub_config(case["vision"])
     else:
         parts["text_config"] = text.to_dict()
@@ -214,8 +233,13 @@ def draw(generator, *shape):
 
 def pictures(model, case, count, generator):
     """Processor tensors of `count` pictures, and the visual tokens of each."""
-    vision, family = model.config.vision_config, case.get("family", "Llava")
-    if family == "Qwen2VL":
+    family = case.get("family", "Llava")
+    if family == "Fuyu":
+        (height, width), columns = case["lines"], 3 * model.config.patch_size ** 2
+        values = draw(generator, 1, height * width, columns)
+        return dict(pixel_values=values), [([IMAGE] * width + [LINE_END]) * height]
+    vision = model.config.vision_config
+    if family in ("Qwen2VL", "Qwen2_5_VL"):
         grids = torch.tensor([[1, *grid] for grid in case["grids"][:count]])
         columns = 3 * vision.temporal_patch_size * vision.patch_size ** 2
         values = draw(generator, int(grids.prod(dim=1).sum()), columns)
@@ -253,13 +277,14 @@ def make_inputs(model, case, seed):
         tensors, rows = pictures(model, case, count, torch.Generator().manual_seed(seed + 1))
     ids = []
     for item in case["prompt"]:
-        ids.extend([item] if item >= 0 else [IMAGE] * rows[-item - 1])
+        shown = None if item >= 0 else rows[-item - 1]
+        ids.extend([item] if shown is None else shown if isinstance(shown, list) else [IMAGE] * shown)
     return {"input_ids": torch.tensor([ids]), **tensors}
 
 
 def types(model, ids, prompt):
     """Kinds of tokens, for models that ask for them; the prompt has `prompt` tokens."""
-    if model.config.model_type == "qwen2_vl":
+    if model.config.model_type in ("qwen2_vl", "qwen2_5_vl"):
         return {"mm_token_type_ids": (ids == IMAGE).int()}
     if model.config.model_type == "paligemma":
         return {"token_type_ids": (torch.arange(ids.shape[1]) >= prompt).long()[None]}

@@ -11,6 +11,7 @@ and eight of those.
 import hashlib
 import itertools
 import json
+import math
 import pathlib
 import sys
 import tempfile
@@ -193,6 +194,8 @@ def tilings():
                          "size": {"height": 28, "width": 28}, "min_patches": 2, "max_patches": 6},
         "qwen2-vl": {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 7, "merge_size": 2,
                      "size": {"shortest_edge": 1568, "longest_edge": 12544}},
+        "fuyu": {"image_processor_type": "FuyuImageProcessor", "size": {"height": 60, "width": 96},
+                 "patch_size": {"height": 6, "width": 6}},
     }
 
 
@@ -205,6 +208,8 @@ def cut(settings, picture):
     keys = dict(settings)
     kind = keys.pop("image_processor_type")
     processor = getattr(transformers, kind)(**keys)
+    if kind == "FuyuImageProcessor":
+        return fuyu_patches(processor, picture)
     rows = {"return_row_col_info": True} if kind in ("SmolVLMImageProcessor", "Idefics3ImageProcessor") else {}
     result = processor(picture, return_tensors="np", **rows)
     values = result["pixel_values"]
@@ -213,6 +218,15 @@ def cut(settings, picture):
     grid = [int(result["rows"][0][0]), int(result["cols"][0][0])] if rows else None
     values = values.astype(numpy.float32)
     return values.reshape(-1, *values.shape[-3:]), grid
+
+
+def fuyu_patches(processor, picture):
+    """Patches of the part that FuyuProcessor keeps of the padded picture."""
+    result = processor(picture, return_tensors="pt")
+    patch = processor.patch_size.height
+    kept = [math.ceil(int(result[f"image_unpadded_{side}"][0][0]) / patch) * patch for side in ("heights", "widths")]
+    image = result["images"][0][..., :kept[0], :kept[1]]
+    return processor.patchify_image(image).numpy(), [1, kept[0] // patch, kept[1] // patch]
 
 
 def sweep():

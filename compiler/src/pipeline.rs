@@ -5,6 +5,7 @@
 
 mod fold;
 mod pack;
+mod pattern;
 
 use crate::codegen::{generate, text_layout, vision_layout, Build, Code, TextLayout, VisionLayout};
 use crate::diag::{Diagnostic, Diagnostics};
@@ -12,7 +13,7 @@ use crate::graph::Prune;
 use crate::import::Model;
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::pack::Storage;
-use crate::layout::words;
+use crate::layout::{words, LayerStorage};
 use crate::plan::{fuse, Plan, Vision};
 use crate::program::{CacheMeta, Meta, Program, Segment, TextMeta, VisionMeta, Writer, CODE_REGION};
 use crate::quant::{Calibration, Sparsity, Spec, Widths};
@@ -24,6 +25,10 @@ use std::path::Path;
 
 /// Tiles of full size that one prompt may show: single pictures, or those of models that cut them.
 fn image_slots(plan: &Plan) -> usize {
+    // Without a tower, a picture has as many tokens as many tiles of others.
+    if plan.vision.as_ref().is_some_and(|v| v.patch.is_none()) {
+        return 1;
+    }
     let cut = plan.text.learned.is_some() || plan.vision.as_ref().is_some_and(|v| v.join > 1);
     if cut {
         40
@@ -51,6 +56,8 @@ pub struct Options {
     pub max_context: usize,
     /// How the language model's weights are stored.
     pub storage: Spec,
+    /// Store each kind of linear layer in the pattern of the checkpoint's own zeros; `storage` says dense.
+    pub detect_sparsity: bool,
     /// Bits of keys and values in the language model's cache: 8 or 4.
     pub kv_bits: u32,
     /// The language model can be left early and gone on with ([`crate::program::TextMeta::saved_row`]).
@@ -74,6 +81,7 @@ impl Options {
             kv_bits: 8,
             early_exit: false,
             prune: None,
+            detect_sparsity: false,
             no_weights: false,
             stop_after: None,
         }
@@ -86,6 +94,7 @@ impl Options {
         let head = Storage { widths: head, sparsity: Sparsity::Dense, ..layers };
         let read_outs = self.prune.map_or(0, |prune| prune.method.read_outs());
         let (config, kv_bits, early_exit) = (self.config.clone(), self.kv_bits, self.early_exit);
+        let layers = LayerStorage::uniform(layers);
         Build { config, layers, head, kv_bits, early_exit, read_outs }
     }
 }
@@ -222,7 +231,10 @@ pub fn compile<'m>(model: &'m Model, options: &Options) -> Result<Compiled<'m>, 
     if stop(&stages) {
         return Ok(Compiled { stages, program: None });
     }
-    let build = options.build();
+    let mut build = options.build();
+    if options.detect_sparsity {
+        build.layers = pattern::detect(&plan, &build, &model.weights)?;
+    }
     let mut laid = lay_out(&plan, &build, options, 1)?;
     let onchip = laid.onchip();
     stages.push(("map", format!("{}\n{onchip}", laid.dram)));
@@ -240,7 +252,7 @@ pub fn compile<'m>(model: &'m Model, options: &Options) -> Result<Compiled<'m>, 
     if stop(&stages) {
         return Ok(Compiled { stages, program: None });
     }
-    let program = assemble(model, &plan, &laid, (&code, stored), options);
+    let program = assemble(model, &plan, (&laid, &build), (&code, stored), options);
     stages.push(("stats", stats(&program, &plan, &laid)));
     crate::program::verify(&program).map_err(|what| {
         Diagnostic::new(
@@ -288,10 +300,10 @@ impl Laid {
     fn onchip(&self) -> String {
         let mut out = String::new();
         let towers = [
-            self.vision.as_ref().map(|v| ("vision", &v.dims, &v.chip)),
-            Some(("text", &self.text.dims, &self.text.chip)),
+            self.vision.as_ref().map(|v| ("vision", v.chip())),
+            Some(("text", (&self.text.dims, &self.text.chip))),
         ];
-        for (name, dims, chip) in towers.into_iter().flatten() {
+        for (name, (dims, chip)) in towers.into_iter().flatten() {
             let _ = writeln!(out, "{name}: tile of {} rows", dims.tile_rows);
             for (memory, m) in [("spad", &chip.spad), ("abuf", &chip.abuf), ("s", &chip.s)] {
                 let _ = write!(out, " {memory} ({} words)\n{m}", m.words());
@@ -311,7 +323,8 @@ fn lay_out(plan: &Plan, build: &Build, options: &Options, pieces: u32) -> Result
     let learned = plan.text.learned.map_or(0, |(_, rows)| rows);
     // Visual tokens have the language model's width, vectors of pictures one of their own.
     let rows_of = |v: &Vision| {
-        let width = v.projector.last().map_or(v.patch.cols_out, |(l, _)| l.cols_out);
+        let tower = || v.patch.as_ref().map_or(0, |patch| patch.cols_out);
+        let width = v.projector.last().map_or_else(tower, |(l, _)| l.cols_out);
         v.tokens * image_slots(plan) * words(width).div_ceil(words(plan.text.hidden)) as usize
     };
     let visual_rows = plan.vision.as_ref().map_or(0, rows_of);
@@ -410,7 +423,10 @@ fn stats(p: &Program, plan: &Plan, laid: &Laid) -> String {
         m.text.max_context,
         m.text.tile_rows,
     );
-    for (name, l) in [("vision", laid.vision.as_ref().map(|v| &v.layer)), ("text", Some(&laid.text.layer))] {
+    for (name, l) in [
+        ("vision", laid.vision.as_ref().and_then(|v| v.tower()).map(|t| &t.layer)),
+        ("text", Some(&laid.text.layer)),
+    ] {
         for (_, piece) in l.iter().flat_map(|l| l.pieces()) {
             let path = &piece.parts[0].linear.path;
             let unit = piece.tile_units() * 64;
@@ -431,7 +447,7 @@ fn stats(p: &Program, plan: &Plan, laid: &Laid) -> String {
 fn assemble(
     model: &Model,
     plan: &Plan,
-    laid: &Laid,
+    (laid, build): (&Laid, &Build),
     (code, (bytes, segments)): (&Code, (Vec<u8>, Vec<Segment>)),
     options: &Options,
 ) -> Program {
@@ -464,23 +480,23 @@ fn assemble(
         entry,
         rows: v.rows,
         has_class: v.has_class,
-        pixel_cols: v.patch.cols_in,
-        pixel_units: l.pixel_words,
+        pixel_cols: v.pixel_cols,
+        pixel_units: l.pixel_words(),
         tokens: v.tokens,
         slots: image_slots(plan),
         learned_rows: plan.text.learned.map_or(0, |(_, rows)| rows),
-        rope_half_words: if l.dims.rope { l.dims.half_words } else { 0 },
-        rope_pairs: l.dims.head_dim as usize / 2,
-        rotary: v.layers[0].attention.rope.clone(),
-        read_outs: l.read_out.as_ref().map_or(0, |r| r.records),
-        read_out_units: l.dims.scw,
+        rope_half_words: if l.chip().0.rope { l.chip().0.half_words } else { 0 },
+        rope_pairs: l.chip().0.head_dim as usize / 2,
+        rotary: v.layers.first().and_then(|layer| layer.attention.rope.clone()),
+        read_outs: l.tower().and_then(|t| t.read_out.as_ref()).map_or(0, |r| r.records),
+        read_out_units: l.chip().0.scw,
         prune: options.prune,
     });
     let meta = Meta {
         isa_hash: isa_hash(&options.config),
         config: options.config.clone(),
         weights: options.storage.widths.to_string(),
-        sparsity: options.storage.sparsity.to_string(),
+        sparsity: build.layers.to_string(),
         model: model.spec.clone(),
         dram: laid.dram.clone(),
         kv_bits: options.kv_bits,

@@ -157,7 +157,10 @@ impl TextAssets {
                 return Ok(token.to_owned());
             }
         }
-        Ok("<image>".to_owned())
+        // Fuyu's files name none: its placeholder is a token of the vocabulary.
+        let model = self.json("config.json")?.unwrap_or_default();
+        let fuyu = model.get("model_type").is_some_and(|kind| kind == "fuyu");
+        Ok(if fuyu { "|SPEAKER|" } else { "<image>" }.to_owned())
     }
 
     /// The counting rule for image tokens. `None` when the files say nothing about patches.

@@ -3,7 +3,9 @@
 use crate::bundle::{BundleError, TextAssets};
 use crate::device::{check_prompt, DeviceError, ImageInfo, ModelInfo};
 use crate::image::{Extent, RgbPicture};
-use crate::text::{expand_placeholders, pictures_before_start, Message, Part, PictureText, TextError};
+use crate::text::{
+    expand_placeholders, lines_before_start, pictures_before_start, Message, Part, PictureText, TextError,
+};
 use flightvlm_compiler::graph::{Arrange, Picture, Tile, VisionSpec};
 
 /// A request in the device's terms.
@@ -87,6 +89,9 @@ pub fn prepare(
             let tokens = assets.special_tokens()?;
             special = false;
             pictures_before_start(&text, &token, &written, tokens.get("bos_token").unwrap_or_default())
+        } else if writing == PictureText::LinesBeforeStart && !template.is_present() && !written.is_empty() {
+            special = false;
+            lines_before_start(&text, &token, &written)
         } else {
             expand_placeholders(&text, &token, &written)?
         };

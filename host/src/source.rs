@@ -23,6 +23,8 @@ pub struct LoadOptions {
     pub no_weights: bool,
     /// How the language model's weights are stored.
     pub storage: Spec,
+    /// Store the language model in the N:M pattern of the checkpoint's own zeros; `storage` says dense.
+    pub detect_sparsity: bool,
     /// Bits of keys and values in the cache: 8 or 4.
     pub kv_bits: u32,
     /// The language model can be left early.
@@ -44,6 +46,7 @@ impl Default for LoadOptions {
             target: HwConfig::sim(),
             no_weights: false,
             storage: Spec::dense(Widths::Uniform(8)),
+            detect_sparsity: false,
             kv_bits: 8,
             early_exit: false,
             prune: None,
@@ -150,6 +153,7 @@ impl Source {
             max_context: limit.min(model.spec.text.max_position),
             no_weights: self.options.no_weights,
             storage: self.options.storage,
+            detect_sparsity: self.options.detect_sparsity,
             kv_bits: self.options.kv_bits,
             early_exit: self.options.early_exit,
             prune: self.options.prune.flatten(),
@@ -180,6 +184,7 @@ impl Source {
         if !is_checkpoint(&self.path) {
             return Err(SourceError::NeedsCheckpoint(self.path.clone(), "the float reference"));
         }
+<<<<<<< HEAD
         let no_weights = self.options.no_weights;
         let o = &self.options;
         let options = ImportOptions {
@@ -189,6 +194,12 @@ impl Source {
             image_positions: o.image_positions,
             mrope_stretch: o.mrope_stretch,
         };
+=======
+        // Zeros are looked for even where the program gets no weights.
+        let no_weights = self.options.no_weights && !self.options.detect_sparsity;
+        let options =
+            ImportOptions { max_context: self.options.max_context, no_weights, mask: self.options.mask };
+>>>>>>> main
         let model = import(&self.path, &options)
             .map_err(|faults| SourceError::Faults { path: self.path.clone(), faults })?;
         Ok(self.model.get_or_init(|| model))

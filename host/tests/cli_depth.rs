@@ -36,7 +36,8 @@ fn text(path: &Path) -> String {
 fn states(path: &str) -> (Vec<usize>, Vec<f32>, Vec<i64>) {
     let bytes = std::fs::read(path).expect("a file");
     let file = SafeTensors::deserialize(&bytes).expect("safetensors");
-    let (hidden, tokens) = (file.tensor("hidden_states").expect("states"), file.tensor("tokens").expect("tokens"));
+    let (hidden, tokens) =
+        (file.tensor("hidden_states").expect("states"), file.tensor("tokens").expect("tokens"));
     let values = hidden.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("4 bytes")));
     let tokens = tokens.data().chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().expect("8 bytes")));
     (hidden.shape().to_vec(), values.collect(), tokens.collect())
@@ -142,7 +143,17 @@ fn answers_end_where_the_budget_says() {
     let early = some["answers_by_layers"]["3"].as_u64().unwrap_or(0);
     assert!(early > 0 && early < 8, "{}", some["answers_by_layers"]);
     assert!(spent(&some) < spent(&all), "{} against {}", spent(&some), spent(&all));
-    let profiled = done(&["profile", &demo, "--exit-layers", "2,3,4", "--prompt-tokens", "13", "--new-tokens", "4", "--json"]);
+    let profiled = done(&[
+        "profile",
+        &demo,
+        "--exit-layers",
+        "2,3,4",
+        "--prompt-tokens",
+        "13",
+        "--new-tokens",
+        "4",
+        "--json",
+    ]);
     let profiled: Value = serde_json::from_str(&profiled).expect("JSON");
     let step = |at: usize| profiled["exits"][at]["step_cycles"].as_u64().expect("cycles");
     assert!(step(0) < step(1) && step(1) < step(2));

@@ -109,12 +109,15 @@ fn profile_writes_a_timeline_and_a_roofline() {
             _ => {}
         }
     }
-    assert_eq!((tracks.len(), channels.len()), (5, 4), "ld, st, mm, vx and phases; four channels");
-    let end = tracks[&4].last().expect("phases").1;
+    assert!(tracks.len() > 5, "ld, st, mm, vx, phases, and what overlaps");
+    assert_eq!(channels.len(), 4);
+    let end = tracks[&10].last().expect("phases").1;
     for (track, mut spans) in tracks {
         spans.sort_by(|a, b| a.0.total_cmp(&b.0));
         assert!(spans.last().expect("spans").1 <= end + 1e-3, "track {track} goes on behind its launch");
-        if track == 4 {
+        // Perfetto drops spans of a track that overlap, by a nanosecond even.
+        assert!(spans.windows(2).all(|pair| pair[1].0 > pair[0].1 - 1e-6), "track {track}: {spans:?}");
+        if track == 10 {
             assert_eq!(spans.len(), 3);
             assert!(spans.windows(2).all(|pair| (pair[1].0 - pair[0].1).abs() < 1e-6), "{spans:?}");
         }

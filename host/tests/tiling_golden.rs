@@ -54,9 +54,10 @@ fn tiles_and_grids_are_the_same_for_every_size() {
             let (cut, tiles) = processor.plan(size).expect("a plan");
             let [width, height] = tiles[0];
             assert!(tiles.iter().all(|t| *t == tiles[0]), "{name} {size:?}: {tiles:?}");
-            let shape = if name == "qwen2-vl" {
-                assert_eq!(case["grid"], json!([1, height / 7, width / 7]), "{name} {size:?}");
-                json!([1, height / 7 * (width / 7), 3 * 2 * 7 * 7])
+            let shape = if let Some(vision) = patches(name) {
+                let (patch, cols) = (vision.patch, vision.pixel_cols);
+                assert_eq!(case["grid"], json!([1, height / patch, width / patch]), "{name} {size:?}");
+                json!([1, height / patch * (width / patch), cols])
             } else {
                 json!([tiles.len(), 3, height, width])
             };
@@ -75,12 +76,25 @@ fn tiles_and_grids_are_the_same_for_every_size() {
     assert!(count > 700, "only {count} sizes");
 }
 
-/// Values in the order of the reference: planes, or Qwen2-VL's patches.
-fn flat(name: &str, tiles: &[PixelValues]) -> Vec<f32> {
-    if name != "qwen2-vl" {
-        return tiles.iter().flat_map(|t| t.data.iter().copied()).collect();
+/// Of processors that return patches: those.
+fn patches(name: &str) -> Option<VisionSpec> {
+    match name {
+        "qwen2-vl" => {
+            Some(VisionSpec { patch: 7, merge: 2, pixel_cols: 3 * 2 * 49, ..VisionSpec::default() })
+        }
+        "fuyu" => {
+            let (patch, pixel_cols) = (6, 3 * 36);
+            Some(VisionSpec { patch, merge: 1, pixel_cols, interleaved: true, ..VisionSpec::default() })
+        }
+        _ => None,
     }
-    let vision = VisionSpec { patch: 7, merge: 2, pixel_cols: 3 * 2 * 49, ..VisionSpec::default() };
+}
+
+/// Values in the order of the reference: planes, or patches.
+fn flat(name: &str, tiles: &[PixelValues]) -> Vec<f32> {
+    let Some(vision) = patches(name) else {
+        return tiles.iter().flat_map(|t| t.data.iter().copied()).collect();
+    };
     let tile = |t: &PixelValues| vision.tile(&t.data, [t.height, t.width]).rows;
     tiles.iter().flat_map(tile).collect()
 }

@@ -10,7 +10,7 @@ use flightvlm_compiler::eval::{Inputs, Pairs, Session};
 use std::path::PathBuf;
 
 /// Families that also run on the RTL, and what each adds.
-const ON_RTL: [&str; 13] = [
+const ON_RTL: [&str; 16] = [
     "clip-qwen2",           // class row
     "siglip-llama",         // none
     "llama-all-biases",     // biases
@@ -18,11 +18,14 @@ const ON_RTL: [&str; 13] = [
     "two-images",           // several pictures
     "phi3-longrope",        // fused projections, heads that turn in part
     "gemma",                // GeGLU, norms stored minus one
+    "persimmon-wide",       // layer norms of heads, of which a part turns, squared ReLU
+    "fuyu",                 // no tower
     "llava-next",           // tiles and learned rows
     "idefics3-small-tiles", // free grid, joined patches
     "internvl",             // layer scales, norm in the projector
     "internvl-6b",          // norms of queries and keys, norm behind the tower
     "paligemma",            // prompts whose rows see each other, code in pieces
+    "qwen2.5-vl",           // windows of the picture, gated feed-forward block in the tower
     "qwen2-vl",             // rotary tower, positions of three axes
 ];
 

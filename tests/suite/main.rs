@@ -12,6 +12,7 @@ mod hidden;
 mod lengths;
 mod masks;
 mod positions;
+mod pruned_checkpoint;
 mod pruning;
 mod same_bits;
 mod traffic;

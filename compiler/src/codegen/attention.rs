@@ -37,9 +37,9 @@ impl Tower<'_> {
             asm.repeat(HALVES, |asm| asm.ld_sync(ST, 0));
             self.load_new_scales(asm);
         } else {
-            asm.alu_imm(ALU_ADD, OLD_TILES, KV_LEN, 15);
-            asm.alu_imm(ALU_SHR, OLD_TILES, OLD_TILES, 4);
-            self.load_scales(asm, OLD_TILES, self.spad("v_scales"), VX);
+            asm.alu_imm(ALU_ADD, KV_TILES, KV_LEN, 15);
+            asm.alu_imm(ALU_SHR, KV_TILES, KV_TILES, 4);
+            self.load_scales(asm, KV_TILES, self.spad("v_scales"), VX);
         }
         asm.vx_sync(LD, 0);
         asm.repeat(HALVES, |asm| asm.mm_sync(VX, 0));
@@ -90,7 +90,10 @@ impl Tower<'_> {
         if own {
             asm.alu(ALU_ADD, KV_LEN, POS, ROWS);
         }
-        asm.alu_imm(ALU_ADD, VBASE, POS, 1);
+        // With windows, nothing is causal and the register has another use.
+        if d.windows.is_none() {
+            asm.alu_imm(ALU_ADD, VBASE, POS, 1);
+        }
         if d.mask.is_some() {
             asm.alu_imm(ALU_SHL, TMP, SKIP, 4);
             asm.alu(ALU_SUB, KV_LEN, KV_LEN, TMP);

@@ -5,6 +5,7 @@
 pub mod asm;
 mod attention;
 mod early_exit;
+mod front;
 mod head_norm;
 mod layer;
 mod pool;
@@ -13,18 +14,21 @@ mod projector;
 mod text;
 mod tower;
 mod vision;
+mod windows;
 
-pub use head_norm::head_norms;
+pub use front::{vision_layout, VisionLayout};
+pub use head_norm::head_norm_vectors;
 pub use layer::LayerOffsets;
 pub use prefix::PrefixEntries;
 pub use projector::{projector_region, ProjectorLayout};
 pub use text::{text_layout, TextLayout};
 pub use tower::{Chip, Dims, Halves};
-pub use vision::{vision_layout, VisionLayout, READ_OUT_REGION};
+pub use vision::{TowerLayout, READ_OUT_REGION};
 
 use crate::diag::Diagnostic;
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::pack::Storage;
+use crate::layout::LayerStorage;
 use crate::plan::{Layer, Plan};
 use asm::Asm;
 use flightvlm_hw::config::HwConfig;
@@ -65,6 +69,23 @@ pub mod vision_args {
     pub const ROWS: usize = 3;
     /// Visual tokens.
     pub const TOKENS: usize = 8;
+    /// In towers with windows in place of that: patches down (upper half) and across.
+    pub const GRID: usize = 8;
+    /// In towers with windows: segments that its layers go through, all layers together.
+    pub const SEGMENTS: usize = 14;
+
+    /// Arguments of a tile with such a grid of patches, whose tokens go to row `first`.
+    pub fn of_tile(v: &crate::graph::VisionSpec, grid: [usize; 2], first: usize) -> Vec<(usize, u32)> {
+        let rows = grid[0] * grid[1] + usize::from(v.has_class);
+        let mut args = vec![(FIRST_TOKEN, first as u32), (ROWS, rows as u32)];
+        match v.windows {
+            None => args.push((TOKENS, v.tokens(grid) as u32)),
+            Some(_) => {
+                args.extend([(GRID, (grid[0] << 16 | grid[1]) as u32), (SEGMENTS, v.segments(grid) as u32)])
+            }
+        }
+        args
+    }
 }
 
 /// Code of a whole model.
@@ -93,7 +114,7 @@ pub fn generate(plan: &Plan, vision: Option<&VisionLayout>, text: &TextLayout) -
     let mut asm = Asm::default();
     let vision_entry = plan.vision.as_ref().zip(vision).map(|(v, l)| {
         let entry = asm.insns.len() as u32;
-        vision::emit(&mut asm, v, l);
+        front::emit(&mut asm, v, l);
         entry
     });
     let text_entry = asm.insns.len() as u32;
@@ -109,7 +130,7 @@ pub struct Build {
     /// Target.
     pub config: HwConfig,
     /// Storage of the language model's layers.
-    pub layers: Storage,
+    pub layers: LayerStorage,
     /// Storage of its output layer.
     pub head: Storage,
     /// Bits of keys and values in the cache: 8 or 4.

@@ -6,11 +6,11 @@ use super::asm::{agu, vx, Asm, Reg, LD, MM, ST, VX};
 use super::layer::{Tower, A_NORMS, A_WEIGHTS};
 use super::text::take_tile;
 use super::tower::regs;
-use super::vision::{each_tile, load_half, row_generator, store_half, VisionLayout, A_ROWS};
+use super::vision::{each_tile, load_half, row_generator, store_half, TowerLayout, A_ROWS};
 use crate::plan::Layer;
 use flightvlm_hw::isa::{self, names::*};
 
-impl VisionLayout {
+impl TowerLayout {
     /// Emits it: from the tower's `rows` rows to row `first` of the vectors.
     pub(super) fn pool(
         &self,

@@ -113,7 +113,7 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
             t.project_keys_values(asm, o);
         });
         t.each_half_numbered(asm, |asm| {
-            load_turns(asm, t, l.rope_base);
+            load_turns(asm, t, l.rope_base, None);
             t.store_keys_values(asm, layer);
         });
     });
@@ -125,7 +125,7 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
             t.project_queries(asm, &o.q, VX);
         });
         t.each_half_at(asm, |asm| {
-            load_turns(asm, t, l.rope_base);
+            load_turns(asm, t, l.rope_base, None);
             t.take_queries(asm, layer);
         });
         asm.mark(format!("{} (prompt, layer loop)", a.path));

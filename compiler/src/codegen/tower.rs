@@ -1,6 +1,7 @@
 //! Dimensions of a tower, its registers and its on-chip regions.
 
 use super::asm::Reg;
+use super::head_norm::{head_norm_words, head_norms};
 use super::Build;
 use crate::graph::{BlockMask, MASK_BLOCK};
 use crate::layout::onchip::{OnChip, Request};
@@ -101,6 +102,8 @@ pub struct Dims {
     pub scw: u32,
     /// What rows see of the rows before them.
     pub mask: Option<BlockMask>,
+    /// Some layers see windows of so many patches a side ([`super::windows`]).
+    pub windows: Option<u32>,
     /// Words of the feed-forward block.
     pub ffw: u32,
     /// Gated feed-forward block.
@@ -119,6 +122,8 @@ pub struct Dims {
     pub norm_words: u32,
     /// Rotary embedding.
     pub rope: bool,
+    /// Queries and keys have layer norms of each head.
+    pub head_stats: bool,
     /// Columns of a head that turn in pairs; the others stay.
     pub turning: u32,
 }
@@ -166,6 +171,7 @@ impl Dims {
             hw,
             scw: a.mask.map_or(positions, |m| positions.min(m.positions() as u32)) / TILE as u32,
             mask: a.mask,
+            windows: a.windows.map(|side| side as u32),
             ffw: words(ff),
             gated,
             block_heads,
@@ -175,9 +181,42 @@ impl Dims {
             kv_bits: o.kv_bits,
             norm_words: norm_words(&layer.norm1)
                 + norm_words(&layer.norm2)
-                + if a.qk_norm.is_some() { (heads + kv_heads) * hw } else { 0 },
+                + head_norms(layer)
+                    .zip([heads, kv_heads])
+                    .map(|(n, h)| head_norm_words(n, h, hw))
+                    .sum::<u32>(),
             rope,
+            head_stats: head_norms(layer).any(|n| n.b.is_some()),
             turning: a.rope.as_ref().map_or(0, |r| 2 * r.pairs() as u32),
+        }
+    }
+
+    /// Rows of `cols` columns without attention: what a projector works on.
+    pub fn of_rows(cols: u32, o: &Build) -> Dims {
+        Dims {
+            tile_rows: TILE as u32,
+            positions: 0,
+            cols,
+            dw: words(cols as usize),
+            heads: 0,
+            kv_heads: 0,
+            head_dim: 0,
+            half_words: 0,
+            hw: 0,
+            scw: 0,
+            mask: None,
+            windows: None,
+            ffw: 0,
+            gated: false,
+            block_heads: 0,
+            score_rows: 0,
+            down_parts: 0,
+            slices: o.config.slices,
+            kv_bits: o.kv_bits,
+            norm_words: 0,
+            rope: false,
+            head_stats: false,
+            turning: 0,
         }
     }
 
@@ -289,6 +328,7 @@ impl Dims {
             r("row_sum", self.score_rows),
             r("p_scale", self.score_rows),
             r("p_inv", self.score_rows),
+            r("head_stat", if self.head_stats { self.heads * t } else { 0 }),
         ]
     }
 

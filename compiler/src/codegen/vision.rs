@@ -9,13 +9,14 @@ use super::layer::{
 use super::projector::{projector_layout, ProjectorLayout};
 use super::text::take_tile;
 use super::tower::{norm_words, regs, Chip, Dims, Requests};
-use super::{add, choose_tile, vision_args, Build};
+use super::{add, choose_tile, vision_args, windows, Build};
 use crate::diag::Diagnostic;
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::onchip::Request;
 use crate::layout::pack::{Packed, Storage};
 use crate::layout::words;
-use crate::plan::{Norm, Vision};
+use crate::layout::LayerStorage;
+use crate::plan::{Linear, Norm, Vision};
 use flightvlm_hw::config::TILE;
 use flightvlm_hw::isa::{self, names::*};
 
@@ -34,9 +35,9 @@ const TILE_TOKENS: Reg = Reg(vision_args::TOKENS as u32);
 /// Tiles of the phase; the register is of use to attention over a tile's own rows only.
 const TILES: Reg = regs::NEW_TILES;
 
-/// Where everything of the vision tower lies.
+/// Where everything of a vision transformer lies.
 #[derive(Debug, Clone)]
-pub struct VisionLayout {
+pub struct TowerLayout {
     /// Sizes.
     pub dims: Dims,
     /// On-chip regions.
@@ -74,9 +75,13 @@ pub fn outer_norm_words(v: &Vision) -> (u32, u32) {
     (n(&v.pre_norm), n(&v.post_norm))
 }
 
-/// Lays the vision tower out. `features_base`: where visual tokens go, set later by
-/// [`VisionLayout::set_features`].
-pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<VisionLayout, Diagnostic> {
+/// Lays the vision tower out, whose patch embedding is `patch_linear`. Where visual tokens go is set later.
+pub(super) fn tower_layout(
+    v: &Vision,
+    patch_linear: &Linear,
+    build: &Build,
+    dram: &mut DramMap,
+) -> Result<TowerLayout, Diagnostic> {
     let first = v.layers.first().ok_or_else(|| {
         Diagnostic::new(
             "vision tower",
@@ -86,11 +91,12 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
         )
     })?;
     let storage = Storage::w8(build.config.slices);
+    let layers = LayerStorage::uniform(storage);
     let positions = v.rows.next_multiple_of(TILE) as u32;
-    let pixel_words = words(v.patch.cols_in);
+    let pixel_words = words(v.pixel_cols);
     // The cache of an image's rows is used once: 8 bits.
     let build = &Build { kv_bits: 8, ..build.clone() };
-    let parts = down_parts(first, storage, build);
+    let parts = down_parts(first, &layers, build);
     let (dims, chip) = choose_tile("vision tower", first, positions, parts, build, |d| {
         let r = |name, words, from, to| Request { name, words, from, to };
         let mut want = Requests::of(d);
@@ -104,8 +110,9 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
         want.abuf.push(r("pixels8", (rows * pixel_words).next_multiple_of(8), 0, 0));
         Chip::fit(&want, &build.config)
     })?;
-    let layer = layer_offsets(&dims, first, storage, build);
-    let patch = Packed::plain(&v.patch, storage);
+    let dims = Dims { windows: v.windows().map(|side| side as u32), ..dims };
+    let layer = layer_offsets(&dims, first, &layers, build);
+    let patch = Packed::plain(patch_linear, storage);
     for p in layer.pieces().map(|x| &x.1).chain([&patch]) {
         p.check(&build.config)?;
     }
@@ -126,7 +133,7 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
             class_row: v.has_class,
         }),
     };
-    Ok(VisionLayout {
+    Ok(TowerLayout {
         read_out,
         patch_base: add(channels, "vision.patch", Kind::Content, 1, patch.units().into())?,
         layers_base: add(channels, "vision.layers", Kind::Content, layers, layer.units.into())?,
@@ -151,14 +158,10 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
     })
 }
 
-impl VisionLayout {
+impl TowerLayout {
     /// The record of one layer (all have the same offsets, each its own weights).
     pub fn record(&self, layer: &crate::plan::Layer, build: &Build) -> LayerOffsets {
-        layer_offsets(&self.dims, layer, Storage::w8(build.config.slices), build)
-    }
-    /// First unit of the visual tokens of slot 0.
-    pub fn set_features(&mut self, base: u32) {
-        self.features_base = base;
+        layer_offsets(&self.dims, layer, &LayerStorage::uniform(Storage::w8(build.config.slices)), build)
     }
 }
 
@@ -196,22 +199,41 @@ pub(super) fn store_half(asm: &mut Asm, agu: u32, words: u32, from: At) {
 
 /// Generator = base + first row of the half · words.
 pub(super) fn row_generator(asm: &mut Asm, agu: u32, base: u32, words: u32) {
-    asm.alu_imm(ALU_MUL, regs::TMP, regs::POS, words);
+    row_generator_from(asm, None, agu, base, words);
+}
+
+/// The same where rows count from row `first` on.
+pub(super) fn row_generator_from(asm: &mut Asm, first: Option<Reg>, agu: u32, base: u32, words: u32) {
+    match first {
+        None => asm.alu_imm(ALU_MUL, regs::TMP, regs::POS, words),
+        Some(first) => {
+            asm.alu(ALU_ADD, regs::TMP, regs::POS, first);
+            asm.alu_imm(ALU_MUL, regs::TMP, regs::TMP, words);
+        }
+    }
     asm.base(agu, regs::TMP, base);
 }
 
 /// TILES = tiles of `rows` rows.
 pub(super) fn count_tiles(asm: &mut Asm, t: &Tower<'_>, rows: Reg) {
-    asm.alu_imm(ALU_ADD, TILES, rows, t.d.tile_rows - 1);
-    asm.alu_imm(ALU_SHR, TILES, TILES, t.d.tile_rows.trailing_zeros());
+    count_tiles_in(asm, t, rows, TILES);
+}
+
+fn count_tiles_in(asm: &mut Asm, t: &Tower<'_>, rows: Reg, tiles: Reg) {
+    asm.alu_imm(ALU_ADD, tiles, rows, t.d.tile_rows - 1);
+    asm.alu_imm(ALU_SHR, tiles, tiles, t.d.tile_rows.trailing_zeros());
 }
 
 /// Runs `body` for each of TILES tiles of `rows` rows with what the tile's halves share set.
 pub(super) fn each_tile(asm: &mut Asm, t: &Tower<'_>, rows: Reg, body: impl FnOnce(&mut Asm)) {
+    repeat_tiles(asm, t, rows, TILES, body);
+}
+
+fn repeat_tiles(asm: &mut Asm, t: &Tower<'_>, rows: Reg, tiles: Reg, body: impl FnOnce(&mut Asm)) {
     use regs::*;
     asm.set(T_POS, 0);
     asm.copy(LEFT, rows);
-    asm.repeat(TILES, |asm| {
+    asm.repeat(tiles, |asm| {
         take_tile(asm, t.d);
         t.set_tile(asm);
         body(asm);
@@ -220,7 +242,7 @@ pub(super) fn each_tile(asm: &mut Asm, t: &Tower<'_>, rows: Reg, body: impl FnOn
     });
 }
 
-pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) {
+pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &TowerLayout) {
     let (d, z) = (&l.dims, Reg(0));
     let t = Tower { d, chip: &l.chip };
     asm.mark("vision: start");
@@ -236,12 +258,22 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) {
         [(A_WEIGHTS, l.layers_base, l.layer.units), (A_NORMS, l.layer_norms_base, d.norm_words)]
     {
         asm.base(a, z, base);
-        asm.stride(a, 0, z, layer_units);
+        asm.stride(a, 0, z, if d.windows.is_none() { layer_units } else { 0 });
     }
     if l.read_out.is_some() {
         asm.set(LAYER, 0);
     }
-    asm.repeat(v.layers.len() as u32, |asm| layer(asm, &t, v, l));
+    match d.windows {
+        None => asm.repeat(v.layers.len() as u32, |asm| layer(asm, &t, v, l, None)),
+        Some(side) => {
+            windows::each_segment(asm, v, side, l.layer.units, d.norm_words, |asm| {
+                layer(asm, &t, v, l, Some(windows::SEGMENT));
+            });
+            asm.copy(regs::KV_LEN, TILE_ROWS);
+            count_tiles(asm, &t, TILE_ROWS);
+            windows::count_tokens(asm, v.join as u32, TILE_ROWS, TILE_TOKENS);
+        }
+    }
     if let Some(n) = &v.post_norm {
         asm.repeat(1, |asm| each_tile(asm, &t, regs::KV_LEN, |asm| post_norm(asm, &t, n, v, l)));
     }
@@ -255,7 +287,7 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) {
 
 /// Rows of the position table that the half adds, to `to`: a gather by the tile's ids. VX may use them
 /// after the token.
-fn load_positions(asm: &mut Asm, t: &Tower<'_>, l: &VisionLayout, to: At) {
+fn load_positions(asm: &mut Asm, t: &Tower<'_>, l: &TowerLayout, to: At) {
     use regs::*;
     let ids = t.s("ids");
     asm.alu(ALU_SUB, TMP, POS, T_POS);
@@ -276,7 +308,7 @@ fn load_positions(asm: &mut Asm, t: &Tower<'_>, l: &VisionLayout, to: At) {
 }
 
 /// The ids of a whole tile.
-fn load_position_ids(asm: &mut Asm, t: &Tower<'_>, l: &VisionLayout) {
+fn load_position_ids(asm: &mut Asm, t: &Tower<'_>, l: &TowerLayout) {
     use regs::*;
     asm.alu_imm(ALU_SHR, TMP, T_POS, 4);
     asm.base(A_ROWS, TMP, l.position_ids_base);
@@ -291,13 +323,13 @@ fn load_position_ids(asm: &mut Asm, t: &Tower<'_>, l: &VisionLayout) {
 }
 
 /// Patch embedding, position table, norm.
-fn stem(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
+fn stem(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &TowerLayout) {
     use regs::*;
     let (d, x, tmp, pixels) = (t.d, t.spad("x"), t.spad("tmp"), t.spad("pixels"));
     if let Some(n) = &v.pre_norm {
         t.load_norms(asm, abs(l.norms_base), norm_words(n), t.spad("outer_norms"), 0);
     }
-    asm.mark(&v.patch.path);
+    asm.mark(&l.patch.parts[0].linear.path);
     let learned = v.position.is_some();
     if learned {
         load_position_ids(asm, t, l);
@@ -308,7 +340,7 @@ fn stem(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
         if learned {
             load_positions(asm, t, l, tmp);
         }
-        let (cols, peak) = (v.patch.cols_in as u32, t.s("x_scale"));
+        let (cols, peak) = (v.pixel_cols as u32, t.s("x_scale"));
         vx(ROWS, cols).a(pixels, l.pixel_words).red(R_ABSMAX, peak).sync(asm, LD, 0);
         let dst = (t.abuf("pixels8"), l.pixel_words);
         t.quantise(asm, ROWS, cols, (pixels, l.pixel_words), dst, peak, 1.0, MM);
@@ -331,7 +363,7 @@ fn stem(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
 }
 
 /// The norm behind the layers, in place.
-fn post_norm(asm: &mut Asm, t: &Tower<'_>, n: &Norm, v: &Vision, l: &VisionLayout) {
+fn post_norm(asm: &mut Asm, t: &Tower<'_>, n: &Norm, v: &Vision, l: &TowerLayout) {
     let (d, x, tmp) = (t.d, t.spad("x"), t.spad("tmp"));
     asm.mark(&n.path);
     let vectors = t.spad("outer_norms");
@@ -346,17 +378,26 @@ fn post_norm(asm: &mut Asm, t: &Tower<'_>, n: &Norm, v: &Vision, l: &VisionLayou
     });
 }
 
-fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
+/// A layer over the KV_LEN rows from row `first` on; `None`: over all rows.
+fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &TowerLayout, first: Option<Reg>) {
     let (d, layer, o) = (t.d, &v.layers[0], &l.layer);
     let (x, norms) = (t.spad("x"), t.spad("norms"));
     let enter = |asm: &mut Asm| {
-        row_generator(asm, A_ROWS, l.x_base, d.dw);
+        row_generator_from(asm, first, A_ROWS, l.x_base, d.dw);
         load_half(asm, d.dw, x, VX);
         asm.vx_sync(LD, 0);
         t.norm_quantised(asm, &layer.norm1, norms, false, false);
     };
+    // Of all rows, the tiles are counted before the layers.
+    let each_tile = |asm: &mut Asm, body: &mut dyn FnMut(&mut Asm)| {
+        let tiles = first.map_or(TILES, |_| regs::COUNT);
+        if first.is_some() {
+            count_tiles_in(asm, t, regs::KV_LEN, tiles);
+        }
+        repeat_tiles(asm, t, regs::KV_LEN, tiles, body);
+    };
     // The argument with the rows counts layers here.
-    each_tile(asm, t, regs::KV_LEN, |asm| {
+    each_tile(asm, &mut |asm| {
         asm.mark(format!("{} (layer loop)", layer.attention.k.path));
         t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
         t.each_half_numbered(asm, |asm| {
@@ -364,14 +405,14 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
             t.project_keys_values(asm, o);
         });
         t.each_half_numbered(asm, |asm| {
-            load_turns(asm, t, l.rope_base);
+            load_turns(asm, t, l.rope_base, first);
             t.store_keys_values(asm, layer);
         });
     });
     if let Some(r) = &l.read_out {
-        t.read_out(asm, (layer, o), r, TILES, enter, |asm| load_turns(asm, t, l.rope_base));
+        t.read_out(asm, (layer, o), r, TILES, enter, |asm| load_turns(asm, t, l.rope_base, None));
     }
-    each_tile(asm, t, regs::KV_LEN, |asm| {
+    each_tile(asm, &mut |asm| {
         asm.mark(format!("{} (layer loop)", layer.attention.q.path));
         t.load_norms(asm, agu(A_NORMS), d.norm_words, norms, 0);
         t.each_half_at(asm, |asm| {
@@ -380,7 +421,7 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
         });
         let each = if d.rope { Tower::each_half_at } else { Tower::each_half };
         each(t, asm, &mut |asm: &mut Asm| {
-            load_turns(asm, t, l.rope_base);
+            load_turns(asm, t, l.rope_base, first);
             t.take_queries(asm, layer);
         });
         asm.mark(format!("{} (layer loop)", layer.attention.path));
@@ -391,18 +432,18 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &VisionLayout) {
         t.each_half_at(asm, |asm| {
             t.residual(asm, &t.down_parts(), None);
             asm.vx_sync(0, ST);
-            row_generator(asm, A_ROWS, l.x_base, d.dw);
+            row_generator_from(asm, first, A_ROWS, l.x_base, d.dw);
             store_half(asm, A_ROWS, d.dw, x);
         });
     });
 }
 
-/// Rotary rows of the half, where the tower has them.
-pub(super) fn load_turns(asm: &mut Asm, t: &Tower<'_>, rope_base: u32) {
+/// Rotary rows of the half, where the tower has them; rows count from row `first` on.
+pub(super) fn load_turns(asm: &mut Asm, t: &Tower<'_>, rope_base: u32, first: Option<Reg>) {
     let d = t.d;
     if d.rope {
         let (row, rope) = (2 * d.half_words, t.spad("rope"));
-        row_generator(asm, A_ROWS, rope_base, row);
+        row_generator_from(asm, first, A_ROWS, rope_base, row);
         load_half(asm, row, rope, VX);
         asm.vx_sync(LD, 0);
     }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::matmul::dot;
 use crate::graph::{ActKind, BlockMask, Position, Rotary};
 
-/// Layer normalisation of each row of `cols` values.
+/// Layer normalisation of each row, or part of a row, of as many values as `w` has.
 pub(super) fn layer_norm(x: &mut [f32], w: &[f32], b: &[f32], eps: f32) {
     for row in x.chunks_exact_mut(w.len()) {
         let count = row.len() as f64;
@@ -37,6 +37,7 @@ pub(super) fn activate(kind: ActKind, x: &mut [f32]) {
         ActKind::QuickGelu => |v| v * sigmoid(1.702 * v),
         ActKind::Silu => |v| v * sigmoid(v),
         ActKind::Relu => |v| v.max(0.0),
+        ActKind::Relu2 => |v| v.max(0.0) * v.max(0.0),
     };
     x.par_chunks_mut(4096).for_each(|chunk| chunk.iter_mut().for_each(|v| *v = function(*v)));
 }
@@ -113,6 +114,28 @@ pub(super) fn attention(shape: &AttentionShape, q: &[f32], k: &[f32], v: &[f32])
             }
         }
     });
+    out
+}
+
+/// The same where rows come in segments of such lengths and see their own segment only.
+pub(super) fn segmented_attention(
+    shape: &AttentionShape,
+    lengths: &[usize],
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+) -> Vec<f32> {
+    let (q_cols, kv_cols) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
+    let mut out = Vec::with_capacity(q.len());
+    let mut at = 0;
+    for length in lengths {
+        let rows = |x: &'_ [f32], cols: usize| -> std::ops::Range<usize> {
+            debug_assert!((at + length) * cols <= x.len());
+            at * cols..(at + length) * cols
+        };
+        out.extend(attention(shape, &q[rows(q, q_cols)], &k[rows(k, kv_cols)], &v[rows(v, kv_cols)]));
+        at += length;
+    }
     out
 }
 

@@ -2,7 +2,9 @@
 //!
 //! * `pixel_values` `[..., 3, H, W]`: tiles. All-zero tiles of a five-dimensional tensor are padding.
 //! * `image_sizes` `[n, 2]` beside it: how the tiles of each picture are arranged (LLaVA-NeXT).
-//! * `image_grid_thw` `[n, 3]`: `pixel_values` is `[patches, values]`, already in tower order (Qwen2-VL).
+//! * `[patches, values]` or `[1, patches, values]` alone: the patches of one picture (Fuyu).
+//! * `image_grid_thw` `[n, 3]`: `pixel_values` is `[patches, values]`, block by block of patches that become a
+//!   token (Qwen2-VL).
 
 use super::inputs::integers;
 use crate::diag::Diagnostic;
@@ -20,8 +22,9 @@ pub(super) fn read(
     find: &dyn Fn(&str) -> Option<TensorRef>,
     spec: &ModelSpec,
 ) -> Result<Vec<Picture>, Diagnostic> {
-    let name = "pixel_values";
-    let Some(tensor) = find(name) else { return Ok(Vec::new()) };
+    // Fuyu's processor has an older name.
+    let found = ["pixel_values", "image_patches"].into_iter().find_map(|name| Some((name, find(name)?)));
+    let Some((name, tensor)) = found else { return Ok(Vec::new()) };
     let shape = &tensor.entry.shape;
     let Some(vision) = &spec.vision else {
         return Err(fault(name, "no pictures, as the model is text-only", format!("{shape:?}")));
@@ -32,6 +35,9 @@ pub(super) fn read(
     }
     if vision.positions == PositionTable::Rotary {
         return rows_in_order(find, vision, shape, &values);
+    }
+    if vision.positions == PositionTable::None {
+        return patches_of_one(vision, shape, &values);
     }
     let size = vision.image_size;
     let (&[.., 3, height, width], 4 | 5) = (&shape[..], shape.len()) else {
@@ -69,7 +75,22 @@ pub(super) fn read(
     groups.map(arranged).collect()
 }
 
-/// Patches of all pictures one after the other, already in tower order.
+/// Patches of one picture; how many are in a line, the prompt says.
+fn patches_of_one(vision: &VisionSpec, shape: &[usize], values: &[f32]) -> Result<Vec<Picture>, Diagnostic> {
+    match *shape {
+        [patches, cols] | [1, patches, cols] if cols == vision.pixel_cols => {
+            let grid = [1, patches];
+            vision.check_grid(grid)?;
+            Ok(vec![Picture::of_tiles(vision, vec![Tile { grid, rows: values.to_vec() }])])
+        }
+        _ => {
+            let expected = format!("shape [patches, {}] or [1, patches, {0}]", vision.pixel_cols);
+            Err(fault("pixel_values", expected, format!("{shape:?}")))
+        }
+    }
+}
+
+/// Patches of all pictures one after the other, block by block.
 fn rows_in_order(
     find: &dyn Fn(&str) -> Option<TensorRef>,
     vision: &VisionSpec,
@@ -86,7 +107,8 @@ fn rows_in_order(
         let grid = [height, width].map(|n| usize::try_from(n).unwrap_or(0).min(1 << 16));
         vision.check_grid(grid)?;
         let Some((rows, more)) = rest.split_at_checked(grid[0] * grid[1] * vision.pixel_cols) else { break };
-        pictures.push(Picture::of_tiles(vision, vec![Tile { grid, rows: rows.to_vec() }]));
+        pictures
+            .push(Picture::of_tiles(vision, vec![Tile { grid, rows: vision.in_tower_order(grid, rows) }]));
         rest = more;
     }
     if shape.len() == 2 && shape[1] == vision.pixel_cols && rest.is_empty() && !pictures.is_empty() {

@@ -80,6 +80,8 @@ struct Feed<'a> {
     positions: Vec<Position>,
     /// Rows of the position table.
     table_rows: Vec<u32>,
+    /// Rows of each window of the picture.
+    windows: Vec<usize>,
 }
 
 impl<'m> Session<'m> {
@@ -193,6 +195,7 @@ impl<'m> Session<'m> {
                 pixels: &tile.rows,
                 table_rows: vision.position_ids(tile.grid),
                 positions: vision.rotary_positions(tile.grid),
+                windows: vision.windows.as_ref().map_or(Vec::new(), |w| w.lengths(tile.grid)),
                 ..Feed::default()
             };
             self.received = picture.prune.map(|_| Vec::new());
@@ -345,7 +348,7 @@ impl<'m> Session<'m> {
         feed: &Feed<'_>,
         watch: &mut Watch<'_>,
     ) -> Vec<f32> {
-        if let Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, scale } = node.op {
+        if let Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, windows, scale } = node.op {
             let shape = AttentionShape { heads, kv_heads, head_dim, causal, mask, scale };
             let [q, k, v] = [0, 1, 2].map(|index| {
                 values[node.inputs[index].index()].as_deref().expect("invariant: operands come first")
@@ -355,6 +358,9 @@ impl<'m> Session<'m> {
                     let class = self.spec.vision.as_ref().is_some_and(|v| v.has_class);
                     let rows = if class { 1 } else { q.len() / (heads * head_dim) };
                     received.push(kernels::attention_received(&shape, q, k, rows));
+                }
+                if windows.is_some() {
+                    return kernels::segmented_attention(&shape, &feed.windows, q, k, v);
                 }
                 return kernels::attention(&shape, q, k, v);
             }
@@ -385,7 +391,7 @@ impl<'m> Session<'m> {
                     add_row(row, &weight(*w)[*at as usize * cols..][..cols]);
                 }
             }
-            Op::LayerNorm { w, b, eps } => kernels::layer_norm(&mut x, weight(*w), weight(*b), *eps),
+            Op::LayerNorm { w, b, eps, .. } => kernels::layer_norm(&mut x, weight(*w), weight(*b), *eps),
             Op::RmsNorm { w, eps } => kernels::rms_norm(&mut x, weight(*w), *eps),
             Op::Rope { heads, rotary, .. } => {
                 let length = self.position + feed.positions.len();

@@ -24,6 +24,7 @@ mod spec;
 mod ty;
 mod verify;
 mod weight;
+mod window;
 
 pub use build::{Graph, Node};
 pub use contrast::{unit, Contrast, Pool};
@@ -39,3 +40,4 @@ pub use spec::{Arrange, ModelSpec, PositionScheme, PositionTable, TextSpec, Visi
 pub use ty::{ImageExtents, Rows, ValueType};
 pub use verify::GraphError;
 pub use weight::{Change, WeightDecl};
+pub use window::Windows;

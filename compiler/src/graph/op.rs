@@ -27,6 +27,8 @@ pub enum ActKind {
     Silu,
     /// `max(x, 0)`.
     Relu,
+    /// `max(x, 0)^2` (`relu2`).
+    Relu2,
 }
 
 impl ActKind {
@@ -38,6 +40,7 @@ impl ActKind {
             ActKind::QuickGelu => "quick_gelu",
             ActKind::Silu => "silu",
             ActKind::Relu => "relu",
+            ActKind::Relu2 => "relu2",
         }
     }
 
@@ -49,12 +52,14 @@ impl ActKind {
             "quick_gelu" => ActKind::QuickGelu,
             "silu" | "swish" => ActKind::Silu,
             "relu" => ActKind::Relu,
+            "relu2" => ActKind::Relu2,
             _ => return None,
         })
     }
 
     /// The `hidden_act` names that [`ActKind::from_hf`] knows, for messages.
-    pub const HF_NAMES: &'static str = "gelu, gelu_pytorch_tanh, gelu_new, quick_gelu, silu, swish, relu";
+    pub const HF_NAMES: &'static str =
+        "gelu, gelu_pytorch_tanh, gelu_new, quick_gelu, silu, swish, relu, relu2";
 }
 
 /// An operator. Inputs are listed in the order in which [`super::Node::inputs`] holds them.
@@ -84,12 +89,15 @@ pub enum Op {
         /// `[positions, cols]`.
         w: WeightId,
     },
-    /// Layer normalisation over each row (biased variance), then `* w + b`.
+    /// Layer normalisation (biased variance) over each row, or over each of its `heads` parts, then
+    /// `* w + b`.
     LayerNorm {
-        /// `[cols]`.
+        /// `[cols / heads]`.
         w: WeightId,
-        /// `[cols]`.
+        /// `[cols / heads]`.
         b: WeightId,
+        /// Parts of a row; usually 1.
+        heads: usize,
         /// Added to the variance.
         eps: f32,
     },
@@ -126,6 +134,9 @@ pub enum Op {
         prefix: bool,
         /// What a causal row sees of the rows before it; `None`: all.
         mask: Option<BlockMask>,
+        /// Rows see those of their own window of the picture only, of so many patches a side; the tile says
+        /// which. `None`: all.
+        windows: Option<usize>,
         /// Factor on q·k before the softmax.
         scale: f32,
     },

@@ -50,7 +50,7 @@ impl Picture {
     /// Tiles whose tokens follow each other.
     pub fn of_tiles(vision: &VisionSpec, tiles: Vec<Tile>) -> Picture {
         let token = |(tile, t): (usize, &Tile)| {
-            (0..vision.tokens(t.grid)).map(move |row| VisualRow::Token { tile, row })
+            vision.token_rows(t.grid).into_iter().map(move |row| VisualRow::Token { tile, row })
         };
         let rows = tiles.iter().enumerate().flat_map(token).collect();
         Picture { tiles, rows, ..Picture::default() }
@@ -111,7 +111,8 @@ impl VisionSpec {
     pub fn patch_order(&self, grid: [usize; 2]) -> Vec<usize> {
         let (s, [height, width]) = (self.merge, grid);
         let mut out = Vec::with_capacity(height * width);
-        for (block_y, block_x) in (0..height / s).flat_map(|y| (0..width / s).map(move |x| (y, x))) {
+        for block in self.block_order([height, width]) {
+            let (block_y, block_x) = (block / (width / s), block % (width / s));
             for (y, x) in (0..s).flat_map(|y| (0..s).map(move |x| (y, x))) {
                 out.push((block_y * s + y) * width + block_x * s + x);
             }
@@ -145,6 +146,12 @@ impl VisionSpec {
         let mut rows = Vec::with_capacity(grid[0] * grid[1] * self.pixel_cols);
         for at in self.patch_order(grid) {
             let (top, left) = (at / grid[1] * patch, at % grid[1] * patch);
+            if self.interleaved {
+                for (y, x) in (0..patch).flat_map(|y| (0..patch).map(move |x| (y, x))) {
+                    rows.extend((0..3).map(|c| pixels[(c * height + top + y) * width + left + x]));
+                }
+                continue;
+            }
             for channel in 0..3 {
                 let start = rows.len();
                 for line in (0..patch).map(|y| channel * height + top + y) {
@@ -296,6 +303,8 @@ mod tests {
         let tile = plain.tile(&pixels, [5, 5]);
         assert_eq!((tile.grid, tile.rows.len()), ([2, 2], 4 * 12));
         assert_eq!(&tile.rows[12..24], [2., 3., 7., 8., 27., 28., 32., 33., 52., 53., 57., 58.]);
+        let mixed = VisionSpec { interleaved: true, ..plain.clone() };
+        assert_eq!(&mixed.tile(&pixels, [5, 5]).rows[12..18], [2., 27., 52., 3., 28., 53.]);
         let film = VisionSpec { pixel_cols: 24, ..plain };
         assert_eq!(&film.tile(&pixels, [5, 5]).rows[..8], [0., 1., 5., 6., 0., 1., 5., 6.]);
     }

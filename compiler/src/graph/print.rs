@@ -39,6 +39,9 @@ fn changes(weight: &WeightDecl) -> String {
     for change in &weight.changes {
         let _ = match change {
             Change::Rows { first, of } => write!(out, " rows from {first} of {of}"),
+            Change::HeadRows { part, parts, rows } => {
+                write!(out, " part {part} of {parts} x {rows} rows of each head")
+            }
             Change::PlusOne => write!(out, " + 1"),
             Change::Times(x) => write!(out, " * {x}"),
             Change::RowsTimes(name) => write!(out, " * {name:?}"),
@@ -57,6 +60,7 @@ fn describe(node: &Node) -> String {
         let _ = write!(text, " {weight}");
     }
     let _ = match &node.op {
+        Op::LayerNorm { heads, eps, .. } if *heads > 1 => write!(text, " heads={heads} eps={eps:e}"),
         Op::LayerNorm { eps, .. } | Op::RmsNorm { eps, .. } => write!(text, " eps={eps:e}"),
         Op::Rope { heads, head_dim, rotary } => {
             let f = rotary.frequencies(1);
@@ -70,11 +74,12 @@ fn describe(node: &Node) -> String {
                 ends[1]
             )
         }
-        Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, scale } => {
+        Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, windows, scale } => {
             let mask = mask.map_or(String::new(), |m| format!(" {m}"));
+            let windows = windows.map_or(String::new(), |side| format!(" windows={side}"));
             write!(
                 text,
-                " heads={heads} kv_heads={kv_heads} head_dim={head_dim} causal={causal} prefix={prefix}{mask} scale={scale}"
+                " heads={heads} kv_heads={kv_heads} head_dim={head_dim} causal={causal} prefix={prefix}{mask}{windows} scale={scale}"
             )
         }
         Op::Act(kind) => write!(text, " {}", kind.name()),

@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::contrast::Contrast;
+<<<<<<< HEAD
 use super::positions::VisualPositions;
+=======
+use super::window::Windows;
+>>>>>>> main
 use crate::diag::Diagnostic;
 
 /// Which vision tower.
@@ -20,6 +24,10 @@ pub enum VisionKind {
     InternVit,
     /// Qwen2-VL: rotary positions, any grid.
     Qwen2Vl,
+    /// Qwen2.5-VL: the same with windows, RMS norms and a gated feed-forward block.
+    Qwen25Vl,
+    /// None: patches go straight into the projector (Fuyu).
+    Patches,
 }
 
 /// Where a tower's rows get their positions.
@@ -32,6 +40,8 @@ pub enum PositionTable {
     },
     /// Rotary: row and column turn queries and keys.
     Rotary,
+    /// No tower, no positions.
+    None,
 }
 
 /// How the tiles of a picture become its placeholders.
@@ -71,8 +81,12 @@ pub struct VisionSpec {
     pub any_grid: bool,
     /// Values of a patch.
     pub pixel_cols: usize,
+    /// They come pixel by pixel, else colour by colour.
+    pub interleaved: bool,
     /// Where rows get their positions.
     pub positions: PositionTable,
+    /// Which rows a layer sees; `None`: all of the tile.
+    pub windows: Option<Windows>,
     /// Rows dropped behind the tower.
     pub skip_rows: usize,
     /// Of the others, only the first becomes a visual token: the picture's vector.

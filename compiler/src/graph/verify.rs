@@ -142,10 +142,12 @@ impl Verifier<'_> {
                 let positions = self.graph.weight(*w).shape.first().copied().unwrap_or(0);
                 self.weight(*w, &[positions, first.cols], faults);
             }
-            Op::LayerNorm { w, b, eps } => {
+            Op::LayerNorm { w, b, heads, eps } => {
                 expect("output", first, output);
-                self.weight(*w, &[first.cols], faults);
-                self.weight(*b, &[first.cols], faults);
+                let cols = first.cols / (*heads).max(1);
+                expect("input", ValueType::new(first.rows, cols * heads), first);
+                self.weight(*w, &[cols], faults);
+                self.weight(*b, &[cols], faults);
                 epsilon(*eps, faults);
             }
             Op::RmsNorm { w, eps } => {
@@ -158,7 +160,7 @@ impl Verifier<'_> {
                 expect("output", first, output);
                 faults.extend(rotary.faults(*head_dim));
             }
-            Op::Attention { heads, kv_heads, head_dim, scale, causal, .. } => {
+            Op::Attention { heads, kv_heads, head_dim, scale, causal, windows, .. } => {
                 let query = ValueType::new(first.rows, heads * head_dim);
                 let rows = if *causal { first.rows } else { inputs[1].rows };
                 let key = ValueType::new(rows, kv_heads * head_dim);
@@ -168,6 +170,11 @@ impl Verifier<'_> {
                 expect("output", query, output);
                 if *kv_heads == 0 || heads % kv_heads != 0 {
                     faults.push(format!("{kv_heads} key heads do not divide {heads} heads"));
+                }
+                if windows.is_some()
+                    && (*causal || !matches!(first.rows, Rows::Patches { with_class: false }))
+                {
+                    faults.push("windows are of the patches of a tower".into());
                 }
                 if !scale.is_finite() {
                     faults.push("the attention scale must be finite".into());

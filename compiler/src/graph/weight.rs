@@ -14,6 +14,16 @@ pub enum Change {
         /// Rows in the file.
         of: usize,
     },
+    /// Takes one of the `parts` blocks of `rows` rows that each head has (queries, keys and values of a head
+    /// stored together).
+    HeadRows {
+        /// Which.
+        part: usize,
+        /// Blocks of a head.
+        parts: usize,
+        /// Rows of a block.
+        rows: usize,
+    },
     /// Adds one to every value (norm weights stored around zero).
     PlusOne,
     /// Multiplies every value.
@@ -49,8 +59,10 @@ impl WeightDecl {
     pub fn stored_shape(&self) -> Vec<usize> {
         let mut shape = self.shape.clone();
         for change in &self.changes {
-            if let (Change::Rows { of, .. }, Some(rows)) = (change, shape.first_mut()) {
-                *rows = *of;
+            match (change, shape.first_mut()) {
+                (Change::Rows { of, .. }, Some(rows)) => *rows = *of,
+                (Change::HeadRows { parts, .. }, Some(rows)) => *rows *= parts,
+                _ => {}
             }
         }
         shape
@@ -58,7 +70,11 @@ impl WeightDecl {
 
     /// First row of the stored tensor that is used.
     pub fn first_row(&self) -> usize {
-        let first = |c: &Change| if let Change::Rows { first, .. } = c { Some(*first) } else { None };
+        let first = |c: &Change| match c {
+            Change::Rows { first, .. } => Some(*first),
+            Change::HeadRows { part, rows, .. } => Some(part * rows),
+            _ => None,
+        };
         self.changes.iter().find_map(first).unwrap_or(0)
     }
 
@@ -81,6 +97,11 @@ impl WeightDecl {
                 Change::Rows { first, .. } => {
                     values.truncate((first + rows) * cols);
                     values.drain(..first * cols);
+                }
+                Change::HeadRows { part, parts, rows } => {
+                    let heads = values.chunks_exact(parts * rows * cols);
+                    values =
+                        heads.flat_map(|head| &head[part * rows * cols..][..rows * cols]).copied().collect();
                 }
                 Change::PlusOne => values.iter_mut().for_each(|v| *v += 1.0),
                 Change::Times(factor) => values.iter_mut().for_each(|v| *v *= factor),
@@ -113,5 +134,9 @@ mod tests {
         assert_eq!(w.factors().collect::<Vec<_>>(), [("scale", 2)]);
         let stored = (0..12).map(|v| v as f32).collect();
         assert_eq!(w.apply(stored, &[vec![2.0, 4.0]]), [4., 5., 6., 14., 16., 18.]);
+        let changes = vec![Change::HeadRows { part: 1, parts: 3, rows: 2 }];
+        let w = WeightDecl { name: "qkv".into(), shape: vec![4], changes };
+        assert_eq!((w.stored_shape(), w.first_row()), (vec![12], 2));
+        assert_eq!(w.apply((0..12).map(|v| v as f32).collect(), &[]), [2., 3., 8., 9.]);
     }
 }

@@ -20,7 +20,10 @@ pub(super) fn model(blocks: &mut Blocks<'_>, config: &Config) {
             patch_count: vision.spec.patch_count,
             visual_token_count: vision.visual_tokens,
         });
-        let rows = tower::tower(blocks, config.layout, vision);
+        let rows = match vision.family {
+            Some(family) => tower::tower(blocks, config.layout, vision, family),
+            None => tower::patches(blocks, vision),
+        };
         projector(blocks, config, vision, rows)
     });
     match (&config.text.encoder, image) {
@@ -80,7 +83,7 @@ fn language_model(blocks: &mut Blocks<'_>, config: &Config, merge: Option<(Value
     for layer in 0..spec.layers {
         x = decoder_layer(blocks, &format!("{root}layers.{layer}"), text, x);
     }
-    x = blocks.rms_norm(&format!("{root}norm"), x, spec.eps, text.norms_minus_one);
+    x = norm(blocks, &format!("{root}{}", text.family.names.final_norm), text, x);
     let head = blocks.spelling(config.layout.head, "weight");
     let logits = if spec.tied_embeddings {
         let ty = ValueType::new(Rows::Prompt, spec.vocab);
@@ -110,7 +113,7 @@ fn text_encoder(blocks: &mut Blocks<'_>, config: &Config, encoder: &TextEncoder)
     let w = blocks.weight(format!("{path}.weight"), &[encoder.positions, spec.hidden]);
     x = blocks.same(&path, Op::AddPosition { w }, &[x]);
     for number in 0..spec.layers {
-        x = tower::layer(blocks, &format!("{root}{}{number}", shape.family.layer), shape, x);
+        x = tower::layer(blocks, &format!("{root}{}{number}", shape.family.layer), shape, None, x);
     }
     x = blocks.norm(&format!("{root}final_layer_norm"), x, shape.norm);
     let width = config.contrast.as_ref().map_or(spec.hidden, |contrast| contrast.width);
@@ -119,15 +122,33 @@ fn text_encoder(blocks: &mut Blocks<'_>, config: &Config, encoder: &TextEncoder)
     blocks.graph.push_output("text_embeds", x);
 }
 
+/// A norm of the language model.
+fn norm(blocks: &mut Blocks<'_>, path: &str, text: &TextConfig, x: ValueId) -> ValueId {
+    match text.family.layer_norms {
+        true => blocks.layer_norm(path, x, text.spec.eps),
+        false => blocks.rms_norm(path, x, text.spec.eps, text.family.norms_minus_one),
+    }
+}
+
 fn decoder_layer(blocks: &mut Blocks<'_>, path: &str, text: &TextConfig, x: ValueId) -> ValueId {
-    let spec = &text.spec;
-    let fused = text.fused == Fused::QkvAndGateUp;
+    let (spec, family) = (&text.spec, text.family);
     let (q_cols, kv_cols) = (spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim);
-    let h = blocks.rms_norm(&format!("{path}.input_layernorm"), x, spec.eps, text.norms_minus_one);
+    let h = norm(blocks, &format!("{path}.input_layernorm"), text, x);
     let attn = format!("{path}.self_attn");
     let parts = [("q_proj", q_cols), ("k_proj", kv_cols), ("v_proj", kv_cols)];
     let parts = parts.map(|(name, cols)| (format!("{attn}.{name}"), cols));
-    let [q, k, v] = blocks.linears(fused.then(|| format!("{attn}.qkv_proj")), h, parts, text.qkv_bias);
+    let [mut q, mut k, v] = match family.fused {
+        Fused::No => blocks.linears(None, h, parts, text.qkv_bias),
+        Fused::QkvAndGateUp => blocks.linears(Some(format!("{attn}.qkv_proj")), h, parts, text.qkv_bias),
+        Fused::HeadByHead => {
+            let tensor = format!("{attn}.query_key_value");
+            blocks.head_linears(&tensor, h, parts, spec.head_dim, text.qkv_bias)
+        }
+    };
+    if let (true, Some((_, [q_norm, k_norm]))) = (text.head_norms, family.head_norms) {
+        q = blocks.head_layer_norm(&format!("{attn}.{q_norm}"), q, spec.heads, spec.eps);
+        k = blocks.head_layer_norm(&format!("{attn}.{k_norm}"), k, spec.kv_heads, spec.eps);
+    }
     let rope = |heads| Op::Rope { heads, head_dim: spec.head_dim, rotary: text.rotary.clone() };
     let q = blocks.same(&format!("{attn}.q_rope"), rope(spec.heads), &[q]);
     let k = blocks.same(&format!("{attn}.k_rope"), rope(spec.kv_heads), &[k]);
@@ -138,17 +159,25 @@ fn decoder_layer(blocks: &mut Blocks<'_>, path: &str, text: &TextConfig, x: Valu
         causal: true,
         prefix: text.prefix,
         mask: text.mask,
+        windows: None,
     };
     let h = blocks.attention(&attn, &shape, [q, k, v]);
-    let h = blocks.linear(&format!("{attn}.o_proj"), h, spec.hidden, text.output_bias);
+    let h = blocks.linear(&format!("{attn}.{}", family.names.output), h, spec.hidden, text.output_bias);
     let x = blocks.add(&attn, x, h);
-    let norm = format!("{path}.post_attention_layernorm");
-    let h = blocks.rms_norm(&norm, x, spec.eps, text.norms_minus_one);
+    let h = norm(blocks, &format!("{path}.post_attention_layernorm"), text, x);
     let mlp = format!("{path}.mlp");
-    let parts = ["gate_proj", "up_proj"].map(|name| (format!("{mlp}.{name}"), spec.intermediate));
-    let [gate, up] = blocks.linears(fused.then(|| format!("{mlp}.gate_up_proj")), h, parts, text.mlp_bias);
-    let gate = blocks.act(&format!("{mlp}.act_fn"), text.activation, gate);
-    let h = blocks.same(&mlp, Op::Mul, &[gate, up]);
-    let h = blocks.linear(&format!("{mlp}.down_proj"), h, spec.hidden, text.mlp_bias);
+    let [first, last] = family.names.mlp.map(|name| format!("{mlp}.{name}"));
+    let act = format!("{mlp}.act_fn");
+    let h = if family.gated {
+        let fused = (family.fused == Fused::QkvAndGateUp).then(|| format!("{mlp}.gate_up_proj"));
+        let parts = [format!("{mlp}.gate_proj"), first].map(|path| (path, spec.intermediate));
+        let [gate, up] = blocks.linears(fused, h, parts, text.mlp_bias);
+        let gate = blocks.act(&act, text.activation, gate);
+        blocks.same(&mlp, Op::Mul, &[gate, up])
+    } else {
+        let up = blocks.linear(&first, h, spec.intermediate, text.mlp_bias);
+        blocks.act(&act, text.activation, up)
+    };
+    let h = blocks.linear(&last, h, spec.hidden, text.mlp_bias);
     blocks.add(&mlp, x, h)
 }

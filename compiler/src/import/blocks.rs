@@ -19,6 +19,8 @@ pub(super) struct AttentionShape {
     pub prefix: bool,
     /// What a causal row sees of the rows before it.
     pub mask: Option<BlockMask>,
+    /// Rows see those of their window of the picture only, of so many patches a side.
+    pub windows: Option<usize>,
 }
 
 /// Which norm, and its epsilon.
@@ -103,6 +105,26 @@ impl<'a> Blocks<'a> {
         })
     }
 
+    /// Linear layers of a whole head each, whose weights lie head by head in one tensor.
+    pub(super) fn head_linears<const N: usize>(
+        &mut self,
+        tensor: &str,
+        x: ValueId,
+        parts: [(String, usize); N],
+        head_dim: usize,
+        bias: bool,
+    ) -> [ValueId; N] {
+        let input = self.graph.ty(x);
+        let mut part = 0;
+        parts.map(|(path, out)| {
+            let changes = vec![Change::HeadRows { part, parts: N, rows: head_dim }];
+            part += 1;
+            let w = self.graph.add_changed(format!("{tensor}.weight"), &[out, input.cols], changes.clone());
+            let b = bias.then(|| self.graph.add_changed(format!("{tensor}.bias"), &[out], changes));
+            self.graph.push(path, Op::Linear { w, b }, &[x], ValueType::new(input.rows, out))
+        })
+    }
+
     /// A node whose output has its first input's type.
     pub(super) fn same(&mut self, path: &str, op: Op, inputs: &[ValueId]) -> ValueId {
         let ty = self.graph.ty(inputs[0]);
@@ -110,10 +132,15 @@ impl<'a> Blocks<'a> {
     }
 
     pub(super) fn layer_norm(&mut self, path: &str, x: ValueId, eps: f32) -> ValueId {
-        let cols = self.cols(x);
+        self.head_layer_norm(path, x, 1, eps)
+    }
+
+    /// Of each of `heads` parts of a row.
+    pub(super) fn head_layer_norm(&mut self, path: &str, x: ValueId, heads: usize, eps: f32) -> ValueId {
+        let cols = self.cols(x) / heads;
         let w = self.weight(format!("{path}.weight"), &[cols]);
         let b = self.weight(format!("{path}.bias"), &[cols]);
-        self.same(path, Op::LayerNorm { w, b, eps }, &[x])
+        self.same(path, Op::LayerNorm { w, b, heads, eps }, &[x])
     }
 
     /// `minus_one`: the weight is stored around zero.
@@ -130,9 +157,9 @@ impl<'a> Blocks<'a> {
         shape: &AttentionShape,
         [q, k, v]: [ValueId; 3],
     ) -> ValueId {
-        let &AttentionShape { heads, kv_heads, head_dim, causal, prefix, mask } = shape;
+        let &AttentionShape { heads, kv_heads, head_dim, causal, prefix, mask, windows } = shape;
         let scale = (head_dim as f64).powf(-0.5) as f32;
-        let op = Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, scale };
+        let op = Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, windows, scale };
         self.same(path, op, &[q, k, v])
     }
 

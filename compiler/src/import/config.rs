@@ -151,7 +151,8 @@ fn multimodal(
         }
         object
     };
-    let vision_map = part("vision_config").unwrap_or(&empty);
+    let has_tower = !layout.vision.is_empty();
+    let vision_map = if has_tower { part("vision_config").unwrap_or(&empty) } else { top };
     // Older files of some families keep the language model's keys at the top level.
     let flat = top.contains_key("hidden_size") && !top.contains_key("text_config");
     let (text_path, text_map) = match flat {
@@ -167,7 +168,10 @@ fn multimodal(
             (text, Some(contrast))
         }
     };
-    let vision = vision::read(layout, top, vision_map, text.spec.max_position, faults);
+    let vision = match has_tower {
+        true => vision::read(layout, top, vision_map, &text.spec, faults),
+        false => vision::read_patches(layout, vision_map, &text.spec, faults),
+    };
     text.spec.tied_embeddings |= tied;
     text.prefix = layout.prefix;
     if layout.positions == PositionScheme::Multimodal {

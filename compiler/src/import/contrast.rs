@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::blocks::NormShape;
-use super::families::Fused;
+use super::families::TEXT;
 use super::fields::{Fields, FIX_CONFIG};
 use super::text::{activation, TextConfig, LAYERS_MAX, WIDTH_MAX};
 use super::tower::EncoderShape;
@@ -159,8 +159,8 @@ pub(super) fn read(
         mlp_bias: true,
         activation: shape.activation,
         rotary: Rotary { frequencies: Frequencies::Fixed(Vec::new()), axes: Vec::new(), scaling: 1.0 },
-        fused: Fused::No,
-        norms_minus_one: false,
+        family: &TEXT[0],
+        head_norms: false,
         prefix: false,
         mask: None,
         embedding_scale: None,

@@ -34,9 +34,21 @@ pub(super) enum Fused {
     No,
     /// `qkv_proj` and `gate_up_proj` hold several, one behind the other.
     QkvAndGateUp,
+    /// `query_key_value` holds query, key and value of each head, head by head.
+    HeadByHead,
 }
 
-/// A decoder-only language model: pre-norm, RMS norms, rotary positions, gated feed-forward.
+/// Names of a layer's parts.
+pub(super) struct TextNames {
+    /// Behind the attention.
+    pub output: &'static str,
+    /// First and last layer of the feed-forward block.
+    pub mlp: [&'static str; 2],
+    /// The norm behind all layers.
+    pub final_norm: &'static str,
+}
+
+/// A decoder-only language model: pre-norm, rotary positions.
 pub(super) struct TextFamily {
     /// For the support table.
     pub about: &'static str,
@@ -60,8 +72,17 @@ pub(super) struct TextFamily {
     /// Names that old files use for an activation, and the function they mean.
     pub legacy_activation: Option<(&'static str, &'static str)>,
     pub tied: bool,
+    /// Layer norms instead of RMS norms.
+    pub layer_norms: bool,
     /// Norm weights are stored minus one.
     pub norms_minus_one: bool,
+    /// Layer norms of each head of queries and keys, if the key (absent: true) says so.
+    pub head_norms: Option<(&'static str, [&'static str; 2])>,
+    /// The feed-forward block has a gate.
+    pub gated: bool,
+    /// Share of a head that turns, where the configuration does not say.
+    pub partial_rotary: f64,
+    pub names: TextNames,
     /// Embedding rows are multiplied by the root of the width.
     pub scaled_embedding: bool,
 }
@@ -86,12 +107,35 @@ const LLAMA: TextFamily = TextFamily {
     activation: "silu",
     legacy_activation: None,
     tied: false,
+    layer_norms: false,
     norms_minus_one: false,
+    head_norms: None,
+    gated: true,
+    partial_rotary: 1.0,
+    names: TextNames { output: "o_proj", mlp: ["up_proj", "down_proj"], final_norm: "norm" },
     scaled_embedding: false,
 };
 
+/// Part of Qwen2-VL; older files keep its keys at the top level.
+const QWEN2_VL: TextFamily = TextFamily {
+    about: "",
+    model_type: "qwen2_vl_text",
+    architecture: "",
+    qkv_bias: Bias::Always,
+    output_bias: Bias::Never,
+    mlp_bias: Bias::Never,
+    window: Window::OnRequest,
+    vocab: 152_064,
+    hidden: 8192,
+    intermediate: 29_568,
+    kv_heads: Some(8),
+    max_position: 32_768,
+    eps: 1e-5,
+    ..LLAMA
+};
+
 /// Hugging Face `LlamaForCausalLM` (SmolLM2 is one), `MistralForCausalLM`, `Qwen2ForCausalLM`,
-/// `Phi3ForCausalLM`, `GemmaForCausalLM`.
+/// `Phi3ForCausalLM`, `GemmaForCausalLM`, `PersimmonForCausalLM`.
 pub(super) const TEXT: &[TextFamily] = &[
     LLAMA,
     TextFamily {
@@ -121,23 +165,8 @@ pub(super) const TEXT: &[TextFamily] = &[
         max_position: 32_768,
         ..LLAMA
     },
-    TextFamily {
-        about: "",
-        // Part of Qwen2-VL; older files keep its keys at the top level.
-        model_type: "qwen2_vl_text",
-        architecture: "",
-        qkv_bias: Bias::Always,
-        output_bias: Bias::Never,
-        mlp_bias: Bias::Never,
-        window: Window::OnRequest,
-        vocab: 152_064,
-        hidden: 8192,
-        intermediate: 29_568,
-        kv_heads: Some(8),
-        max_position: 32_768,
-        eps: 1e-5,
-        ..LLAMA
-    },
+    QWEN2_VL,
+    TextFamily { model_type: "qwen2_5_vl_text", ..QWEN2_VL },
     TextFamily {
         model_type: "phi3",
         about: "fused projections, partial rotary turns, LongRoPE",
@@ -172,6 +201,30 @@ pub(super) const TEXT: &[TextFamily] = &[
         scaled_embedding: true,
         ..LLAMA
     },
+    TextFamily {
+        model_type: "persimmon",
+        about: "squared ReLU, layer norms, also of each head, a part of a head turns",
+        architecture: "PersimmonForCausalLM",
+        fused: Fused::HeadByHead,
+        qkv_bias: Bias::Always,
+        output_bias: Bias::Always,
+        mlp_bias: Bias::Always,
+        vocab: 262_144,
+        intermediate: 16_384,
+        max_position: 16_384,
+        eps: 1e-5,
+        activation: "relu2",
+        layer_norms: true,
+        head_norms: Some(("qk_layernorm", ["q_layernorm", "k_layernorm"])),
+        gated: false,
+        partial_rotary: 0.5,
+        names: TextNames {
+            output: "dense",
+            mlp: ["dense_h_to_4h", "dense_4h_to_h"],
+            final_norm: "final_layernorm",
+        },
+        ..LLAMA
+    },
 ];
 
 /// Names of the supported architectures.
@@ -201,7 +254,7 @@ pub fn families() -> Vec<Family> {
     let layouts = LAYOUTS.iter().map(|l| Family {
         architecture: l.architecture,
         model_type: l.model_type,
-        tower: Some(l.tower),
+        tower: (!l.tower.is_empty()).then_some(l.tower),
         text: l.text_type,
         about: l.about,
     });

@@ -81,7 +81,7 @@ pub(super) struct Layout {
     pub text: &'static [&'static str],
     /// In front of `weight` of the output layer.
     pub head: &'static [&'static str],
-    /// In front of `embeddings`, `encoder`; empty for text-only models.
+    /// In front of `embeddings`, `encoder`; empty for models without a tower.
     pub vision: &'static [&'static str],
     /// In front of the projector's layers.
     pub projector_root: &'static [&'static str],
@@ -182,6 +182,33 @@ const IDEFICS3: Layout = Layout {
     ..LLAVA
 };
 
+/// Qwen2-VL.
+const QWEN2_VL: Layout = Layout {
+    about: "native resolution, rotary tower, patch merger, positions of three axes",
+    architecture: "Qwen2VLForConditionalGeneration",
+    model_type: "qwen2_vl",
+    text: &["model.", "model.language_model."],
+    head: &["lm_head."],
+    vision: &["visual.", "model.visual."],
+    projector_root: &["visual.merger.", "model.visual.merger."],
+    projector: Projector {
+        selects: false,
+        feature_layer: -1,
+        strategy: "default",
+        post_norm: PostNorm::Always,
+        merge: Merge::Vision("spatial_merge_size", 2),
+        norm: None,
+        linears: &[("mlp.0", true), ("mlp.2", false)],
+        activation: Activation::Gelu,
+        bias: ProjectorBias::Always,
+    },
+    image_token: 151_655,
+    text_type: "qwen2_vl_text",
+    tower: "qwen2_vl_vision",
+    positions: PositionScheme::Multimodal,
+    ..LLAVA
+};
+
 /// The vision-language architectures.
 pub(super) const LAYOUTS: &[Layout] = &[
     LLAVA,
@@ -234,30 +261,14 @@ pub(super) const LAYOUTS: &[Layout] = &[
         tied: true,
         ..LLAVA
     },
+    QWEN2_VL,
     Layout {
-        about: "native resolution, rotary tower, patch merger, positions of three axes",
-        architecture: "Qwen2VLForConditionalGeneration",
-        model_type: "qwen2_vl",
-        text: &["model.", "model.language_model."],
-        head: &["lm_head."],
-        vision: &["visual.", "model.visual."],
-        projector_root: &["visual.merger.", "model.visual.merger."],
-        projector: Projector {
-            selects: false,
-            feature_layer: -1,
-            strategy: "default",
-            post_norm: PostNorm::Always,
-            merge: Merge::Vision("spatial_merge_size", 2),
-            norm: None,
-            linears: &[("mlp.0", true), ("mlp.2", false)],
-            activation: Activation::Gelu,
-            bias: ProjectorBias::Always,
-        },
-        image_token: 151_655,
-        text_type: "qwen2_vl_text",
-        tower: "qwen2_vl_vision",
-        positions: PositionScheme::Multimodal,
-        ..LLAVA
+        about: "as Qwen2-VL, with window attention, RMS norms and a gated feed-forward block in the tower",
+        architecture: "Qwen2_5_VLForConditionalGeneration",
+        model_type: "qwen2_5_vl",
+        text_type: "qwen2_5_vl_text",
+        tower: "qwen2_5_vl_vision",
+        ..QWEN2_VL
     },
     Layout {
         about: "prefix mask, Gemma",
@@ -276,6 +287,24 @@ pub(super) const LAYOUTS: &[Layout] = &[
         tower: "siglip_vision_model",
         tied: true,
         prefix: true,
+        ..LLAVA
+    },
+    Layout {
+        about: "no tower: patches of any picture in lines, Persimmon; one picture a prompt",
+        architecture: "FuyuForCausalLM",
+        model_type: "fuyu",
+        text: &["language_model.model.", "model.language_model."],
+        vision: &[],
+        projector_root: &["", "model."],
+        projector: Projector {
+            selects: false,
+            linears: &[("vision_embed_tokens", false)],
+            bias: ProjectorBias::Always,
+            ..LLAVA.projector
+        },
+        image_token: 71_011,
+        text_type: "persimmon",
+        tower: "",
         ..LLAVA
     },
     CLIP,

@@ -173,12 +173,13 @@ fn is_harmless(name: &str, config: &config::Config) -> bool {
         return true;
     }
     let Some(vision) = &config.vision else { return false };
+    let Some(family) = vision.family else { return false };
     let Some(name) = config.layout.vision.iter().find_map(|root| name.strip_prefix(root)) else {
         return false;
     };
-    let number = name.strip_prefix(vision.family.layer).and_then(|rest| rest.split('.').next()?.parse().ok());
+    let number = name.strip_prefix(family.layer).and_then(|rest| rest.split('.').next()?.parse().ok());
     let beyond = number.is_some_and(|n: usize| n >= vision.spec.layers_used && n < vision.spec.layers_total);
     // A tower's name may be followed by that of the model inside it.
     let part = |part: &str| name.strip_prefix("vision_model.").unwrap_or(name).starts_with(part);
-    beyond || part("head.") || part(vision.family.post_norm) || part("embeddings.mask_token")
+    beyond || part("head.") || part(family.post_norm) || part("embeddings.mask_token")
 }

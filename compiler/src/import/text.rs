@@ -3,8 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::contrast::TextEncoder;
-use super::families::{Bias, Fused, TextFamily, Window, TEXT};
+use super::families::{Bias, TextFamily, Window, TEXT};
 use super::fields::{Fields, FIX_CONFIG};
+use super::layouts::LAYOUTS;
 use super::rope::{self, HeadShape};
 use crate::diag::Diagnostics;
 use crate::graph::{ActKind, BlockMask, Rotary, TextSpec};
@@ -17,9 +18,10 @@ pub(super) struct TextConfig {
     pub mlp_bias: bool,
     pub activation: ActKind,
     pub rotary: Rotary,
-    pub fused: Fused,
-    /// Norm weights are stored minus one.
-    pub norms_minus_one: bool,
+    /// Names, and how weights are stored.
+    pub family: &'static TextFamily,
+    /// Queries and keys have norms of their own.
+    pub head_norms: bool,
     /// The rows of a prompt see each other.
     pub prefix: bool,
     /// What rows see of the rows before them.
@@ -56,7 +58,7 @@ pub(super) fn read(
         fields.fault("num_key_value_heads", expected, kv_heads.to_string(), FIX_CONFIG);
     }
     let max_position = fields.size("max_position_embeddings", family.max_position, POSITION_MAX);
-    let shape = HeadShape { head_dim, max_position, partial: 1.0 };
+    let shape = HeadShape { head_dim, max_position, partial: family.partial_rotary };
     let rope = rope::read(path, map, &shape, faults);
     let mut fields = Fields::new(path, map, faults);
     let limit = rope.stretched.unwrap_or(max_position);
@@ -78,23 +80,24 @@ pub(super) fn read(
         head_dim,
         intermediate: fields.size("intermediate_size", family.intermediate, WIDTH_MAX * 4),
         max_position: context,
-        eps: fields.epsilon("rms_norm_eps", family.eps),
+        eps: fields.epsilon(if family.layer_norms { "layer_norm_eps" } else { "rms_norm_eps" }, family.eps),
         rope_theta: rope.theta,
         tied_embeddings: fields.flag("tie_word_embeddings", family.tied),
     };
     let qkv_bias = bias(&mut fields, family.qkv_bias);
     let output_bias = bias(&mut fields, family.output_bias);
     let mlp_bias = bias(&mut fields, family.mlp_bias);
+    let head_norms = family.head_norms.is_some_and(|(key, _)| fields.flag(key, true));
     TextConfig {
         qkv_bias,
         output_bias,
         mlp_bias,
         activation: text_activation(&mut fields, family),
         rotary: rope.rotary,
-        fused: family.fused,
+        family,
+        head_norms,
         prefix: false,
         mask: None,
-        norms_minus_one: family.norms_minus_one,
         encoder: None,
         embedding_scale: family.scaled_embedding.then(|| (hidden as f64).sqrt() as f32),
         spec,
@@ -104,7 +107,8 @@ pub(super) fn read(
 fn family(fields: &mut Fields<'_, '_>, default_type: &str) -> &'static TextFamily {
     let name = fields.text("model_type").unwrap_or(default_type);
     // A flat configuration has the whole model's type where the language model's would be.
-    let name = if format!("{name}_text") == default_type { default_type } else { name };
+    let whole = LAYOUTS.iter().any(|layout| layout.model_type == name && layout.text_type == default_type);
+    let name = if whole { default_type } else { name };
     TEXT.iter().find(|family| family.model_type == name).unwrap_or_else(|| {
         let supported = TEXT.iter().map(|family| family.model_type);
         fields.unsupported("model_type", supported, name, "use a supported language model");

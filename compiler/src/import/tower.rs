@@ -5,7 +5,7 @@
 
 use super::blocks::{AttentionShape, Blocks, NormShape};
 use super::layouts::Layout;
-use super::towers::{Qkv, Tower};
+use super::towers::{Norms, Qkv, Tower};
 use super::vision::VisionConfig;
 use crate::graph::{
     plain_frequencies, ActKind, Change, Frequencies, InputKind, Op, PositionTable, Rotary, Rows, ValueId,
@@ -13,12 +13,15 @@ use crate::graph::{
 };
 
 /// `[patches, pixels] -> [image, joined columns]`.
-pub(super) fn tower(blocks: &mut Blocks<'_>, layout: &Layout, vision: &VisionConfig) -> ValueId {
-    let (spec, family) = (&vision.spec, vision.family);
+pub(super) fn tower(
+    blocks: &mut Blocks<'_>,
+    layout: &Layout,
+    vision: &VisionConfig,
+    family: &'static Tower,
+) -> ValueId {
+    let spec = &vision.spec;
     let root = blocks.spelling(layout.vision, &format!("{}.weight", family.patch_embedding)).to_string();
-    let patches = Rows::Patches { with_class: false };
-    let pixels_ty = ValueType::new(patches, spec.pixel_cols);
-    let pixels = blocks.graph.push("pixel_values", Op::Input(InputKind::Pixels), &[], pixels_ty);
+    let pixels = pixels(blocks, vision);
     let path = format!("{root}{}", family.patch_embedding);
     let mut x = blocks.linear(&path, pixels, spec.hidden, family.patch_bias);
     if let Some(class) = family.class {
@@ -50,10 +53,16 @@ pub(super) fn tower(blocks: &mut Blocks<'_>, layout: &Layout, vision: &VisionCon
         prefix: false,
     };
     for number in 0..spec.layers_used {
-        x = layer(blocks, &format!("{root}{}{number}", family.layer), &shape, x);
+        let windows = spec.windows.as_ref().filter(|windows| !windows.is_full(number)).map(|w| w.side);
+        x = layer(blocks, &format!("{root}{}{number}", family.layer), &shape, windows, x);
     }
     if vision.post_norm {
-        x = blocks.layer_norm(&format!("{root}{}", family.post_norm), x, spec.eps);
+        // InternViT's is a layer norm whatever the others are.
+        let path = format!("{root}{}", family.post_norm);
+        x = match family.norm_type {
+            Norms::Rms => blocks.rms_norm(&path, x, spec.eps, false),
+            Norms::Layer | Norms::Key(_) => blocks.layer_norm(&path, x, spec.eps),
+        };
     }
     if layout.contrast.is_some_and(|family| family.pooling_head) {
         return pool(blocks, &format!("{root}head"), &shape, x);
@@ -62,6 +71,19 @@ pub(super) fn tower(blocks: &mut Blocks<'_>, layout: &Layout, vision: &VisionCon
     let ty = ValueType::new(Rows::Image, join * spec.hidden);
     let op = Op::SelectRows { skip: spec.skip_rows, join, pooled };
     blocks.graph.push("vision_feature_select", op, &[x], ty)
+}
+
+fn pixels(blocks: &mut Blocks<'_>, vision: &VisionConfig) -> ValueId {
+    let ty = ValueType::new(Rows::Patches { with_class: false }, vision.spec.pixel_cols);
+    blocks.graph.push("pixel_values", Op::Input(InputKind::Pixels), &[], ty)
+}
+
+/// No tower: patches are what the projector takes.
+pub(super) fn patches(blocks: &mut Blocks<'_>, vision: &VisionConfig) -> ValueId {
+    let pixels = pixels(blocks, vision);
+    let ty = ValueType::new(Rows::Image, vision.spec.pixel_cols);
+    let op = Op::SelectRows { skip: 0, join: 1, pooled: false };
+    blocks.graph.push("patches", op, &[pixels], ty)
 }
 
 /// Attention pooling: a learned row asks all others (`SiglipMultiheadAttentionPoolingHead`).
@@ -81,7 +103,9 @@ fn pool(blocks: &mut Blocks<'_>, path: &str, spec: &EncoderShape, x: ValueId) ->
     };
     let (q, k, v) = (part(0, "q", probe), part(1, "k", x), part(2, "v", x));
     let (heads, head_dim) = (spec.heads, spec.head_dim);
-    let shape = AttentionShape { heads, kv_heads: heads, head_dim, causal: false, prefix: false, mask: None };
+    let (kv_heads, mask) = (heads, None);
+    let shape =
+        AttentionShape { heads, kv_heads, head_dim, causal: false, prefix: false, mask, windows: None };
     let h = blocks.attention(&attn, &shape, [q, k, v]);
     let x = blocks.linear(&format!("{attn}.out_proj"), h, hidden, true);
     let h = blocks.norm(&format!("{path}.layernorm"), x, spec.norm);
@@ -108,7 +132,14 @@ pub(super) struct EncoderShape {
     pub prefix: bool,
 }
 
-pub(super) fn layer(blocks: &mut Blocks<'_>, path: &str, spec: &EncoderShape, x: ValueId) -> ValueId {
+/// `windows`: its rows see those of their window only, of so many patches a side.
+pub(super) fn layer(
+    blocks: &mut Blocks<'_>,
+    path: &str,
+    spec: &EncoderShape,
+    windows: Option<usize>,
+    x: ValueId,
+) -> ValueId {
     let family = spec.family;
     let [norm1, norm2] = family.norms;
     let h = blocks.norm(&format!("{path}.{norm1}"), x, spec.norm);
@@ -137,6 +168,7 @@ pub(super) fn layer(blocks: &mut Blocks<'_>, path: &str, spec: &EncoderShape, x:
         causal: spec.causal,
         prefix: spec.prefix,
         mask: None,
+        windows,
     };
     let h = blocks.attention(&attn, &shape, [q, k, v]);
     let scaled = |blocks: &mut Blocks<'_>, name: &str, x, at: usize| match family.layer_scales {
@@ -147,8 +179,16 @@ pub(super) fn layer(blocks: &mut Blocks<'_>, path: &str, spec: &EncoderShape, x:
     let x = blocks.add(&attn, x, h);
     let h = blocks.norm(&format!("{path}.{norm2}"), x, spec.norm);
     let [fc1, fc2] = family.mlp.map(|name| format!("{path}.{name}"));
-    let h = blocks.linear(&fc1, h, spec.intermediate, true);
-    let h = blocks.act(&format!("{path}.mlp.act"), spec.activation, h);
+    let first = blocks.linear(&fc1, h, spec.intermediate, true);
+    let act = format!("{path}.mlp.act");
+    let h = match family.gate {
+        None => blocks.act(&act, spec.activation, first),
+        Some(gate) => {
+            let gate = blocks.linear(&format!("{path}.{gate}"), h, spec.intermediate, true);
+            let gate = blocks.act(&act, spec.activation, gate);
+            blocks.same(&format!("{path}.mlp"), Op::Mul, &[gate, first])
+        }
+    };
     let h = scaled(blocks, &fc2, h, 1);
     blocks.add(&format!("{path}.mlp"), x, h)
 }

@@ -16,8 +16,8 @@ const USUAL_KEYS: SizeKeys =
 
 /// Width of the feed-forward block.
 pub(super) enum Intermediate {
-    /// Under `intermediate_size`.
-    Key,
+    /// Under `intermediate_size`, with the class's default.
+    Key(usize),
     /// A multiple of the tower's width.
     Ratio(&'static str, f64),
 }
@@ -28,6 +28,14 @@ pub(super) enum Qkv {
     Each([&'static str; 3]),
     /// One behind the other in one tensor.
     Fused(&'static str),
+}
+
+/// Which norms a tower has.
+pub(super) enum Norms {
+    Layer,
+    Rms,
+    /// `layer_norm` or `rms_norm`, as this key says; absent means layer norms.
+    Key(&'static str),
 }
 
 /// A vision transformer: pre-norm, biases in its feed-forward block.
@@ -49,6 +57,10 @@ pub(super) struct Tower {
     pub any_grid: bool,
     /// Rotary instead of learned positions.
     pub rotary: bool,
+    /// Layers outside `fullatt_block_indexes` see windows of `window_size` pixels.
+    pub windows: bool,
+    /// Key of the language model's width, which the projector gives.
+    pub out_width: Option<&'static str>,
     pub eps: f64,
     pub activation: &'static str,
     /// Name of a first row in front of the patches.
@@ -69,10 +81,11 @@ pub(super) struct Tower {
     pub qk_norm: Option<(&'static str, [&'static str; 2])>,
     pub output: &'static str,
     pub mlp: [&'static str; 2],
+    /// Of a gated feed-forward block: what the first of its layers is multiplied by.
+    pub gate: Option<&'static str>,
     /// Factors behind attention and feed-forward block.
     pub layer_scales: Option<[&'static str; 2]>,
-    /// Key that says whether norms are `layer_norm` or `rms_norm`; `None`: layer norms.
-    pub norm_type: Option<&'static str>,
+    pub norm_type: Norms,
     /// Norm behind the layers.
     pub post_norm: &'static str,
 }
@@ -85,12 +98,14 @@ const SIGLIP: Tower = Tower {
     hidden: 768,
     layers: 12,
     heads: 12,
-    intermediate: Intermediate::Key,
+    intermediate: Intermediate::Key(3072),
     patch: 16,
     image_size: 224,
     frames: 1,
     any_grid: false,
     rotary: false,
+    windows: false,
+    out_width: None,
     eps: 1e-6,
     activation: "gelu_pytorch_tanh",
     class: None,
@@ -106,16 +121,43 @@ const SIGLIP: Tower = Tower {
     qk_norm: None,
     output: "out_proj",
     mlp: ["mlp.fc1", "mlp.fc2"],
+    gate: None,
     layer_scales: None,
-    norm_type: None,
+    norm_type: Norms::Layer,
     post_norm: "post_layernorm",
+};
+
+const QWEN2_VL: Tower = Tower {
+    model_type: "qwen2_vl_vision",
+    aliases: &["qwen2_vl"],
+    kind: VisionKind::Qwen2Vl,
+    keys: SizeKeys { hidden: "embed_dim", layers: "depth", heads: "num_heads" },
+    hidden: 1280,
+    layers: 32,
+    heads: 16,
+    intermediate: Intermediate::Ratio("mlp_ratio", 4.0),
+    patch: 14,
+    image_size: 448,
+    frames: 2,
+    any_grid: true,
+    rotary: true,
+    activation: "quick_gelu",
+    patch_embedding: "patch_embed.proj",
+    patch_bias: false,
+    layer: "blocks.",
+    norms: ["norm1", "norm2"],
+    attention: "attn",
+    qkv: Qkv::Fused("qkv"),
+    output: "proj",
+    post_norm: "merger.ln_q",
+    ..SIGLIP
 };
 
 /// Text encoders have the same parts.
 pub(super) static TEXT_ENCODER: Tower = Tower { model_type: "clip_text_model", ..SIGLIP };
 
 /// Hugging Face `CLIPVisionModel`, `SiglipVisionModel`, `Idefics3VisionTransformer` (SmolVLM's is the
-/// same), `InternVLVisionModel`, `Qwen2VisionTransformer`.
+/// same), `InternVLVisionModel`, `Qwen2VisionTransformer`, `Qwen2_5_VisionTransformer`.
 pub(super) const TOWERS: &[Tower] = &[
     Tower {
         model_type: "clip_vision_model",
@@ -169,33 +211,24 @@ pub(super) const TOWERS: &[Tower] = &[
         qk_norm: Some(("use_qk_norm", ["q_norm", "k_norm"])),
         output: "projection_layer",
         layer_scales: Some(["lambda_1", "lambda_2"]),
-        norm_type: Some("norm_type"),
+        norm_type: Norms::Key("norm_type"),
         post_norm: "layernorm",
         ..SIGLIP
     },
+    QWEN2_VL,
     Tower {
-        model_type: "qwen2_vl_vision",
-        aliases: &["qwen2_vl"],
-        kind: VisionKind::Qwen2Vl,
-        keys: SizeKeys { hidden: "embed_dim", layers: "depth", heads: "num_heads" },
-        hidden: 1280,
-        layers: 32,
-        heads: 16,
-        intermediate: Intermediate::Ratio("mlp_ratio", 4.0),
-        patch: 14,
-        image_size: 448,
-        frames: 2,
-        any_grid: true,
-        rotary: true,
-        activation: "quick_gelu",
-        patch_embedding: "patch_embed.proj",
-        patch_bias: false,
-        layer: "blocks.",
-        norms: ["norm1", "norm2"],
-        attention: "attn",
-        qkv: Qkv::Fused("qkv"),
-        output: "proj",
-        post_norm: "merger.ln_q",
-        ..SIGLIP
+        model_type: "qwen2_5_vl_vision",
+        aliases: &["qwen2_5_vl"],
+        kind: VisionKind::Qwen25Vl,
+        keys: SizeKeys { hidden: "hidden_size", ..QWEN2_VL.keys },
+        hidden: 3584,
+        intermediate: Intermediate::Key(3420),
+        windows: true,
+        out_width: Some("out_hidden_size"),
+        activation: "silu",
+        mlp: ["mlp.up_proj", "mlp.down_proj"],
+        gate: Some("mlp.gate_proj"),
+        norm_type: Norms::Rms,
+        ..QWEN2_VL
     },
 ];

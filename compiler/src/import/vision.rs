@@ -6,13 +6,14 @@ use super::blocks::NormShape;
 use super::fields::{Fields, FIX_CONFIG};
 use super::layouts::{Activation, Layout, Merge, PostNorm, ProjectorBias, Tiling};
 use super::text::{activation, LAYERS_MAX, WIDTH_MAX};
-use super::towers::{Intermediate, Tower, TOWERS};
+use super::towers::{Intermediate, Norms, Tower, TOWERS};
 use crate::diag::Diagnostics;
-use crate::graph::{ActKind, Arrange, PositionTable, VisionSpec};
+use crate::graph::{ActKind, Arrange, PositionTable, TextSpec, VisionKind, VisionSpec, Windows};
 
 /// Everything the vision builder needs.
 pub(super) struct VisionConfig {
-    pub family: &'static Tower,
+    /// `None`: no tower.
+    pub family: Option<&'static Tower>,
     pub spec: VisionSpec,
     pub activation: ActKind,
     pub norm: NormShape,
@@ -28,13 +29,18 @@ pub(super) struct VisionConfig {
 /// Most visual tokens of a tile of a tower without a position table; no more than the context holds.
 const FREE_TOKENS: usize = 1024;
 
-/// Reads `vision_config` and the picture keys of the top level; the language model has `context`
-/// positions.
+/// Most patches of a picture without a tower: 1080 x 1920 pixels in patches of 30 (Fuyu's processor).
+const PATCHES_MAX: usize = 36 * 64;
+
+/// Which layers see the whole picture is a word of the program.
+const WINDOW_LAYERS_MAX: usize = 32;
+
+/// Reads `vision_config` and the picture keys of the top level; `text` is the language model.
 pub(super) fn read(
     layout: &'static Layout,
     top: &Map<String, Value>,
     map: &Map<String, Value>,
-    context: usize,
+    text: &TextSpec,
     faults: &mut Diagnostics,
 ) -> VisionConfig {
     let merge = merge(layout, top, map, faults);
@@ -69,7 +75,7 @@ pub(super) fn read(
     }
     let layers_total = fields.size(family.keys.layers, family.layers, LAYERS_MAX);
     let intermediate = match family.intermediate {
-        Intermediate::Key => fields.size("intermediate_size", 3072, WIDTH_MAX * 4),
+        Intermediate::Key(default) => fields.size("intermediate_size", default, WIDTH_MAX * 4),
         Intermediate::Ratio(key, default) => {
             let ratio = fields.number(key).unwrap_or(default);
             let width = (hidden as f64 * ratio) as usize;
@@ -81,7 +87,7 @@ pub(super) fn read(
     };
     let side = (image_size / patch).max(1);
     let patch_count = match family.rotary {
-        true => merge * merge * context.min(FREE_TOKENS),
+        true => merge * merge * text.max_position.min(FREE_TOKENS),
         false => side.pow(2),
     };
     let positions = match family.rotary {
@@ -95,7 +101,9 @@ pub(super) fn read(
         patch_count,
         any_grid: family.any_grid,
         pixel_cols: 3 * frames * patch * patch,
+        interleaved: false,
         positions,
+        windows: family.windows.then(|| windows(&mut fields, patch, merge, layers_total)),
         skip_rows: 0,
         pooled: layout.contrast.is_some(),
         merge,
@@ -110,6 +118,13 @@ pub(super) fn read(
         intermediate,
         eps: fields.epsilon("layer_norm_eps", family.eps),
     };
+    if let Some((key, width)) = family.out_width.zip(Some(text.hidden)) {
+        let out = fields.size(key, 3584, WIDTH_MAX);
+        if out != width {
+            let expected = format!("{width}, the language model's hidden_size");
+            fields.fault(key, expected, out.to_string(), FIX_CONFIG);
+        }
+    }
     let activation_kind = activation(&mut fields, "hidden_act", family.activation);
     let norm = NormShape { rms: rms(&mut fields, family), eps: spec.eps };
     let qkv_bias = family.qkv_bias.is_none_or(|key| fields.flag(key, false));
@@ -144,7 +159,7 @@ pub(super) fn read(
         };
     }
     VisionConfig {
-        family,
+        family: Some(family),
         activation: activation_kind,
         norm,
         qkv_bias,
@@ -161,6 +176,48 @@ pub(super) fn read(
             ProjectorBias::Always => true,
             ProjectorBias::Never => false,
         },
+    }
+}
+
+/// The keys of a model without a tower, whose projector takes patches; `text` is its language model.
+pub(super) fn read_patches(
+    layout: &'static Layout,
+    map: &Map<String, Value>,
+    text: &TextSpec,
+    faults: &mut Diagnostics,
+) -> VisionConfig {
+    let mut fields = Fields::new("", map, faults);
+    let patch = square(&mut fields, "patch_size", 30, 1024);
+    let image_size = fields.size("image_size", 300, 1 << 16).max(patch);
+    let channels = fields.size("num_channels", 3, 1024);
+    if channels != 3 {
+        fields.fault("num_channels", "3", channels.to_string(), "use a model of RGB pictures");
+    }
+    let patch_count = text.max_position.min(PATCHES_MAX);
+    let spec = VisionSpec {
+        kind: VisionKind::Patches,
+        image_size,
+        patch,
+        patch_count,
+        any_grid: true,
+        pixel_cols: 3 * patch * patch,
+        interleaved: true,
+        positions: PositionTable::None,
+        merge: 1,
+        rows: patch_count,
+        ..VisionSpec::default()
+    };
+    VisionConfig {
+        family: None,
+        spec,
+        activation: ActKind::Gelu,
+        norm: NormShape { rms: false, eps: 0.0 },
+        qkv_bias: false,
+        qk_norm: false,
+        post_norm: false,
+        visual_tokens: patch_count,
+        projector_activation: ActKind::Gelu,
+        projector_bias: matches!(layout.projector.bias, ProjectorBias::Always),
     }
 }
 
@@ -185,7 +242,11 @@ fn square(fields: &mut Fields<'_, '_>, key: &str, default: usize, max: usize) ->
 }
 
 fn rms(fields: &mut Fields<'_, '_>, family: &Tower) -> bool {
-    let Some(key) = family.norm_type else { return false };
+    let key = match family.norm_type {
+        Norms::Layer => return false,
+        Norms::Rms => return true,
+        Norms::Key(key) => key,
+    };
     match fields.text(key).unwrap_or("layer_norm") {
         "layer_norm" => false,
         "rms_norm" => true,
@@ -194,6 +255,38 @@ fn rms(fields: &mut Fields<'_, '_>, family: &Tower) -> bool {
             false
         }
     }
+}
+
+/// `window_size` in pixels, and the layers that see the whole picture.
+fn windows(fields: &mut Fields<'_, '_>, patch: usize, merge: usize, layers: usize) -> Windows {
+    let pixels = fields.size("window_size", 112, 8192);
+    // Whole tokens, as the class rounds.
+    let side = pixels / merge / patch * merge;
+    if side == 0 {
+        let expected = format!("at least {} pixels: a token of {merge} x {merge} patches", merge * patch);
+        fields.fault("window_size", expected, pixels.to_string(), FIX_CONFIG);
+    }
+    if layers > WINDOW_LAYERS_MAX {
+        let help = "use a tower with fewer layers";
+        let expected = format!("at most {WINDOW_LAYERS_MAX} layers in a tower with windows");
+        fields.fault("depth", expected, layers.to_string(), help);
+    }
+    let key = "fullatt_block_indexes";
+    let index = |v: &Value| v.as_u64().map(|n| n as usize).filter(|n| *n < layers);
+    let mut full_layers = match fields.get(key) {
+        None => [7, 15, 23, 31].into_iter().filter(|n| *n < layers).collect(),
+        Some(list) => {
+            let list = list.as_array().and_then(|list| list.iter().map(index).collect::<Option<Vec<_>>>());
+            list.unwrap_or_else(|| {
+                let expected = format!("a list of numbers of layers, below {layers}");
+                fields.fault(key, expected, "another value", FIX_CONFIG);
+                Vec::new()
+            })
+        }
+    };
+    full_layers.sort_unstable();
+    full_layers.dedup();
+    Windows { side: side.max(merge), full_layers }
 }
 
 /// Patches down and across that become a token.

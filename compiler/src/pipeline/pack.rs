@@ -1,7 +1,7 @@
 //! Contents of the memory regions, made record by record so that no model has to be in memory whole.
 
 use super::Laid;
-use crate::codegen::{head_norms, projector_region, Build, Dims, LayerOffsets};
+use crate::codegen::{head_norm_vectors, projector_region, Build, Dims, LayerOffsets};
 use crate::diag::Diagnostics;
 use crate::graph::WeightId;
 use crate::import::WeightStore;
@@ -48,15 +48,16 @@ pub(super) fn all<E: From<Diagnostics>>(
         p.table("text.position", &rows, t.hidden)?;
     }
     if let Some((v, l)) = plan.vision.as_ref().zip(laid.vision.as_ref()) {
-        let layers: Vec<&Layer> = v.all_layers().collect();
-        p.layers("vision.layers", &layers, |x| l.record(x, build))?;
-        p.linear("vision.patch", &l.patch)?;
-        for (i, pieces) in l.projector.linears.iter().enumerate() {
+        for (i, pieces) in l.projector().linears.iter().enumerate() {
             for (j, packed) in pieces.iter().enumerate() {
                 p.linear(&projector_region(i, j), packed)?;
             }
         }
         p.norms("vision.projector_norm", &v.projector_norm)?;
+        let Some(l) = l.tower() else { return Ok(()) };
+        let layers: Vec<&Layer> = v.all_layers().collect();
+        p.layers("vision.layers", &layers, |x| l.record(x, build))?;
+        p.linear("vision.patch", &l.patch)?;
         p.layer_norms("vision.layer_norms", &layers, &l.dims)?;
         p.norms("vision.norms", [&v.pre_norm, &v.post_norm].into_iter().flatten())?;
         if let Some((probe, layer)) = &v.pool {
@@ -65,7 +66,7 @@ pub(super) fn all<E: From<Diagnostics>>(
         }
         if let Some((table, _)) = v.position {
             let position = position_table(v, w, table)?;
-            p.table("vision.position", &position, v.patch.cols_out)?;
+            p.table("vision.position", &position, l.dims.cols as usize)?;
         }
     }
     Ok(())
@@ -137,9 +138,11 @@ impl<E: From<Diagnostics>> Packer<'_, '_, E> {
         self.region(name)?;
         for l in layers {
             self.norm_vectors([&l.norm1, &l.norm2])?;
-            for (n, heads) in head_norms(l).zip([d.heads, d.kv_heads]) {
-                let values = self.w.load_f32(n.w).map_err(Diagnostics::from)?;
-                (self.sink)(Piece::Bytes(&vector(&d.head_vector(&values, heads), heads * d.hw)))?;
+            for (n, heads) in head_norm_vectors(l, d) {
+                for v in [Some(n.w), n.b].into_iter().flatten() {
+                    let values = self.w.load_f32(v).map_err(Diagnostics::from)?;
+                    (self.sink)(Piece::Bytes(&vector(&d.head_vector(&values, heads), heads * d.hw)))?;
+                }
             }
         }
         Ok(())
@@ -172,7 +175,7 @@ fn position_table(v: &Vision, w: &WeightStore, table: WeightId) -> Result<Vec<f3
             *x += c;
         }
         // The class row's pixels are zero, but a patch bias would still be added to it.
-        if let Some(b) = v.patch.b {
+        if let Some(b) = v.patch.as_ref().and_then(|patch| patch.b) {
             for (x, c) in table.iter_mut().zip(w.load_f32(b)?) {
                 *x -= c;
             }

@@ -88,12 +88,25 @@ impl<'g> Matcher<'g> {
     fn norm_of(&self, id: NodeId) -> Option<Norm> {
         let node = self.node(id);
         let (w, b, eps) = match node.op {
-            Op::LayerNorm { w, b, eps } => (w, Some(b), eps),
+            Op::LayerNorm { w, b, heads: 1, eps } => (w, Some(b), eps),
             Op::RmsNorm { w, eps } => (w, None, eps),
             _ => return None,
         };
         let cols = self.graph.ty(node.inputs[0]).cols;
         Some(Norm { path: node.path.clone(), w, b, eps, cols })
+    }
+
+    /// A norm of queries or keys: of whole rows, or a layer norm of each of `heads` heads.
+    fn head_norm_of(&self, id: NodeId, heads: usize) -> Option<Norm> {
+        let node = self.node(id);
+        match node.op {
+            Op::LayerNorm { w, b, heads: parts, eps } if parts == heads => {
+                let cols = self.graph.ty(node.inputs[0]).cols / heads;
+                Some(Norm { path: node.path.clone(), w, b: Some(b), eps, cols })
+            }
+            Op::RmsNorm { .. } => self.norm_of(id),
+            _ => None,
+        }
     }
 
     fn sole_linear(&mut self, v: ValueId) -> Option<(Linear, ValueId)> {
@@ -151,6 +164,9 @@ impl<'g> Matcher<'g> {
 
     fn vision(&mut self) -> Option<(Vision, ValueId)> {
         let pixels = self.input(InputKind::Pixels)?;
+        if let Some(select) = self.sole(pixels, |op| matches!(op, Op::SelectRows { .. })) {
+            return self.patches(pixels, select);
+        }
         let (patch, mut x) = self.sole_linear(pixels)?;
         let (mut class_row, mut position, mut pre_norm) = (None, None, None);
         if let Some(id) = self.sole(x, |op| matches!(op, Op::PrependRow { .. })) {
@@ -183,7 +199,8 @@ impl<'g> Matcher<'g> {
         let v = Vision {
             rows,
             has_class,
-            patch,
+            pixel_cols: patch.cols_in,
+            patch: Some(patch),
             class_row,
             position,
             pre_norm,
@@ -208,6 +225,38 @@ impl<'g> Matcher<'g> {
             projector_norm = self.norm_of(id);
             x = self.take(id)?;
         }
+        let (projector, x) = self.projector(x)?;
+        Some((Vision { skip_rows, join, projector_norm, projector, ..v }, x))
+    }
+
+    /// No tower: the projector takes the patches as they are.
+    fn patches(&mut self, pixels: ValueId, select: NodeId) -> Option<(Vision, ValueId)> {
+        let image = self.graph.image?;
+        let Op::SelectRows { skip: 0, join: 1, pooled: false } = self.node(select).op else { return None };
+        let x = self.take(select)?;
+        let (projector, x) = self.projector(x)?;
+        let v = Vision {
+            rows: image.patch_count,
+            has_class: false,
+            pixel_cols: self.graph.ty(pixels).cols,
+            patch: None,
+            class_row: None,
+            position: None,
+            pre_norm: None,
+            layers: Vec::new(),
+            post_norm: None,
+            pool: None,
+            skip_rows: 0,
+            join: 1,
+            tokens: image.visual_token_count,
+            projector_norm: None,
+            projector,
+        };
+        Some((v, x))
+    }
+
+    /// Linear layers with an optional activation behind each, and the result.
+    fn projector(&mut self, mut x: ValueId) -> Option<(Vec<(Linear, Option<ActKind>)>, ValueId)> {
         let mut projector = Vec::new();
         while let Some((linear, out)) = self.sole_linear(x) {
             x = out;
@@ -219,7 +268,7 @@ impl<'g> Matcher<'g> {
             }
             projector.push((linear, act));
         }
-        Some((Vision { skip_rows, join, projector_norm, projector, ..v }, x))
+        Some((projector, x))
     }
 
     /// Attention pooling over the rows `x`, which come out of `norm1`.
@@ -228,7 +277,8 @@ impl<'g> Matcher<'g> {
         let attention_id =
             self.sole(self.node(projections[0]).output?, |op| matches!(op, Op::Attention { .. }))?;
         let node = self.node(attention_id);
-        let Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, scale } = node.op else {
+        let Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, windows, scale } = node.op
+        else {
             return None;
         };
         let ids = [self.def(node.inputs[0])?, self.def(node.inputs[1])?, self.def(node.inputs[2])?];
@@ -255,6 +305,7 @@ impl<'g> Matcher<'g> {
             causal,
             prefix,
             mask,
+            windows,
             qk_norm,
             rope,
         };
@@ -312,18 +363,19 @@ impl<'g> Matcher<'g> {
             let [id] = self.users(v) else { return None };
             match self.node(*id).op {
                 Op::Attention { .. } => break *id,
-                Op::Rope { .. } | Op::RmsNorm { .. } => v = self.node(*id).output?,
+                Op::Rope { .. } | Op::RmsNorm { .. } | Op::LayerNorm { .. } => v = self.node(*id).output?,
                 _ => return None,
             }
         };
         let node = self.node(attention_id);
-        let Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, scale } = node.op else {
+        let Op::Attention { heads, kv_heads, head_dim, causal, prefix, mask, windows, scale } = node.op
+        else {
             return None;
         };
         taken.push(attention_id);
         let (mut ropes, mut norms) = (Vec::new(), Vec::new());
         let mut projections = Vec::new();
-        for input in &node.inputs {
+        for (input, heads) in node.inputs.iter().zip([heads, kv_heads, kv_heads]) {
             let mut id = self.def(*input)?;
             let mut rope = None;
             if let Op::Rope { rotary, .. } = &self.node(id).op {
@@ -331,8 +383,8 @@ impl<'g> Matcher<'g> {
                 taken.push(id);
                 id = self.def(self.node(id).inputs[0])?;
             }
-            if let Op::RmsNorm { .. } = self.node(id).op {
-                norms.push(self.norm_of(id)?);
+            if let Op::RmsNorm { .. } | Op::LayerNorm { .. } = self.node(id).op {
+                norms.push(self.head_norm_of(id, heads)?);
                 taken.push(id);
                 id = self.def(self.node(id).inputs[0])?;
             }
@@ -348,7 +400,11 @@ impl<'g> Matcher<'g> {
         let [q, k, v] = <[Linear; 3]>::try_from(projections).ok()?;
         let [rope, rope_k, rope_v] = <[Option<Rotary>; 3]>::try_from(ropes).ok()?;
         let widths = [heads, kv_heads].map(|n| n * head_dim);
-        let fits = |norms: &[Norm; 2]| norms.iter().zip(widths).all(|(n, cols)| n.cols == cols);
+        let of_heads = |n: &Norm| n.b.is_some() && n.cols == head_dim;
+        let fits = |norms: &[Norm; 2]| {
+            norms.iter().all(of_heads)
+                || norms.iter().zip(widths).all(|(n, cols)| n.b.is_none() && n.cols == cols)
+        };
         let qk_norm = match norms.len() {
             0 => None,
             _ => Some(<[Norm; 2]>::try_from(norms).ok().filter(fits)?),
@@ -370,6 +426,7 @@ impl<'g> Matcher<'g> {
             causal,
             prefix,
             mask,
+            windows,
             qk_norm,
             rope,
         };

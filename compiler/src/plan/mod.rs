@@ -71,7 +71,10 @@ pub struct Attention {
     pub prefix: bool,
     /// What rows see of the rows before them.
     pub mask: Option<BlockMask>,
-    /// Norms of queries and keys, each over all heads of a row.
+    /// Rows see those of their window of the picture only, of so many patches a side; layers of a tower may
+    /// differ in it.
+    pub windows: Option<usize>,
+    /// Norms of queries and keys: RMS norms over all heads of a row, or layer norms of each head.
     pub qk_norm: Option<[Norm; 2]>,
     /// Rotary embedding of queries and keys.
     pub rope: Option<Rotary>,
@@ -122,8 +125,10 @@ pub struct Vision {
     pub rows: usize,
     /// True when row 0 is the class row.
     pub has_class: bool,
-    /// Patch embedding.
-    pub patch: Linear,
+    /// Values of a patch.
+    pub pixel_cols: usize,
+    /// Patch embedding of a tower; `None`: there is no tower, the projector takes the patches.
+    pub patch: Option<Linear>,
     /// Class row.
     pub class_row: Option<WeightId>,
     /// Position table `[positions, cols]`, and its rows.
@@ -150,6 +155,11 @@ pub struct Vision {
 }
 
 impl Vision {
+    /// Patches of a side of the windows that layers see, if some do.
+    pub fn windows(&self) -> Option<usize> {
+        self.layers.iter().find_map(|layer| layer.attention.windows)
+    }
+
     /// The tower's layers and the one that pools: all have one shape.
     pub fn all_layers(&self) -> impl Iterator<Item = &Layer> {
         self.layers.iter().chain(self.pool.iter().map(|(_, layer)| layer))

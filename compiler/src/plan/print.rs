@@ -20,7 +20,7 @@ fn layer(f: &mut fmt::Formatter<'_>, l: &Layer) -> fmt::Result {
     }
     writeln!(
         f,
-        "    attention heads {} kv {} head_dim {} scale {}{}{}{}{}",
+        "    attention heads {} kv {} head_dim {} scale {}{}{}{}{}{}",
         a.heads,
         a.kv_heads,
         a.head_dim,
@@ -31,6 +31,7 @@ fn layer(f: &mut fmt::Formatter<'_>, l: &Layer) -> fmt::Result {
             _ => "",
         },
         a.mask.map_or(String::new(), |m| format!(" {m}")),
+        a.windows.map_or(String::new(), |side| format!(" windows {side}")),
         if a.qk_norm.is_some() { " qk_norm" } else { "" },
         if a.rope.is_some() { " rope" } else { "" }
     )?;
@@ -51,7 +52,9 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(v) = &self.vision {
             writeln!(f, "vision rows {} tokens {} skip {} join {}", v.rows, v.tokens, v.skip_rows, v.join)?;
-            writeln!(f, "  patch {}", linear(&v.patch))?;
+            if let Some(patch) = &v.patch {
+                writeln!(f, "  patch {}", linear(patch))?;
+            }
             if let Some(n) = &v.pre_norm {
                 writeln!(f, "  {}", norm(n))?;
             }

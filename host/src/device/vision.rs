@@ -108,17 +108,15 @@ impl ProgramDevice<'_> {
         }
         self.put("vision.pixels", 0, &bytes)?;
         let ids: Vec<u8> = spec.position_ids(tile.grid).iter().flat_map(|id| id.to_le_bytes()).collect();
-        self.put("vision.position_ids", 0, &ids)?;
+        if !ids.is_empty() {
+            self.put("vision.position_ids", 0, &ids)?;
+        }
         if let Some(rotary) = &v.rotary {
             let positions = spec.rotary_positions(tile.grid);
             let shape = (v.rope_half_words, v.rope_pairs);
             self.put("vision.rope", 0, &rope_rows(rotary, shape, &positions, positions.len()))?;
         }
-        let args = [
-            (vision_args::FIRST_TOKEN, self.visual_rows as u32),
-            (vision_args::ROWS, (class_rows + patches) as u32),
-            (vision_args::TOKENS, spec.tokens(tile.grid) as u32),
-        ];
+        let args = vision_args::of_tile(spec, tile.grid, self.visual_rows);
         let report = self.launch(v.entry, &args)?;
         let phase = self.phase(class_rows + patches, &report, start.elapsed());
         self.stats.vision.add(&phase);

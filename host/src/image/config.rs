@@ -84,10 +84,14 @@ enum Cutting {
     /// Most tiles, of classes that always cut.
     ClosestRatio(Option<usize>),
     SmartResize,
+<<<<<<< HEAD
     Relaxed,
     /// Key and default of the most tiles.
     Across(&'static str, usize),
     Slices,
+=======
+    Fit,
+>>>>>>> main
 }
 
 /// A Hugging Face image processor: defaults of its settings.
@@ -155,6 +159,14 @@ const CLASSES: &[Class] = &[
         crops: false,
         cutting: Cutting::ClosestRatio(None),
         ..CLIP
+    },
+    Class {
+        name: "FuyuImageProcessor",
+        size: None,
+        crops: false,
+        clip_colours: false,
+        filter: Filter::Bilinear,
+        cutting: Cutting::Fit,
     },
     Class { name: "Qwen2VLImageProcessor", size: None, crops: false, cutting: Cutting::SmartResize, ..CLIP },
     // Four whose processors are code beside a checkpoint or in a paper: `tests/golden/processor/README.md`.
@@ -295,6 +307,7 @@ impl Keys<'_> {
                 }
                 Scheme::ClosestRatio { tile: side, min, max }
             }
+<<<<<<< HEAD
             Cutting::ClosestRatio(_) => Scheme::Whole,
             Cutting::Relaxed => {
                 let alpha = self.number("alpha", 0.1)?;
@@ -312,12 +325,43 @@ impl Keys<'_> {
                 patch: self.count("patch_size", 14)?,
                 max: self.count("max_slice_nums", 9)?,
             },
+=======
+            Cutting::ClosestRatio => Scheme::Whole,
+            Cutting::Fit => self.fit()?,
+>>>>>>> main
             Cutting::SmartResize => Scheme::SmartResize {
                 factor: self.count("patch_size", 14)? * self.count("merge_size", 2)?,
                 min_area: self.area("min_pixels", "shortest_edge", 56 * 56)?,
                 max_area: self.area("max_pixels", "longest_edge", 28 * 28 * 1280)?,
             },
         })
+    }
+
+    /// Fuyu's size, patches and padding.
+    fn fit(&self) -> Result<Scheme, ImageError> {
+        if !self.flag("do_resize", true)? || !self.flag("do_pad", true)? {
+            return Err(self.error("do_resize and do_pad must be true: patches have to be whole".into()));
+        }
+        let mode = self.get("padding_mode").map_or("constant", |mode| mode.as_str().unwrap_or_default());
+        let fill = self.number("padding_value", 1.0)?;
+        if mode != "constant" || !(0.0..=255.0).contains(&fill) {
+            return Err(
+                self.error(format!("padding_mode {mode:?}, value {fill}; supported: constant, 0 to 255"))
+            );
+        }
+        let sides = |key: &str, default: [usize; 2]| -> Result<[usize; 2], ImageError> {
+            let Some(object) = self.get(key) else { return Ok(default) };
+            match (object.get("width"), object.get("height")) {
+                (Some(w), Some(h)) => Ok([self.pixels(key, w)?, self.pixels(key, h)?]),
+                _ => Err(self.error(format!("{key} is {object}; supported: height and width"))),
+            }
+        };
+        let (within, patch) = (sides("size", [1920, 1080])?, sides("patch_size", [30, 30])?);
+        if patch[0] != patch[1] || within.iter().any(|n| n % patch[0] != 0) {
+            let wanted = "square patches that divide size";
+            return Err(self.error(format!("patch_size {patch:?} and size {within:?}; expected {wanted}")));
+        }
+        Ok(Scheme::Fit { within, patch: patch[0], fill: fill as u8 })
     }
 
     /// A small count.

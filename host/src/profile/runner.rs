@@ -55,10 +55,9 @@ impl<'p> Runner<'p> {
 
     /// One tile of a picture of the usual size; `None` where the model takes none.
     pub fn vision(&mut self) -> Result<Option<Counters>, MachineError> {
-        let Some(v) = &self.program.meta.vision else { return Ok(None) };
-        let p = super::typical_picture(self.program, None);
-        let args =
-            [(vision_args::FIRST_TOKEN, 0), (vision_args::ROWS, p.rows), (vision_args::TOKENS, p.tokens)];
+        let meta = &self.program.meta;
+        let (Some(v), Some(spec)) = (&meta.vision, &meta.model.vision) else { return Ok(None) };
+        let args = vision_args::of_tile(spec, super::typical_picture(self.program, None).grid, 0);
         self.launch(v.entry, &args).map(Some)
     }
 

@@ -1,7 +1,8 @@
 //! A timeline of every unit and channel, in the format that Perfetto and Chrome's tracing page read.
 //!
 //! One launch of each phase is shown, one behind the other: a picture, the prompt, a decode step.
-//! Times are microseconds of the target's clock, **simulated**.
+//! Times are microseconds of the target's clock, **simulated**. Commands of a unit that overlap have tracks of
+//! their own.
 
 use super::bottleneck::UNITS;
 use super::phase::channel_peak;
@@ -13,6 +14,7 @@ use flightvlm_hw::machine::{Counters, MachineError};
 use flightvlm_iss::profile::{Profile, Span};
 use serde_json::{json, Value};
 use std::io::{self, Write};
+use std::ops::Range;
 
 /// Spans of a unit that are written for a launch; a prompt of a large model has more.
 const MAX_SPANS: usize = 20_000;
@@ -46,7 +48,7 @@ pub fn write_trace(program: &Program, w: &Workload, out: &mut dyn Write) -> Resu
     let tokens = w.images * super::typical_picture(program, w.prune).placeholders;
     let rows = w.prompt_tokens + tokens;
     let mut run = Runner::new(program)?;
-    let mut trace = Trace { program, out, at_us: 0.0, size: TraceSize::default() };
+    let mut trace = Trace { program, out, at_cycles: 0, size: TraceSize::default(), named: [0; UNITS.len()] };
     writeln!(trace.out, "{{\"displayTimeUnit\":\"ns\",\"otherData\":{},\"traceEvents\":[", trace.about(w))?;
     trace.name_tracks()?;
     if visual.is_some() {
@@ -82,12 +84,30 @@ struct Trace<'a> {
     program: &'a Program,
     out: &'a mut dyn Write,
     /// Where the next launch begins.
-    at_us: f64,
+    at_cycles: u64,
     size: TraceSize,
+    /// Tracks of each unit that have a name.
+    named: [usize; UNITS.len()],
 }
 
 const UNITS_PID: u32 = 1;
 const CHANNELS_PID: u32 = 2;
+/// Above those of the units. Perfetto gives tracks 0 and that of the process number a meaning of their own.
+const PHASE_TID: usize = 10;
+/// Tracks that a unit may have: matrix commands overlap, and spans of a track that do are dropped by Perfetto.
+const MAX_TRACKS: usize = 8;
+
+fn track_tid(unit: usize, track: usize) -> usize {
+    PHASE_TID + 1 + unit * MAX_TRACKS + track
+}
+
+/// The first track that is free at a span's start; `ends` has the cycle after each track's last span.
+fn free_track(ends: &mut Vec<u64>, span: &Span) -> usize {
+    let track = ends.iter().position(|end| *end <= span.start).unwrap_or(ends.len()).min(MAX_TRACKS - 1);
+    ends.resize(ends.len().max(track + 1), 0);
+    ends[track] = span.end + 1;
+    track
+}
 
 impl Trace<'_> {
     fn about(&self, w: &Workload) -> Value {
@@ -121,10 +141,14 @@ impl Trace<'_> {
         let process = |pid: u32, name: &str| json!({"ph": "M", "name": "process_name", "pid": pid, "args": {"name": name}});
         self.event(&process(UNITS_PID, "units"))?;
         self.event(&process(CHANNELS_PID, "channels"))?;
-        for (tid, name) in UNITS.iter().chain(&["phase"]).enumerate() {
-            self.event(&json!({"ph": "M", "name": "thread_name", "pid": UNITS_PID, "tid": tid, "args": {"name": name}}))?;
-        }
-        Ok(())
+        self.name_track(PHASE_TID, "phase")
+    }
+
+    fn name_track(&mut self, tid: usize, name: &str) -> io::Result<()> {
+        self.event(
+            &json!({"ph": "M", "name": "thread_name", "pid": UNITS_PID, "tid": tid, "args": {"name": name}}),
+        )?;
+        self.event(&json!({"ph": "M", "name": "thread_sort_index", "pid": UNITS_PID, "tid": tid, "args": {"sort_index": tid}}))
     }
 
     fn launch(
@@ -132,20 +156,29 @@ impl Trace<'_> {
         phase: &str,
         (counters, profile, window): &(Counters, Profile, u64),
     ) -> io::Result<()> {
-        let clock = f64::from(self.program.meta.config.clock_mhz);
-        let us = |cycles: u64| cycles as f64 / clock;
-        let start = self.at_us;
-        let whole = json!({"ph": "X", "name": phase, "pid": UNITS_PID, "tid": UNITS.len(), "ts": start,
-            "dur": us(counters.cycles), "args": {"cycles": counters.cycles}});
+        let start = self.at_cycles;
+        let args = json!({"cycles": counters.cycles});
+        let whole = self.complete(PHASE_TID, phase, start..start + counters.cycles, &args);
         self.event(&whole)?;
         for (unit, spans) in profile.spans.iter().enumerate() {
+            let mut ends = Vec::new();
             for span in spans.iter().take(MAX_SPANS) {
-                let event = self.span(unit, span, start, clock);
+                let track = free_track(&mut ends, span);
+                if track == self.named[unit] {
+                    let name =
+                        if track == 0 { UNITS[unit].into() } else { format!("{}, overlapping", UNITS[unit]) };
+                    self.name_track(track_tid(unit, track), &name)?;
+                    self.named[unit] += 1;
+                }
+                let cycles = start + span.start..start + span.end + 1;
+                let name = self.program.meta.part(span.pc);
+                let event = self.complete(track_tid(unit, track), &name, cycles, &json!({"pc": span.pc}));
                 self.event(&event)?;
             }
             self.size.left_out += spans.len().saturating_sub(MAX_SPANS);
         }
         let config = &self.program.meta.config;
+        let clock = f64::from(config.clock_mhz);
         let peak = channel_peak(config) / f64::from(config.slices) / 1e9;
         for (channel, windows) in profile.channel_windows.iter().enumerate() {
             let name = format!("channel {channel} GB/s (peak {peak:.1})");
@@ -157,26 +190,27 @@ impl Trace<'_> {
                     continue;
                 }
                 last = Some(beats);
-                let rate = f64::from(*beats) * UNIT_BYTES as f64 / us(*window) / 1e3;
-                let ts = start + us(index as u64 * window).min(us(counters.cycles));
+                let rate = f64::from(*beats) * UNIT_BYTES as f64 * clock / *window as f64 / 1e3;
+                let ts = self.us(start + (index as u64 * window).min(counters.cycles));
                 self.event(
                     &json!({"ph": "C", "name": name, "pid": CHANNELS_PID, "ts": ts, "args": {"GB/s": rate}}),
                 )?;
             }
         }
-        self.at_us += us(counters.cycles);
+        self.at_cycles += counters.cycles;
         Ok(())
     }
 
-    fn span(&self, unit: usize, span: &Span, start: f64, clock: f64) -> Value {
-        json!({
-            "ph": "X",
-            "name": self.program.meta.part(span.pc),
-            "pid": UNITS_PID,
-            "tid": unit,
-            "ts": start + span.start as f64 / clock,
-            "dur": (span.end - span.start + 1) as f64 / clock,
-            "args": {"pc": span.pc},
-        })
+    /// Times are whole nanoseconds: spans that touch must do so after Perfetto's rounding too.
+    fn us(&self, cycle: u64) -> f64 {
+        let ns = u128::from(cycle) * 1000 / u128::from(self.program.meta.config.clock_mhz);
+        ns as f64 / 1e3
+    }
+
+    fn complete(&self, tid: usize, name: &str, cycles: Range<u64>, args: &Value) -> Value {
+        let ns = |cycle| (self.us(cycle) * 1e3).round();
+        let dur = (ns(cycles.end) - ns(cycles.start)) / 1e3;
+        json!({"ph": "X", "name": name, "pid": UNITS_PID, "tid": tid, "ts": self.us(cycles.start), "dur": dur,
+            "args": args})
     }
 }

@@ -18,7 +18,7 @@ mod stream;
 mod template;
 mod tokenizer;
 
-pub use picture::{expand_placeholders, pictures_before_start, PictureText};
+pub use picture::{expand_placeholders, lines_before_start, pictures_before_start, PictureText};
 pub use placeholder::ImageTokens;
 pub use special::SpecialTokens;
 pub use stop::StopStrings;

@@ -14,6 +14,9 @@ pub enum PictureText {
     Bracketed,
     /// PaliGemma: all placeholders in front of the text's first token, a line break behind the text.
     BeforeStart,
+    /// Fuyu: the same with a line of placeholders for each line of patches, and an end of each; the text ends in a
+    /// token of its own.
+    LinesBeforeStart,
     /// NVLM: every tile behind its number, the whole picture last, all between two tags.
     Numbered,
 }
@@ -21,6 +24,10 @@ pub enum PictureText {
 /// Words around the pictures of Idefics3 and SmolVLM.
 const AROUND: &str = "<fake_token_around_image>";
 const GLOBAL: &str = "<global-img>";
+/// End of a line of patches, start and end of the text: words of Fuyu.
+const LINE_END: &str = "|NEWLINE|";
+const TEXT_START: &str = "<s>";
+const ANSWER: &str = "<0x04>";
 
 impl PictureText {
     /// The way of an architecture.
@@ -31,7 +38,12 @@ impl PictureText {
             }
             "InternVLForConditionalGeneration" => PictureText::Bracketed,
             "PaliGemmaForConditionalGeneration" => PictureText::BeforeStart,
+<<<<<<< HEAD
             "NVLM_D" | "NVLM_D_Model" => PictureText::Numbered,
+=======
+            "FuyuForCausalLM" => PictureText::LinesBeforeStart,
+            "NVLM_D" => PictureText::Numbered,
+>>>>>>> main
             _ => PictureText::Plain,
         }
     }
@@ -45,7 +57,7 @@ impl PictureText {
         let all = || tokens(counts.iter().sum());
         let (last, tiles) = counts.split_last().map_or((0, &[][..]), |(last, tiles)| (*last, tiles));
         match self {
-            PictureText::Plain | PictureText::BeforeStart => all(),
+            PictureText::Plain | PictureText::BeforeStart | PictureText::LinesBeforeStart => all(),
             PictureText::Bracketed => format!("<img>{}</img>", all()),
             PictureText::Numbered => {
                 let tile = |(i, count): (usize, &usize)| format!("<tile_{}>{}", i + 1, tokens(*count));
@@ -71,6 +83,9 @@ impl PictureText {
 
     /// The same for an arranged picture.
     pub fn of_picture(self, placeholder: &str, grid: [usize; 2], picture: &Picture) -> String {
+        if let (PictureText::LinesBeforeStart, Some(tile)) = (self, picture.tiles.first()) {
+            return (placeholder.repeat(tile.grid[1]) + LINE_END).repeat(tile.grid[0]);
+        }
         let learned = picture.rows.iter().any(|row| matches!(row, VisualRow::Learned(_)));
         let counts = picture.tile_tokens().filter(|_| !learned);
         let counts = counts.unwrap_or_else(|| vec![picture.placeholders()]);
@@ -82,6 +97,11 @@ impl PictureText {
 /// placeholders, behind the pictures and the start token.
 pub fn pictures_before_start(text: &str, token: &str, pictures: &[String], start: &str) -> String {
     format!("{}{start}{}\n", pictures.concat(), text.replace(token, "").trim())
+}
+
+/// The same for Fuyu.
+pub fn lines_before_start(text: &str, token: &str, pictures: &[String]) -> String {
+    format!("{}{TEXT_START}{}{ANSWER}", pictures.concat(), text.replace(token, "").trim())
 }
 
 /// Puts `pictures[i]` in the place of the i-th placeholder.
@@ -129,6 +149,14 @@ mod tests {
         );
         let before = pictures_before_start("<image>\nwhat?", "<image>", &["xx".into()], "<bos>");
         assert_eq!(before, "xx<bos>what?\n");
+        let tile = flightvlm_compiler::graph::Tile { grid: [2, 3], rows: Vec::new() };
+        let picture = Picture { tiles: vec![tile], ..Picture::default() };
+        let lines = PictureText::LinesBeforeStart.of_picture("x", [1, 1], &picture);
+        assert_eq!(lines, "xxx|NEWLINE|xxx|NEWLINE|");
+        assert_eq!(
+            lines_before_start("<image>\nwhat?", "<image>", &[lines]),
+            "xxx|NEWLINE|xxx|NEWLINE|<s>what?<0x04>"
+        );
         assert_eq!(PictureText::Bracketed.write("x", [2, 1], &[1, 1, 1]), "<img>xxx</img>");
         assert_eq!(
             PictureText::Numbered.write("x", [2, 1], &[1, 1, 1]),

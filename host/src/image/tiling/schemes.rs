@@ -41,6 +41,15 @@ pub enum Scheme {
         /// Largest area.
         max_area: usize,
     },
+    /// Fuyu: scaled down into a size with its ratio kept, filled up to whole patches at the right and below.
+    Fit {
+        /// Largest width and height, multiples of `patch`.
+        within: Extent,
+        /// Side of a patch.
+        patch: usize,
+        /// Colour of what is filled up.
+        fill: u8,
+    },
     /// InternVL, NVLM: the grid with the closest ratio, and the whole picture behind it.
     ClosestRatio {
         /// Side of a tile.
@@ -97,6 +106,7 @@ impl Scheme {
                 let scaled = vec![smart_resize(size, factor, min_area, max_area)];
                 Cut { scaled, ..Cut::none() }
             }
+            Scheme::Fit { within, patch, fill } => fit(size, within, patch, fill),
             Scheme::ClosestRatio { tile, min, max } => {
                 stretched(grids::closest_ratio(size, tile, min, max), tile)
             }
@@ -189,6 +199,15 @@ fn smart_resize(size: Extent, factor: usize, min_area: usize, max_area: usize) -
         return size.map(|n| (n as f64 * by / f).ceil() as usize * factor);
     }
     rounded
+}
+
+fn fit(size: Extent, within: Extent, patch: usize, fill: u8) -> Cut {
+    let scale = [1, 0].map(|axis| within[axis] as f64 / size[axis] as f64);
+    let by = if scale[0].min(scale[1]) < 1.0 { Some(scale[0].min(scale[1])) } else { None };
+    let scaled = by.map(|by| size.map(|n| ((n as f64 * by) as usize).max(1)));
+    let canvas = scaled.unwrap_or(size).map(|n| n.div_ceil(patch) * patch);
+    let canvas = Canvas { size: canvas, at: [0, 0], fill: [fill; 3] };
+    Cut { scaled: scaled.into_iter().collect(), canvas: Some(canvas), ..Cut::none() }
 }
 
 fn across([width, height]: Extent, tile: usize, max: usize) -> Cut {

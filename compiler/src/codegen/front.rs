@@ -1,0 +1,98 @@
+//! What computes visual tokens: a vision transformer with a projector, or a projector alone.
+
+use super::asm::{Asm, Reg};
+use super::projector::{projector_layout, ProjectorLayout};
+use super::tower::{Chip, Dims};
+use super::vision::{self, tower_layout, TowerLayout};
+use super::{add, vision_args, Build};
+use crate::diag::Diagnostic;
+use crate::layout::dram::{DramMap, Kind, Space};
+use crate::layout::words;
+use crate::plan::Vision;
+use flightvlm_hw::isa;
+
+/// Where everything of the picture side lies.
+#[derive(Debug, Clone)]
+pub enum VisionLayout {
+    /// A vision transformer.
+    Tower(Box<TowerLayout>),
+    /// None: the projector takes patches.
+    Patches(PatchesLayout),
+}
+
+/// A projector that takes patches.
+#[derive(Debug, Clone)]
+pub struct PatchesLayout {
+    projector: ProjectorLayout,
+    pixel_words: u32,
+    pixels_base: u32,
+    features_base: u32,
+}
+
+/// Lays the picture side out. Where visual tokens go is set later by [`VisionLayout::set_features`].
+pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<VisionLayout, Diagnostic> {
+    if let Some(patch) = &v.patch {
+        return Ok(VisionLayout::Tower(Box::new(tower_layout(v, patch, build, dram)?)));
+    }
+    let pixel_words = words(v.pixel_cols);
+    let projector = projector_layout(v, &Dims::of_rows(v.pixel_cols as u32, build), build, dram)?;
+    let units = pixel_words.into();
+    let pixels_base = add(dram, Space::Main, "vision.pixels", Kind::Input, v.rows, units)?;
+    Ok(VisionLayout::Patches(PatchesLayout { projector, pixel_words, pixels_base, features_base: 0 }))
+}
+
+impl VisionLayout {
+    /// The transformer, if there is one.
+    pub fn tower(&self) -> Option<&TowerLayout> {
+        match self {
+            VisionLayout::Tower(tower) => Some(tower),
+            VisionLayout::Patches(_) => None,
+        }
+    }
+
+    /// The projector.
+    pub fn projector(&self) -> &ProjectorLayout {
+        match self {
+            VisionLayout::Tower(tower) => &tower.projector,
+            VisionLayout::Patches(patches) => &patches.projector,
+        }
+    }
+
+    /// Words of a pixel row.
+    pub fn pixel_words(&self) -> u32 {
+        match self {
+            VisionLayout::Tower(tower) => tower.pixel_words,
+            VisionLayout::Patches(patches) => patches.pixel_words,
+        }
+    }
+
+    /// Sizes and on-chip regions of the largest part.
+    pub fn chip(&self) -> (&Dims, &Chip) {
+        match self {
+            VisionLayout::Tower(tower) => (&tower.dims, &tower.chip),
+            VisionLayout::Patches(patches) => (&patches.projector.dims, &patches.projector.chip),
+        }
+    }
+
+    /// First unit of the visual tokens of slot 0.
+    pub fn set_features(&mut self, base: u32) {
+        match self {
+            VisionLayout::Tower(tower) => tower.features_base = base,
+            VisionLayout::Patches(patches) => patches.features_base = base,
+        }
+    }
+}
+
+/// The entry point.
+pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) {
+    match l {
+        VisionLayout::Tower(tower) => vision::emit(asm, v, tower),
+        VisionLayout::Patches(patches) => {
+            let reg = |arg: usize| Reg(arg as u32);
+            let args = (reg(vision_args::FIRST_TOKEN), reg(vision_args::TOKENS));
+            asm.mark("patches: start");
+            patches.projector.emit(asm, v, patches.pixels_base, patches.features_base, args);
+            asm.emit(isa::Halt {});
+        }
+    }
+}
