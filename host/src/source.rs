@@ -184,8 +184,8 @@ impl Source {
         if !is_checkpoint(&self.path) {
             return Err(SourceError::NeedsCheckpoint(self.path.clone(), "the float reference"));
         }
-<<<<<<< HEAD
-        let no_weights = self.options.no_weights;
+        // Zeros are looked for even where the program gets no weights.
+        let no_weights = self.options.no_weights && !self.options.detect_sparsity;
         let o = &self.options;
         let options = ImportOptions {
             max_context: o.max_context,
@@ -194,12 +194,6 @@ impl Source {
             image_positions: o.image_positions,
             mrope_stretch: o.mrope_stretch,
         };
-=======
-        // Zeros are looked for even where the program gets no weights.
-        let no_weights = self.options.no_weights && !self.options.detect_sparsity;
-        let options =
-            ImportOptions { max_context: self.options.max_context, no_weights, mask: self.options.mask };
->>>>>>> main
         let model = import(&self.path, &options)
             .map_err(|faults| SourceError::Faults { path: self.path.clone(), faults })?;
         Ok(self.model.get_or_init(|| model))

@@ -90,11 +90,10 @@ impl Prune {
             let got = format!("{} with rotary positions of several axes", model.architecture);
             return fault("a model with positions in one axis".into(), got, "leave --visual-tokens out");
         }
-<<<<<<< HEAD
         if model.position_scheme == PositionScheme::Visual(VisualPositions::Rows) {
             let got = "--image-positions rows, whose lines would have gaps".into();
             return fault("whole lines".into(), got, "leave one of the two options out");
-=======
+        }
         if model.vision.as_ref().is_some_and(|v| v.windows.is_some()) {
             let got = format!("{} with window attention", model.architecture);
             return fault(
@@ -110,7 +109,6 @@ impl Prune {
                 got,
                 "leave --visual-tokens out",
             );
->>>>>>> main
         }
         if self.tokens == 0 || self.tokens > model.visual_tokens {
             let expected = format!("1 to {} visual tokens of a tile", model.visual_tokens);

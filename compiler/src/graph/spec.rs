@@ -3,11 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::contrast::Contrast;
-<<<<<<< HEAD
 use super::positions::VisualPositions;
-=======
 use super::window::Windows;
->>>>>>> main
 use crate::diag::Diagnostic;
 
 /// Which vision tower.

@@ -84,14 +84,11 @@ enum Cutting {
     /// Most tiles, of classes that always cut.
     ClosestRatio(Option<usize>),
     SmartResize,
-<<<<<<< HEAD
     Relaxed,
     /// Key and default of the most tiles.
     Across(&'static str, usize),
     Slices,
-=======
     Fit,
->>>>>>> main
 }
 
 /// A Hugging Face image processor: defaults of its settings.
@@ -164,7 +161,7 @@ const CLASSES: &[Class] = &[
         name: "FuyuImageProcessor",
         size: None,
         crops: false,
-        clip_colours: false,
+        colours: HALF,
         filter: Filter::Bilinear,
         cutting: Cutting::Fit,
     },
@@ -307,7 +304,6 @@ impl Keys<'_> {
                 }
                 Scheme::ClosestRatio { tile: side, min, max }
             }
-<<<<<<< HEAD
             Cutting::ClosestRatio(_) => Scheme::Whole,
             Cutting::Relaxed => {
                 let alpha = self.number("alpha", 0.1)?;
@@ -325,10 +321,7 @@ impl Keys<'_> {
                 patch: self.count("patch_size", 14)?,
                 max: self.count("max_slice_nums", 9)?,
             },
-=======
-            Cutting::ClosestRatio => Scheme::Whole,
             Cutting::Fit => self.fit()?,
->>>>>>> main
             Cutting::SmartResize => Scheme::SmartResize {
                 factor: self.count("patch_size", 14)? * self.count("merge_size", 2)?,
                 min_area: self.area("min_pixels", "shortest_edge", 56 * 56)?,

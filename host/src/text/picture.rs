@@ -38,12 +38,8 @@ impl PictureText {
             }
             "InternVLForConditionalGeneration" => PictureText::Bracketed,
             "PaliGemmaForConditionalGeneration" => PictureText::BeforeStart,
-<<<<<<< HEAD
-            "NVLM_D" | "NVLM_D_Model" => PictureText::Numbered,
-=======
             "FuyuForCausalLM" => PictureText::LinesBeforeStart,
-            "NVLM_D" => PictureText::Numbered,
->>>>>>> main
+            "NVLM_D" | "NVLM_D_Model" => PictureText::Numbered,
             _ => PictureText::Plain,
         }
     }
