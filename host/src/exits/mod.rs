@@ -95,9 +95,9 @@ mod tests {
 
     #[test]
     fn changes_are_distances_of_probabilities() {
-        let certain = probabilities(&[100.0, 0.0]);
+        let certain = probabilities(&[1000.0, 0.0]);
         assert_eq!(certain, [1.0, 0.0]);
-        assert_eq!(distance(&certain, &probabilities(&[0.0, 100.0])), 2f32.sqrt());
+        assert_eq!(distance(&certain, &probabilities(&[0.0, 1000.0])), 2f32.sqrt());
         assert_eq!(distance(&certain, &certain), 0.0);
     }
 }
