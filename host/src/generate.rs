@@ -2,6 +2,7 @@
 
 use crate::bundle::BundleError;
 use crate::device::{Device, DeviceError, Logits, RunStats, StepOutput};
+use crate::exits::Exits;
 use crate::prompt::Prompt;
 use crate::sampler::{Sampler, Sampling};
 use crate::text::{StopStrings, TextError, TokenStream, Tokenizer};
@@ -20,6 +21,8 @@ pub struct Options {
     pub stop_ids: Vec<u32>,
     /// Texts that end the answer and are not shown.
     pub stop_strings: Vec<String>,
+    /// Where the language model may be left early; `None`: the device's depth holds.
+    pub exits: Option<Exits>,
 }
 
 /// Why the answer ended.
@@ -90,6 +93,14 @@ pub trait Watch {
         true
     }
 
+    /// Whether [`Watch::state`] is wanted.
+    fn wants_states(&self) -> bool {
+        false
+    }
+
+    /// The hidden state, behind the final norm, from which the next token is chosen.
+    fn state(&mut self, _state: Vec<f32>) {}
+
     /// Whether white space in front of the answer is dropped.
     fn trims(&self) -> bool {
         true
@@ -131,12 +142,18 @@ pub fn continue_from(
     assert!(known < prompt.ids.len(), "the last token of a prompt is always run");
     let start = Instant::now();
     let kept = match known {
+        // Rows of another answer may have fewer layers.
+        _ if options.exits.is_some() => device.begin().map(|()| 0)?,
         0 => device.begin().map(|()| 0)?,
         _ => device.keep(known)?,
     };
     watch.started(kept);
-    let want = if options.sampling == Sampling::Greedy { Logits::None } else { Logits::LastToken };
-    let mut output = match read_prompt(device, prompt, kept, want) {
+    let want = match options.sampling {
+        _ if watch.wants_states() => Logits::LastHidden,
+        Sampling::Greedy => Logits::None,
+        Sampling::TopP { .. } => Logits::LastToken,
+    };
+    let mut output = match read_prompt(device, prompt, kept, options.exits.as_ref(), want) {
         Ok(output) => output,
         Err(DeviceError::Interrupted) => return Ok(nothing(device, start)),
         Err(error) => return Err(error.into()),
@@ -151,6 +168,7 @@ pub fn continue_from(
             .choose(&output.logits, output.greedy_token)
             .ok_or(GenerateError::NoLogits(tokens.len()))?;
         first_token.get_or_insert_with(|| start.elapsed());
+        text.watch.state(output.hidden);
         tokens.push(token);
         let goes_on = text.watch.token(&device.stats());
         if options.stop_ids.contains(&token) {
@@ -187,7 +205,7 @@ pub fn hidden(device: &mut dyn Device, prompt: &Prompt, known: usize) -> Result<
         0 => device.begin().map(|()| 0)?,
         _ => device.keep(known)?,
     };
-    Ok(read_prompt(device, prompt, kept, Logits::LastHidden)?.hidden)
+    Ok(read_prompt(device, prompt, kept, None, Logits::LastHidden)?.hidden)
 }
 
 /// Encodes the pictures and runs the prompt, both from token `kept` on.
@@ -195,6 +213,7 @@ fn read_prompt(
     device: &mut dyn Device,
     prompt: &Prompt,
     kept: usize,
+    exits: Option<&Exits>,
     want: Logits,
 ) -> Result<StepOutput, DeviceError> {
     // Pictures whose tokens are all kept are not shown again.
@@ -213,7 +232,10 @@ fn read_prompt(
     for picture in shown {
         handles.push(device.encode_image(picture)?);
     }
-    device.prefill(&prompt.ids[kept..], &handles, want)
+    match exits {
+        None => device.prefill(&prompt.ids[kept..], &handles, want),
+        Some(exits) => exits.prefill(device, &prompt.ids[kept..], &handles, want),
+    }
 }
 
 /// The answer of a run that was interrupted before its first token.

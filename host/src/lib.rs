@@ -23,6 +23,7 @@ pub mod context;
 pub mod device;
 pub mod embed;
 pub mod energy;
+pub mod exits;
 pub mod generate;
 pub mod image;
 pub mod profile;

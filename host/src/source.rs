@@ -3,7 +3,7 @@
 use crate::bundle::{BundleError, TextAssets};
 use crate::device::{ImageInfo, ModelInfo};
 use flightvlm_compiler::diag::{Diagnostic, Diagnostics};
-use flightvlm_compiler::graph::{BlockMask, ModelSpec, Prune};
+use flightvlm_compiler::graph::{BlockMask, ModelSpec, Prune, VisualPositions};
 use flightvlm_compiler::import::{import, is_checkpoint, is_gguf, Gguf, ImportOptions, Model};
 use flightvlm_compiler::pipeline::{self, Compiled};
 use flightvlm_compiler::program::{Program, ProgramError};
@@ -33,6 +33,10 @@ pub struct LoadOptions {
     pub prune: Option<Option<Prune>>,
     /// Block-sparse attention of the language model; `None`: full.
     pub mask: Option<BlockMask>,
+    /// Positions of visual tokens; `None`: those of the model.
+    pub image_positions: Option<VisualPositions>,
+    /// M-RoPE++ for sequences so many times as long as those of the training.
+    pub mrope_stretch: Option<f32>,
 }
 
 impl Default for LoadOptions {
@@ -47,6 +51,8 @@ impl Default for LoadOptions {
             early_exit: false,
             prune: None,
             mask: None,
+            image_positions: None,
+            mrope_stretch: None,
         }
     }
 }
@@ -180,8 +186,14 @@ impl Source {
         }
         // Zeros are looked for even where the program gets no weights.
         let no_weights = self.options.no_weights && !self.options.detect_sparsity;
-        let options =
-            ImportOptions { max_context: self.options.max_context, no_weights, mask: self.options.mask };
+        let o = &self.options;
+        let options = ImportOptions {
+            max_context: o.max_context,
+            no_weights,
+            mask: o.mask,
+            image_positions: o.image_positions,
+            mrope_stretch: o.mrope_stretch,
+        };
         let model = import(&self.path, &options)
             .map_err(|faults| SourceError::Faults { path: self.path.clone(), faults })?;
         Ok(self.model.get_or_init(|| model))

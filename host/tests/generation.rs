@@ -106,7 +106,13 @@ impl Device for Script {
 }
 
 fn options() -> Options {
-    Options { max_new_tokens: 100, sampling: Sampling::Greedy, stop_ids: vec![1], stop_strings: vec![] }
+    Options {
+        max_new_tokens: 100,
+        sampling: Sampling::Greedy,
+        stop_ids: vec![1],
+        stop_strings: vec![],
+        exits: None,
+    }
 }
 
 fn text_prompt(length: usize) -> Prompt {

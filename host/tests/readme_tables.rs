@@ -24,18 +24,20 @@ fn table(name: &str) -> String {
         "energy-decode" => energy(&results("compare-llava-1.5-7b.json"), "text_decode"),
         "energy-picture" => energy(&results("compare-llava-1.5-7b.json"), "image_question"),
         "demo-pruning" => pruning(&results("pruning.json")["settings"]),
+        "early-exit" => early_exit(&results("early-exit.json")["rows"]),
         "pruning-example" => examples(&results("pruning.json")["examples"]),
         _ => panic!("no table is called {name}"),
     }
 }
 
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "smollm2-perplexity",
     "demo-accuracy",
     "energy-decode",
     "energy-picture",
     "demo-pruning",
     "pruning-example",
+    "early-exit",
 ];
 
 fn rows(v: &Value) -> &[Value] {
@@ -63,6 +65,20 @@ fn perplexity(settings: &Value) -> String {
         let against =
             if name == "float" { "–".into() } else { format!("{:+.2} %", 100.0 * (p / float - 1.0)) };
         let _ = writeln!(out, "| {name} | {} | {tokens} | {p:.3} | {against} |", megabytes(row));
+    }
+    out
+}
+
+fn early_exit(settings: &Value) -> String {
+    let mut out = String::from(
+        "| demo model | cycles a question | exact match | answers by layers |\n|---|---|---|---|\n",
+    );
+    for row in rows(settings) {
+        let layers = row["answers_by_layers"].as_object().expect("a map");
+        let layers: Vec<String> = layers.iter().map(|(layers, n)| format!("{n} behind {layers}")).collect();
+        let (name, percent) = (row["setting"].as_str().expect("a name"), 100.0 * number(row, "exact_match"));
+        let (cycles, layers) = (number(row, "cycles"), layers.join(", "));
+        let _ = writeln!(out, "| {name} | {cycles} | {percent:.1} % | {layers} |");
     }
     out
 }

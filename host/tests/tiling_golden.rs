@@ -1,7 +1,7 @@
 //! Processors that cut pictures, against Hugging Face's: tile counts, sizes and grids over a sweep of
 //! picture sizes, pixel values bit for bit, and the text around the tiles.
 
-use flightvlm::image::{decode_file, ImageProcessor, PixelValues, ProcessorConfig};
+use flightvlm::image::{decode_file, Cut, ImageProcessor, PixelValues, ProcessorConfig};
 use flightvlm::text::PictureText;
 use flightvlm_compiler::graph::{Arrange, Picture, Tile, VisionSpec};
 use serde_json::{json, Value};
@@ -131,5 +131,60 @@ fn tags_of_smolvlm_are_the_same() {
         let counts = vec![tokens; grid[0] * grid[1] + 1];
         let text = PictureText::RowsAndColumns.write("<image>", grid, &counts);
         assert_eq!(case["text"], text, "{grid:?}");
+    }
+}
+
+/// A cut in the terms of `references.json`; sizes are (width, height).
+fn in_their_terms(cut: &Cut, size: [usize; 2]) -> Value {
+    let canvas = cut.canvas.filter(|_| cut.grid != [0, 0]);
+    json!([
+        size[0],
+        size[1],
+        cut.scaled.last(),
+        canvas.map(|canvas| canvas.size),
+        canvas.map(|canvas| canvas.at),
+        cut.grid,
+        cut.whole.map(|whole| whole.size),
+        cut.whole.is_some_and(|whole| whole.first),
+    ])
+}
+
+/// Schemes that Hugging Face's package does not have, against references of our own writing.
+#[test]
+fn cuts_are_those_of_the_references_for_every_size() {
+    let text = std::fs::read(folder().join("references.json")).expect("references");
+    let references: Value = serde_json::from_slice(&text).expect("JSON");
+    let fields = json!(["width", "height", "scaled", "canvas", "at", "grid", "whole", "first"]);
+    assert_eq!(references["fields"], fields);
+    let (mut count, mut wrong) = (0, Vec::new());
+    for (name, scheme) in references["schemes"].as_object().expect("schemes") {
+        let scheme_of = processor(scheme);
+        for case in scheme["cuts"].as_array().expect("cuts") {
+            let [width, height] = [0, 1].map(|at| case[at].as_u64().expect("a side") as usize);
+            let cut = scheme_of.config().scheme.cut([width, height]);
+            let mut found = in_their_terms(&cut, [width, height]);
+            if cut.whole.is_none() {
+                // Nothing that could be first.
+                found[7] = case[7].clone();
+            }
+            if found != *case {
+                wrong.push(format!("{name}: {found} instead of {case}"));
+            }
+            count += 1;
+        }
+    }
+    wrong.truncate(5);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(count, 8 * 325);
+}
+
+#[test]
+fn tags_of_nvlm_are_the_same() {
+    let text = std::fs::read(folder().join("references.json")).expect("references");
+    let references: Value = serde_json::from_slice(&text).expect("JSON");
+    for case in references["nvlm_texts"].as_array().expect("texts") {
+        let [tiles, tokens] = ["tiles", "tokens"].map(|key| case[key].as_u64().expect("a count") as usize);
+        let written = PictureText::of("NVLM_D_Model").write("x", [tiles, 1], &vec![tokens; tiles]);
+        assert_eq!(case["text"], written, "{tiles} tiles");
     }
 }

@@ -16,6 +16,7 @@ fn answers(d: &mut dyn Device, source: &Source) -> Vec<String> {
         sampling: Sampling::Greedy,
         stop_ids: info.stop_ids.clone(),
         stop_strings: Vec::new(),
+        exits: None,
     };
     let tokenizer = source.assets().tokenizer().expect("a tokenizer");
     let never = AtomicBool::new(false);

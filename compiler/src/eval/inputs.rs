@@ -119,16 +119,36 @@ pub fn write_logits(path: &Path, logits: &[f32], rows: usize, vocab: usize) -> R
     write_tensor(path, "logits", &[1, rows, vocab], logits)
 }
 
+/// Writes `hidden_states` float32 `[rows, hidden]` and `tokens` int64 `[rows]` as a safetensors file.
+pub fn write_states(path: &Path, states: &[Vec<f32>], tokens: &[u32]) -> Result<(), Diagnostic> {
+    assert_eq!(states.len(), tokens.len(), "a state for every token");
+    let (values, tokens) = (states.concat(), tokens.iter().map(|t| i64::from(*t)).collect::<Vec<_>>());
+    let shape = vec![states.len(), states.first().map_or(0, Vec::len)];
+    let view = |dtype, shape, bytes| {
+        safetensors::tensor::TensorView::new(dtype, shape, bytes).expect("invariant: shape and bytes agree")
+    };
+    let states = view(safetensors::Dtype::F32, shape, bytemuck::cast_slice(&values));
+    let tokens = view(safetensors::Dtype::I64, vec![tokens.len()], bytemuck::cast_slice(&tokens));
+    write_file(path, [("hidden_states", states), ("tokens", tokens)])
+}
+
 /// Writes one float32 tensor as a safetensors file.
 pub fn write_tensor(path: &Path, name: &str, shape: &[usize], values: &[f32]) -> Result<(), Diagnostic> {
     assert_eq!(values.len(), shape.iter().product::<usize>(), "a value for every place");
+    let bytes: &[u8] = bytemuck::cast_slice(values);
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.to_vec(), bytes)
+        .expect("invariant: shape and bytes agree");
+    write_file(path, [(name, view)])
+}
+
+fn write_file<const N: usize>(
+    path: &Path,
+    tensors: [(&str, safetensors::tensor::TensorView<'_>); N],
+) -> Result<(), Diagnostic> {
     let fault = |got: String| {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         Diagnostic::new(name, "a writable file", got, "choose another place with -o")
     };
-    let bytes: &[u8] = bytemuck::cast_slice(values);
-    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.to_vec(), bytes)
-        .expect("invariant: shape and bytes agree");
-    let file = safetensors::serialize([(name, view)], None).map_err(|e| fault(e.to_string()))?;
+    let file = safetensors::serialize(tensors, None).map_err(|e| fault(e.to_string()))?;
     std::fs::write(path, file).map_err(|e| fault(e.to_string()))
 }

@@ -10,5 +10,5 @@ mod matmul;
 mod pictures;
 mod session;
 
-pub use inputs::{write_logits, write_tensor, Inputs, Pairs};
+pub use inputs::{write_logits, write_states, write_tensor, Inputs, Pairs};
 pub use session::{Embedded, LinearInput, Session, Watch};

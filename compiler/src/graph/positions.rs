@@ -2,7 +2,72 @@
 
 use super::picture::Picture;
 use super::rope::Position;
-use super::spec::{ModelSpec, PositionScheme, VisionSpec};
+use super::spec::{Arrange, ModelSpec, PositionScheme, VisionSpec};
+use crate::diag::Diagnostic;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Positions of visual tokens in a model whose rows have one axis. Text goes on one behind the last visual token,
+/// rounded up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VisualPositions {
+    /// V2PE (arXiv 2412.09616): a visual token is so many 256ths behind the row before it.
+    Step(u32),
+    /// MouSi (arXiv 2401.17221): the tokens of a line share a position.
+    Rows,
+    /// MouSi: all tokens that follow each other share a position.
+    One,
+}
+
+/// Parts of a position that [`VisualPositions::Step`] counts in.
+const PARTS: u32 = 256;
+
+impl fmt::Display for VisualPositions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            VisualPositions::Step(stride) => write!(f, "v2pe={stride}"),
+            VisualPositions::Rows => f.write_str("rows"),
+            VisualPositions::One => f.write_str("one"),
+        }
+    }
+}
+
+impl FromStr for VisualPositions {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let stride = |text: &str| text.parse().ok().filter(|n: &u32| n.is_power_of_two() && *n <= PARTS);
+        match (text, text.strip_prefix("v2pe=").map(stride)) {
+            ("rows", _) => Ok(VisualPositions::Rows),
+            ("one", _) => Ok(VisualPositions::One),
+            (_, Some(Some(stride))) => Ok(VisualPositions::Step(stride)),
+            _ => Err("expected v2pe=STRIDE (a power of two up to 256), rows or one".into()),
+        }
+    }
+}
+
+impl VisualPositions {
+    /// Can this model do it?
+    pub fn check(self, model: &ModelSpec) -> Result<(), Diagnostic> {
+        let fault = |expected: &str, got: String| {
+            Err(Diagnostic::new("--image-positions", expected, got, "leave --image-positions out"))
+        };
+        let Some(vision) = model.vision.as_ref().filter(|_| model.contrast.is_none()) else {
+            let got = format!("{}, which shows none in a prompt", model.architecture);
+            return fault("a model that takes pictures", got);
+        };
+        if model.position_scheme != PositionScheme::Sequence {
+            let got = format!("{} with rotary positions of several axes", model.architecture);
+            return fault("a model with positions in one axis", got);
+        }
+        if self == VisualPositions::Rows && vision.arrange != Arrange::Tiles {
+            let got = format!("{}, whose lines run over several tiles", model.architecture);
+            return fault("a model whose tiles stand one behind the other", got);
+        }
+        Ok(())
+    }
+}
 
 /// Positions of a prompt's rows.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +94,30 @@ impl ModelSpec {
                 Positions { rows, shift: 0.0 }
             }
             PositionScheme::Multimodal => self.multimodal(ids, grids),
+            PositionScheme::Visual(how) => self.visual(how, ids, grids),
         }
+    }
+
+    /// `grids`: of the pictures' tiles, as wide as their lines.
+    fn visual(&self, how: VisualPositions, ids: &[u32], grids: &[[usize; 2]]) -> Positions {
+        let is_visual = |at: usize| Some(ids[at]) == self.image_token_id;
+        let width = grids.first().map_or(1, |grid| grid[1].max(1));
+        let (mut rows, mut last, mut column) = (Vec::with_capacity(ids.len()), 0.0f32, 0);
+        for at in 0..ids.len() {
+            let first = at == 0 || !is_visual(at - 1);
+            column = if first { 0 } else { column + 1 };
+            if at > 0 {
+                last = match how {
+                    _ if !is_visual(at) => last.ceil() + 1.0,
+                    VisualPositions::Step(stride) => last + stride as f32 / PARTS as f32,
+                    VisualPositions::Rows => last + f32::from(column % width == 0),
+                    VisualPositions::One => last + f32::from(first),
+                };
+            }
+            rows.push([last; 3]);
+        }
+        let shift = last.ceil() + 1.0 - ids.len() as f32;
+        Positions { rows, shift }
     }
 
     /// Qwen2-VL: the tokens of a picture share a time and differ in row and column; text goes on behind
@@ -56,6 +144,37 @@ impl ModelSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The vector of the authors' code: three of text, 256 of a picture at stride 64, text.
+    #[test]
+    fn visual_tokens_of_v2pe_are_fractions_apart() {
+        let spec = |how| ModelSpec {
+            position_scheme: PositionScheme::Visual(how),
+            image_token_id: Some(9),
+            ..ModelSpec::default()
+        };
+        let ids: Vec<u32> = [1, 2, 3].into_iter().chain([9; 256]).chain([4, 5]).collect();
+        let p = spec(VisualPositions::Step(64)).positions(&ids, &[[16, 16]]);
+        let at: Vec<f32> = p.rows.iter().map(|row| row[0]).collect();
+        assert_eq!((at[2], at[3], at[4], at[258], at[259], at[260]), (2.0, 2.25, 2.5, 66.0, 67.0, 68.0));
+        assert_eq!(p.shift, 69.0 - 261.0);
+        let few = [1, 9, 9, 9, 9, 2, 9, 9, 3];
+        let of =
+            |how| spec(how).positions(&few, &[[2, 2], [1, 2]]).rows.iter().map(|r| r[0]).collect::<Vec<_>>();
+        assert_eq!(of(VisualPositions::Rows), [0., 1., 1., 2., 2., 3., 4., 4., 5.]);
+        assert_eq!(of(VisualPositions::One), [0., 1., 1., 1., 1., 2., 3., 3., 4.]);
+        assert_eq!(of(VisualPositions::Step(128)), [0., 0.5, 1., 1.5, 2., 3., 3.5, 4., 5.]);
+    }
+
+    #[test]
+    fn schemes_have_names() {
+        for name in ["v2pe=1", "v2pe=256", "rows", "one"] {
+            assert_eq!(name.parse::<VisualPositions>().map(|p| p.to_string()), Ok(name.to_string()));
+        }
+        for wrong in ["v2pe=3", "v2pe=512", "v2pe=0", "v2pe", "row", ""] {
+            assert!(wrong.parse::<VisualPositions>().unwrap_err().contains("expected v2pe"), "{wrong}");
+        }
+    }
 
     #[test]
     fn text_goes_on_behind_the_longer_side() {

@@ -6,6 +6,7 @@
 //! tower has run.
 
 use super::picture::{Picture, VisualRow};
+use super::positions::VisualPositions;
 use super::spec::{ModelSpec, PositionScheme, VisionSpec};
 use crate::diag::Diagnostic;
 use serde::{Deserialize, Serialize};
@@ -88,6 +89,10 @@ impl Prune {
         if model.position_scheme == PositionScheme::Multimodal {
             let got = format!("{} with rotary positions of several axes", model.architecture);
             return fault("a model with positions in one axis".into(), got, "leave --visual-tokens out");
+        }
+        if model.position_scheme == PositionScheme::Visual(VisualPositions::Rows) {
+            let got = "--image-positions rows, whose lines would have gaps".into();
+            return fault("whole lines".into(), got, "leave one of the two options out");
         }
         if model.vision.as_ref().is_some_and(|v| v.windows.is_some()) {
             let got = format!("{} with window attention", model.architecture);

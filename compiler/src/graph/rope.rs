@@ -92,6 +92,21 @@ impl Rotary {
         })
     }
 
+    /// M-RoPE++ for sequences `factor` times as long as those of the training (GIRAFFE, arXiv 2412.12735): the pairs of the
+    /// first axis stay, those of the last turn slower by the factor, and between lies a ramp.
+    pub fn stretched(&self, factor: f32) -> Rotary {
+        let Frequencies::Fixed(plain) = &self.frequencies else { return self.clone() };
+        let of_axis = |axis: u8| self.axes.iter().filter(|a| **a == axis).count() as f32;
+        let (first, middle) = (of_axis(0), of_axis(1));
+        let slow = 1.0 / factor;
+        let stretched = plain.iter().enumerate().map(|(pair, frequency)| {
+            let behind = (pair + 1) as f32 - first;
+            let keep = if behind <= 0.0 { 1.0 } else { (1.0 - behind / middle).max(0.0) };
+            frequency * (slow + (1.0 - slow) * keep)
+        });
+        Rotary { frequencies: Frequencies::Fixed(stretched.collect()), ..self.clone() }
+    }
+
     /// What is wrong with it for heads of `head_dim` columns.
     pub(super) fn faults(&self, head_dim: usize) -> Vec<String> {
         let mut faults = Vec::new();
@@ -124,6 +139,18 @@ mod tests {
         let r = Rotary { frequencies: long, ..r };
         assert_eq!((r.frequencies(8), r.frequencies(9)), (vec![1.0], vec![0.5]));
         assert!(r.depends_on_length());
+    }
+
+    /// Sixteen pairs as 4, 6 and 6: two, three and three eighths.
+    #[test]
+    fn the_middle_axis_of_mrope_is_a_ramp() {
+        let axes = [[0; 4].to_vec(), [1; 6].to_vec(), [2; 6].to_vec()].concat();
+        let r = Rotary { frequencies: Frequencies::Fixed(vec![1.0; 16]), axes, scaling: 1.0 };
+        let f = r.stretched(4.0).frequencies(1);
+        assert_eq!((&f[..4], &f[9..]), (&[1.0; 4][..], &[0.25; 7][..]));
+        assert_eq!(f[6], 0.25 + 0.75 * 0.5);
+        assert!(f[4..10].is_sorted_by(|a, b| a > b));
+        assert_eq!(r.stretched(1.0), r);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::contrast::Contrast;
+use super::positions::VisualPositions;
 use super::window::Windows;
 use crate::diag::Diagnostic;
 
@@ -148,6 +149,8 @@ pub enum PositionScheme {
     Sequence,
     /// Time, row and column (M-RoPE).
     Multimodal,
+    /// Visual tokens have positions of their own kind.
+    Visual(VisualPositions),
 }
 
 /// Facts about the whole model.

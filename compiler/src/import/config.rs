@@ -71,7 +71,31 @@ pub(super) fn parse(
             "leave --attention out",
         ));
     }
+    positions(&mut config, options, &mut faults);
     faults.into_result(config)
+}
+
+/// Choices about positions.
+fn positions(config: &mut Config, options: &ImportOptions, faults: &mut Diagnostics) {
+    let rotary = &config.text.rotary;
+    let mut fault = |option: &str, expected: &str, got: String| {
+        faults.push(Diagnostic::new(option, expected, got, format!("leave {option} out")));
+    };
+    let by_length = || "frequencies that depend on the length of the sequence".to_string();
+    if options.image_positions.is_some() && rotary.depends_on_length() {
+        fault("--image-positions", "rotary frequencies that stay", by_length());
+    }
+    let Some(factor) = options.mrope_stretch else { return };
+    if config.layout.positions != PositionScheme::Multimodal {
+        let got = format!("{}, with positions in one axis", config.architecture);
+        return fault("--mrope-stretch", "a model with rotary positions of three axes", got);
+    }
+    if rotary.depends_on_length() {
+        return fault("--mrope-stretch", "rotary frequencies that stay", by_length());
+    }
+    config.text.rotary = rotary.stretched(factor);
+    let most = (config.text.spec.max_position as f64 * f64::from(factor)) as usize;
+    config.text.spec.max_position = most.min(options.max_context.unwrap_or(most));
 }
 
 fn read_object(path: &Path) -> Result<Map<String, Value>, Diagnostic> {

@@ -24,7 +24,7 @@ mod weights;
 use std::path::Path;
 
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::graph::{BlockMask, Graph, ModelSpec};
+use crate::graph::{BlockMask, Graph, ModelSpec, PositionScheme, VisualPositions};
 
 pub use checkpoint::{Checkpoint, TensorFile, TensorRef};
 pub use families::{families, Family};
@@ -42,6 +42,10 @@ pub struct ImportOptions {
     pub max_context: Option<usize>,
     /// Block-sparse attention of the language model; `None`: full.
     pub mask: Option<BlockMask>,
+    /// Positions of visual tokens; `None`: those of the model.
+    pub image_positions: Option<VisualPositions>,
+    /// M-RoPE++ for sequences so many times as long as those of the training.
+    pub mrope_stretch: Option<f32>,
 }
 
 /// An imported model.
@@ -83,6 +87,10 @@ pub fn import(path: &Path, options: &ImportOptions) -> Result<Model, Diagnostics
     assemble::model(&mut blocks, &config);
     let graph = blocks.graph;
     let mut spec = spec(&config);
+    if let Some(how) = options.image_positions {
+        how.check(&spec)?;
+        spec.position_scheme = PositionScheme::Visual(how);
+    }
     let weights = match &checkpoint {
         None => WeightStore::shapes_only(&graph),
         Some(checkpoint) => {

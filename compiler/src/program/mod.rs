@@ -48,6 +48,19 @@ pub struct TextMeta {
     pub cache: CacheMeta,
 }
 
+impl TextMeta {
+    /// Arguments of a launch that say which logits are wanted (one of [`crate::codegen::logits`]) and, of programs with
+    /// early exits, which layers run.
+    pub fn wanted(&self, layers: std::ops::Range<usize>, mode: u32) -> [(usize, u32); 2] {
+        use crate::codegen::{text_args, LAYERS_SHIFT};
+        let (first, count) = match self.saved_row {
+            None => (0, 0),
+            Some(_) => (layers.start as u32, layers.len() as u32),
+        };
+        [(text_args::LOGITS, mode | count << LAYERS_SHIFT), (text_args::FIRST_LAYER, first)]
+    }
+}
+
 /// Places of keys and values in the regions `text.k_cache`, `text.v_cache` (slots dealt out to the channels) and
 /// `text.v_scales`, each with a record for every layer. A block is 16 positions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

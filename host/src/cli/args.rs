@@ -5,7 +5,7 @@ use crate::sampler::Sampling;
 use crate::source::{LoadOptions, Source};
 use anyhow::{bail, Result};
 use clap::Args;
-use flightvlm_compiler::graph::{BlockMask, Method, Prune};
+use flightvlm_compiler::graph::{BlockMask, Method, Prune, VisualPositions};
 use flightvlm_compiler::quant::{Sparsity, Spec, Widths};
 use flightvlm_hw::config::HwConfig;
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ pub(super) struct ModelArgs {
     kv_bits: u32,
     /// Compile so that the language model can be left early (run --exit-layer) and gone on with
     #[arg(long)]
-    pub(super) early_exit: bool,
+    early_exit: bool,
     /// Visual tokens of a picture's tile that enter the prompt [default: all]
     #[arg(long, value_name = "N", value_parser = positive)]
     visual_tokens: Option<usize>,
@@ -47,6 +47,13 @@ pub(super) struct ModelArgs {
     /// What the language model's rows see: full, or blocks of 64: window=512 or window=512,sinks=64 tokens
     #[arg(long, default_value = "full", value_name = "MASK", value_parser = attention)]
     attention: Attention,
+    /// Positions of visual tokens: v2pe=STRIDE (256ths of a position), rows (a line shares one) or one (all do)
+    /// [default: the model's]
+    #[arg(long, value_name = "SCHEME")]
+    image_positions: Option<VisualPositions>,
+    /// M-RoPE++: rotary frequencies for sequences so many times as long as those of the training (Qwen2-VL)
+    #[arg(long, value_name = "FACTOR", value_parser = stretch)]
+    mrope_stretch: Option<f32>,
     /// Compile from config.json alone: code, memory map and sizes
     #[arg(long)]
     no_weights: bool,
@@ -111,6 +118,13 @@ fn kv_bits(text: &str) -> Result<u32, String> {
     }
 }
 
+fn stretch(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(factor) if (1.0..=1024.0).contains(&factor) => Ok(factor),
+        _ => Err("expected a number from 1 to 1024".into()),
+    }
+}
+
 /// `full`, or a mask.
 #[derive(Clone, Copy)]
 struct Attention(Option<BlockMask>);
@@ -125,17 +139,22 @@ fn attention(text: &str) -> Result<Attention, String> {
 impl ModelArgs {
     /// Opens the model's small files.
     pub(super) fn open(&self) -> Result<Source> {
-        self.open_with(self.no_weights, None)
+        self.open_leaving(false)
+    }
+
+    /// The same; `leaves`: the language model is to be left early.
+    pub(super) fn open_leaving(&self, leaves: bool) -> Result<Source> {
+        self.open_with(self.no_weights, None, leaves)
     }
 
     /// The same for commands that never need weights.
-    pub(super) fn open_shape(&self) -> Result<Source> {
-        self.open_with(true, None)
+    pub(super) fn open_shape(&self, leaves: bool) -> Result<Source> {
+        self.open_with(true, None, leaves)
     }
 
     /// The same with another format.
     pub(super) fn open_shape_as(&self, format: Option<Format>) -> Result<Source> {
-        self.open_with(true, format)
+        self.open_with(true, format, false)
     }
 
     /// Is it a compiled program?
@@ -156,7 +175,7 @@ impl ModelArgs {
         })
     }
 
-    fn open_with(&self, no_weights: bool, format: Option<Format>) -> Result<Source> {
+    fn open_with(&self, no_weights: bool, format: Option<Format>, leaves: bool) -> Result<Source> {
         let format = format.unwrap_or(Format { widths: self.weights, sparsity: self.sparsity });
         let (sparsity, detect_sparsity) = match format.sparsity {
             Pattern::Auto => (Sparsity::Dense, true),
@@ -175,9 +194,11 @@ impl ModelArgs {
                 storage: Spec { widths: format.widths, sparsity, group_words: self.group_size / 16 },
                 detect_sparsity,
                 kv_bits: self.kv_bits,
-                early_exit: self.early_exit,
+                early_exit: self.early_exit || leaves,
                 prune,
                 mask: self.attention.0,
+                image_positions: self.image_positions,
+                mrope_stretch: self.mrope_stretch,
             },
         )?)
     }
@@ -244,6 +265,7 @@ impl GenerateArgs {
             sampling,
             stop_ids: stop_ids.to_vec(),
             stop_strings: self.stop_strings.clone(),
+            exits: None,
         }
     }
 }

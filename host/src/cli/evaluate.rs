@@ -1,12 +1,14 @@
 //! `flightvlm evaluate`.
 
 use super::args::{DeviceArgs, GenerateArgs, ModelArgs};
+use super::depth::{DepthArgs, Depths};
 use super::output::{print, print_json, PendingFile};
 use super::perplexity::{self, TextArgs};
 use super::progress::{bar, interrupt_flag};
 use super::score::{is_right, read_questions, Question, Score};
 use crate::device::{open, Device, RunStats};
-use crate::generate::{continue_from, Answer, Finish};
+use crate::exits::Exits;
+use crate::generate::{continue_from, Answer, Finish, Options};
 use crate::image::decode_file;
 use crate::prompt::{prepare, user_turn};
 use crate::serve::Conversation;
@@ -37,6 +39,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     transcript: Option<PathBuf>,
     #[command(flatten)]
+    depth: DepthArgs,
+    #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     generate: GenerateArgs,
@@ -51,23 +55,26 @@ pub(super) fn main(args: Args) -> Result<()> {
         return perplexity::main(&args.model, &args.device, &args.text, args.json);
     };
     let questions = read_questions(questions, args.limit)?;
-    let source = args.model.open()?;
+    let source = args.depth.open(&args.model)?;
     source.check_writes()?;
+    let exits = args.depth.exits(&source)?;
     let mut transcript = args.transcript.as_deref().map(PendingFile::create).transpose()?;
     let mut device = open(&args.device.device, &source)?;
     device.interrupt(interrupt_flag().clone());
+    args.depth.set(device.as_mut())?;
     let progress = bar(questions.len());
     let mut score = Score::default();
     let mut total = RunStats::default();
     let mut interrupted = false;
     let mut held = Conversation::default();
-    let mut reused = 0;
+    let (mut reused, mut depths) = (0, Depths::default());
     for question in &questions {
         if !args.reuse {
             held = Conversation::default();
         }
-        let (answer, known) = ask(device.as_mut(), &source, question, &args.generate, &mut held)?;
+        let (answer, known) = ask(device.as_mut(), &source, question, (&args.generate, &exits), &mut held)?;
         reused += known;
+        depths.add(device.depth());
         interrupted = answer.finish == Finish::Interrupted;
         if interrupted {
             break;
@@ -92,6 +99,7 @@ pub(super) fn main(args: Args) -> Result<()> {
         result["complete"] = (!interrupted).into();
         result["phases"] = json!(total);
         result["reused_tokens"] = reused.into();
+        result["answers_by_layers"] = depths.to_json();
         return print_json(&result);
     }
     print(&score.table())?;
@@ -103,7 +111,7 @@ fn ask(
     device: &mut dyn Device,
     source: &Source,
     question: &Question,
-    args: &GenerateArgs,
+    (args, exits): (&GenerateArgs, &Option<Exits>),
     held: &mut Conversation,
 ) -> Result<(Answer, usize)> {
     let mut pictures = Vec::with_capacity(question.images.len());
@@ -113,7 +121,7 @@ fn ask(
     let assets = source.assets();
     let turn = user_turn(assets, pictures.len(), &question.question)?;
     let prompt = prepare(assets, device.model(), &[turn], &pictures)?;
-    let options = args.options(&device.model().stop_ids);
+    let options = Options { exits: exits.clone(), ..args.options(&device.model().stop_ids) };
     let mut quiet = |_: &str| Ok(());
     let tokenizer = assets.tokenizer()?;
     let asked = Conversation::of(&prompt, device.model().image.as_ref().map(|image| image.token_id));

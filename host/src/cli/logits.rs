@@ -1,14 +1,15 @@
 //! `flightvlm logits`.
 
-use super::args::{DeviceArgs, ModelArgs};
+use super::args::{positive, DeviceArgs, ModelArgs};
 use super::output::PendingFile;
+use super::positions::Rows;
 use super::progress::spinner;
 use crate::device::{open, Logits};
 use crate::embed::{contrast, embed};
 use crate::prompt::Prompt;
 use crate::source::Source;
-use anyhow::{anyhow, Result};
-use flightvlm_compiler::eval::{write_logits, write_tensor, Inputs, Pairs};
+use anyhow::{anyhow, bail, Result};
+use flightvlm_compiler::eval::{write_logits, write_states, write_tensor, Inputs, Pairs};
 use std::path::PathBuf;
 
 /// Compute the logits of every position for prepared inputs
@@ -23,16 +24,26 @@ pub(super) struct Args {
     /// with texts `logits_per_image` [pictures, texts]
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    /// Write hidden states instead: `hidden_states` [positions, hidden] and `tokens`, those of the positions. POSITIONS
+    /// are a list such as 0,5,-1 (negative from the end), all, or id=TOKEN
+    #[arg(long, value_name = "POSITIONS", allow_hyphen_values = true)]
+    hidden: Option<Rows>,
+    /// Behind this layer, as they stand [default: behind all layers and the final norm]
+    #[arg(long, value_name = "K", value_parser = positive, requires = "hidden")]
+    hidden_layer: Option<usize>,
     #[command(flatten)]
     device: DeviceArgs,
 }
 
 pub(super) fn main(args: Args) -> Result<()> {
     crate::device::find(&args.device.device)?;
-    let source = args.model.open()?;
+    let source = args.model.open_leaving(args.hidden_layer.is_some())?;
     let output = PendingFile::create(&args.output)?;
     let spec = source.spec()?;
     if spec.contrast.is_some() {
+        if args.hidden.is_some() {
+            bail!("{} has vectors, no hidden states; leave --hidden out", spec.architecture);
+        }
         return compare(&args, &source, output);
     }
     let inputs = Inputs::read(&args.inputs, spec).map_err(|error| anyhow!("{error}"))?;
@@ -43,6 +54,18 @@ pub(super) fn main(args: Args) -> Result<()> {
     let mut handles = Vec::with_capacity(inputs.images.len());
     for picture in &inputs.images {
         handles.push(device.encode_image(picture)?);
+    }
+    if let Some(rows) = &args.hidden {
+        let (ids, layers) = (&inputs.input_ids, args.hidden_layer.unwrap_or(info.layers));
+        let positions = rows.of(ids)?;
+        let states = device.hidden_states(ids, &handles, layers, &positions)?;
+        let states: Vec<Vec<f32>> = states.chunks(spec.text.hidden).map(<[f32]>::to_vec).collect();
+        let tokens: Vec<u32> = positions.iter().map(|at| ids[*at]).collect();
+        write_states(output.temporary_path(), &states, &tokens).map_err(|error| anyhow!("{error}"))?;
+        output.commit()?;
+        waiting.finish_and_clear();
+        eprintln!("{}: {} states behind {layers} of {} layers", device.name(), states.len(), info.layers);
+        return Ok(());
     }
     let result = device.prefill(&inputs.input_ids, &handles, Logits::AllRows)?;
     write_logits(output.temporary_path(), &result.logits, inputs.input_ids.len(), info.vocabulary)

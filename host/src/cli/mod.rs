@@ -11,15 +11,18 @@ mod check;
 mod classify;
 mod compare;
 mod compile;
+mod depth;
 mod devices;
 mod embed;
 mod evaluate;
+mod exits;
 mod import;
 mod inspect;
 mod isa;
 mod logits;
 mod output;
 mod perplexity;
+mod positions;
 mod profile;
 mod progress;
 mod run;
@@ -47,6 +50,7 @@ enum Command {
     Evaluate(evaluate::Args),
     Classify(classify::Args),
     Embed(embed::Args),
+    Exits(exits::Args),
     Inspect(inspect::Args),
     Devices(devices::Args),
     Isa(isa::Args),
@@ -73,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::main(args),
         Command::Classify(args) => classify::main(args),
         Command::Embed(args) => embed::main(args),
+        Command::Exits(args) => exits::main(args),
         Command::Devices(args) => devices::main(args),
     };
     match result {

@@ -1,12 +1,14 @@
 //! `flightvlm profile`.
 
 use super::args::{positive, ModelArgs};
+use super::depth::layers;
 use super::output::{print, print_json, PendingFile};
 use super::progress::spinner;
 use crate::energy::{card, Spread};
+use crate::exits::Cost;
 use crate::profile::{
-    array_dsps, channel_peak, peak_macs_per_cycle, profile, roofline_svg, typical_picture, write_trace,
-    Bottleneck, Phase, Profile, RequestEnergy, Workload, UNITS,
+    array_dsps, channel_peak, exit_costs, peak_macs_per_cycle, profile, roofline_svg, typical_picture,
+    write_trace, Bottleneck, Phase, Profile, RequestEnergy, Workload, UNITS,
 };
 use anyhow::{bail, Context, Result};
 use flightvlm_compiler::program::Program;
@@ -30,6 +32,9 @@ pub(super) struct Args {
     /// Tokens to generate
     #[arg(long, default_value_t = 128, value_name = "N", value_parser = positive)]
     new_tokens: usize,
+    /// Also what the language model takes where a prompt is looked at behind each of these layers, for early exits
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    exit_layers: Vec<usize>,
     /// Write a timeline of every unit and channel for Perfetto (ui.perfetto.dev) or chrome://tracing
     #[arg(long, value_name = "FILE.json")]
     trace: Option<PathBuf>,
@@ -42,7 +47,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn main(args: Args) -> Result<()> {
-    let source = args.model.open_shape()?;
+    let source = args.model.open_shape(!args.exit_layers.is_empty())?;
     source.check_writes()?;
     let waiting = spinner("compiling");
     let compiled;
@@ -78,11 +83,25 @@ pub(super) fn main(args: Args) -> Result<()> {
         waiting.set_message("tracing");
         trace(path, program, &workload)?;
     }
+    let exits = match &args.exit_layers[..] {
+        [] => Vec::new(),
+        list => {
+            if meta.text.saved_row.is_none() {
+                bail!("--exit-layers needs a program with early exits; compile it with --early-exit");
+            }
+            exit_costs(program, rows, &layers(list, meta.model.text.layers)?)?
+        }
+    };
     waiting.finish_and_clear();
     if args.json {
-        return print_json(&report(program, &p, &energy, &workload));
+        let mut report = report(program, &p, &energy, &workload);
+        if !exits.is_empty() {
+            report["exits"] = json!(exits);
+        }
+        return print_json(&report);
     }
-    Ok(print(&(text(program, &p, &workload) + &limits_text(&p) + &energy_text(&energy)))?)
+    let exits = exits_text(&exits, rows, meta.config.clock_mhz);
+    Ok(print(&(text(program, &p, &workload) + &exits + &limits_text(&p) + &energy_text(&energy)))?)
 }
 
 fn write_roofline(path: &Path, program: &Program, p: &Profile) -> Result<()> {
@@ -164,6 +183,27 @@ fn report(program: &Program, p: &Profile, energy: &RequestEnergy, w: &Workload) 
         "bottlenecks": p.bottlenecks.iter().map(|(phase, b)| ((*phase).to_owned(), json!(b))).collect::<serde_json::Map<_, _>>(),
         "steps": p.steps,
     })
+}
+
+/// What early exits take.
+fn exits_text(exits: &[Cost], rows: usize, clock_mhz: u32) -> String {
+    if exits.is_empty() {
+        return String::new();
+    }
+    let mut out = format!("\nearly exits behind a prompt of {rows} rows, all looks on the way included\n");
+    for exit in exits {
+        let ms = |cycles: u64| cycles as f64 / f64::from(clock_mhz) / 1e3;
+        let _ = writeln!(
+            out,
+            "  {:>3} layers {:>12} cycles {:>9.3} ms, then {:>10} cycles {:>8.3} ms a token",
+            exit.layers,
+            exit.prompt_cycles,
+            ms(exit.prompt_cycles),
+            exit.step_cycles,
+            ms(exit.step_cycles)
+        );
+    }
+    out
 }
 
 /// Which unit holds each phase up, and for which parts of the model it works.

@@ -1,15 +1,18 @@
 //! `flightvlm run`.
 
 use super::args::{DeviceArgs, GenerateArgs, ModelArgs};
+use super::depth::DepthArgs;
 use super::output::{print, print_json, PendingFile};
 use super::progress::{interrupt_flag, spinner};
 use crate::context;
 use crate::device::{open, open_with_waves, Device, PhaseStats, Waves};
-use crate::generate::{continue_from, Answer, Finish};
+use crate::generate::{continue_from, Answer, Finish, Options, Watch};
 use crate::image::decode_file;
 use crate::prompt::{prepare, user_turn, Prompt};
 use crate::serve::Conversation;
-use anyhow::{bail, Context, Result};
+use anyhow::{anyhow, bail, Context, Result};
+use flightvlm_compiler::eval::write_states;
+use indicatif::ProgressBar;
 use serde_json::{json, Value};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -33,6 +36,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     save_context: Option<PathBuf>,
     #[command(flatten)]
+    depth: DepthArgs,
+    /// Write the hidden states from which the answer's tokens were chosen: `hidden_states` [tokens, hidden], behind the
+    /// final norm, and `tokens`
+    #[arg(long, value_name = "FILE.safetensors")]
+    hidden: Option<PathBuf>,
+    #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     generate: GenerateArgs,
@@ -55,13 +64,18 @@ pub(super) fn main(args: Args) -> Result<()> {
     if args.waves.is_some() && args.device.device != "rtl" {
         bail!("--waves needs --device rtl; {} has no signals", args.device.device);
     }
-    let source = args.model.open()?;
+    if args.hidden.is_some() && args.prompts.len() > 1 {
+        bail!("--hidden takes the states of one answer; ask one --prompt");
+    }
+    let source = args.depth.open(&args.model)?;
     source.check_writes()?;
+    let exits = args.depth.exits(&source)?;
     let mut pictures = Vec::with_capacity(args.images.len());
     for path in &args.images {
         let picture = decode_file(path).with_context(|| path.display().to_string())?;
         pictures.push(picture);
     }
+    let hidden = args.hidden.as_deref().map(PendingFile::create).transpose()?;
     let mut saved = args.save_context.as_deref().map(PendingFile::create).transpose()?;
     let waiting = spinner("loading the model");
     let mut device = match &args.waves {
@@ -75,18 +89,12 @@ pub(super) fn main(args: Args) -> Result<()> {
         None => Conversation::default(),
         Some(path) => context::load(device.as_mut(), source.program()?, path)?,
     };
-    let options = args.generate.options(&device.model().stop_ids);
+    args.depth.set(device.as_mut())?;
+    let options = Options { exits, ..args.generate.options(&device.model().stop_ids) };
     waiting.set_message("reading the prompt");
     let tokenizer = source.assets().tokenizer()?;
     let streams = !args.json;
-    let mut show = |text: &str| {
-        waiting.finish_and_clear();
-        if streams {
-            print(text)
-        } else {
-            Ok(())
-        }
-    };
+    let mut show = Show { waiting: &waiting, streams, states: hidden.is_some().then(Vec::new) };
     let flag = interrupt_flag();
     device.interrupt(flag.clone());
     let image_token = device.model().image.as_ref().map(|image| image.token_id);
@@ -109,6 +117,10 @@ pub(super) fn main(args: Args) -> Result<()> {
             file.writer().write_all(&bytes).context("cannot write the context")?;
             file.commit()?;
         }
+        if let (Some(file), Some(states)) = (&hidden, &show.states) {
+            write_states(file.temporary_path(), states, &answer.tokens)
+                .map_err(|error| anyhow!("{error}"))?;
+        }
         ran += answer.stats.total().cycles.unwrap_or(0);
         reports.push(report(device.as_ref(), &prompt, &answer));
         held = asked.answered(&answer.tokens);
@@ -116,6 +128,7 @@ pub(super) fn main(args: Args) -> Result<()> {
             break;
         }
     }
+    hidden.map(PendingFile::commit).transpose()?;
     if args.json {
         print_json(&match &reports[..] {
             [one] => one.clone(),
@@ -129,6 +142,33 @@ pub(super) fn main(args: Args) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Prints the answer as it comes, and keeps the hidden states if they are wanted.
+struct Show<'w> {
+    waiting: &'w ProgressBar,
+    streams: bool,
+    states: Option<Vec<Vec<f32>>>,
+}
+
+impl Watch for Show<'_> {
+    fn text(&mut self, text: &str) -> std::io::Result<()> {
+        self.waiting.finish_and_clear();
+        match self.streams {
+            true => print(text),
+            false => Ok(()),
+        }
+    }
+
+    fn wants_states(&self) -> bool {
+        self.states.is_some()
+    }
+
+    fn state(&mut self, state: Vec<f32>) {
+        if let Some(states) = &mut self.states {
+            states.push(state);
+        }
+    }
 }
 
 /// Milliseconds per token after the first; `None` for a single token.
@@ -146,6 +186,7 @@ fn report(device: &dyn Device, prompt: &Prompt, answer: &Answer) -> Value {
         "prompt_tokens": prompt.ids.len(),
         "image_tokens": prompt.image_tokens,
         "reused_tokens": reused(prompt, answer),
+        "layers": device.depth(),
         "new_tokens": answer.tokens.len(),
         "tokens": answer.tokens,
         "wall_ttft_ms": answer.first_token.as_secs_f64() * 1e3,
@@ -172,6 +213,9 @@ fn summary(device: &dyn Device, prompt: &Prompt, answer: &Answer) -> Vec<String>
         answer.first_token.as_secs_f64(),
         per_token_ms(answer).map_or(String::new(), |ms| format!(", then {ms:.1} ms each")),
     )];
+    if device.depth() < device.model().layers {
+        lines.push(format!("  behind {} of {} layers", device.depth(), device.model().layers));
+    }
     let phases =
         [("vision", answer.stats.vision), ("prefill", answer.stats.prefill), ("decode", answer.stats.decode)];
     lines.extend(phases.iter().filter(|(_, phase)| phase.calls > 0).map(describe_phase));

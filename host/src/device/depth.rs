@@ -2,19 +2,9 @@
 
 use super::program::{floats, ProgramDevice};
 use super::{DeviceError, ImageHandle, Logits, StepOutput};
-use flightvlm_compiler::codegen::{text_args, LAYERS_SHIFT};
 use flightvlm_hw::config::UNIT_BYTES;
 
 impl ProgramDevice<'_> {
-    /// Arguments of a launch that say which layers run and which logits are wanted.
-    pub(super) fn wanted(&self, mode: u32) -> [(usize, u32); 2] {
-        let layers = match self.program.meta.text.saved_row {
-            None => 0,
-            Some(_) => (self.layers.len() as u32) << LAYERS_SHIFT,
-        };
-        [(text_args::LOGITS, mode | layers), (text_args::FIRST_LAYER, self.layers.start as u32)]
-    }
-
     pub(super) fn check_depth(&self, layers: usize) -> Result<(), DeviceError> {
         self.info.check_depth(layers)?;
         if layers < self.info.layers && self.program.meta.text.saved_row.is_none() {

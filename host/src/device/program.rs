@@ -225,7 +225,8 @@ impl<'p> ProgramDevice<'p> {
     ) -> Result<StepOutput, DeviceError> {
         let start = Instant::now();
         self.write_rows(0, rows)?;
-        let [layers_wanted, first_layer] = self.wanted(logits::NONE);
+        let text = &self.program.meta.text;
+        let [layers_wanted, first_layer] = text.wanted(self.layers.clone(), logits::NONE);
         let rows_wanted = (text_args::ROWS, rows.len() as u32);
         let report = self.launch(layers, &[rows_wanted, layers_wanted, first_layer])?;
         let phase = self.phase(self.new_rows(rows.len()), &report, start.elapsed());
@@ -271,7 +272,7 @@ impl<'p> ProgramDevice<'p> {
             Logits::AllRows => logits::ALL,
             Logits::LastHidden => logits::HIDDEN,
         };
-        let [wanted, first_layer] = self.wanted(mode);
+        let [wanted, first_layer] = t.wanted(self.layers.clone(), mode);
         let args =
             [(text_args::POSITION, position as u32), (text_args::ROWS, rows as u32), wanted, first_layer];
         let report = self.launch(entry, &args)?;

@@ -52,8 +52,11 @@ pub struct ProcessorConfig {
     pub std: [f64; 3],
 }
 
-const CLIP_MEAN: [f64; 3] = [0.48145466, 0.4578275, 0.40821073];
-const CLIP_STD: [f64; 3] = [0.26862954, 0.26130258, 0.27577711];
+/// Mean and deviation by channel.
+type Colours = ([f64; 3], [f64; 3]);
+const CLIP_COLOURS: Colours = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]);
+const IMAGENET: Colours = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+const HALF: Colours = ([0.5; 3], [0.5; 3]);
 /// Larger targets than this are taken for a mistake in the file.
 const MAX_TARGET: u64 = 4096;
 
@@ -78,8 +81,13 @@ enum Cutting {
     Square,
     Pinpoints,
     LongestEdge,
-    ClosestRatio,
+    /// Most tiles, of classes that always cut.
+    ClosestRatio(Option<usize>),
     SmartResize,
+    Relaxed,
+    /// Key and default of the most tiles.
+    Across(&'static str, usize),
+    Slices,
     Fit,
 }
 
@@ -89,7 +97,7 @@ struct Class {
     /// Resize of each tile; `None`: the scheme does it.
     size: Option<Size>,
     crops: bool,
-    clip_colours: bool,
+    colours: Colours,
     filter: Filter,
     cutting: Cutting,
 }
@@ -98,7 +106,7 @@ const CLIP: Class = Class {
     name: "CLIPImageProcessor",
     size: Some(Size::ShortestEdge(224)),
     crops: true,
-    clip_colours: true,
+    colours: CLIP_COLOURS,
     filter: Filter::Bicubic,
     cutting: Cutting::None,
 };
@@ -107,9 +115,18 @@ const IDEFICS3: Class = Class {
     name: "Idefics3ImageProcessor",
     size: None,
     crops: false,
-    clip_colours: false,
+    colours: HALF,
     filter: Filter::Lanczos,
     cutting: Cutting::LongestEdge,
+};
+
+const ACROSS: Class = Class {
+    name: "XComposer2ImageProcessor",
+    size: Some(Size::Exact { height: 336, width: 336 }),
+    crops: false,
+    filter: Filter::Bilinear,
+    cutting: Cutting::Across("hd_num", 55),
+    ..CLIP
 };
 
 const CLASSES: &[Class] = &[
@@ -118,7 +135,7 @@ const CLASSES: &[Class] = &[
         name: "SiglipImageProcessor",
         size: Some(Size::Exact { height: 224, width: 224 }),
         crops: false,
-        clip_colours: false,
+        colours: HALF,
         ..CLIP
     },
     Class { name: "LlavaImageProcessor", cutting: Cutting::Square, ..CLIP },
@@ -137,18 +154,45 @@ const CLASSES: &[Class] = &[
         name: "GotOcr2ImageProcessor",
         size: Some(Size::Exact { height: 384, width: 384 }),
         crops: false,
-        cutting: Cutting::ClosestRatio,
+        cutting: Cutting::ClosestRatio(None),
         ..CLIP
     },
     Class {
         name: "FuyuImageProcessor",
         size: None,
         crops: false,
-        clip_colours: false,
+        colours: HALF,
         filter: Filter::Bilinear,
         cutting: Cutting::Fit,
     },
     Class { name: "Qwen2VLImageProcessor", size: None, crops: false, cutting: Cutting::SmartResize, ..CLIP },
+    // Four whose processors are code beside a checkpoint or in a paper: `tests/golden/processor/README.md`.
+    Class {
+        name: "BlueLMVImageProcessor",
+        size: Some(Size::Exact { height: 384, width: 384 }),
+        crops: false,
+        colours: HALF,
+        cutting: Cutting::Relaxed,
+        ..CLIP
+    },
+    ACROSS,
+    Class { name: "Phi3VImageProcessor", cutting: Cutting::Across("num_crops", 16), ..ACROSS },
+    Class {
+        name: "MiniCPMVImageProcessor",
+        size: None,
+        crops: false,
+        colours: HALF,
+        cutting: Cutting::Slices,
+        ..CLIP
+    },
+    Class {
+        name: "NVLMImageProcessor",
+        size: Some(Size::Exact { height: 448, width: 448 }),
+        crops: false,
+        colours: IMAGENET,
+        cutting: Cutting::ClosestRatio(Some(6)),
+        ..CLIP
+    },
 ];
 
 /// Sizes (height, width) of LLaVA-NeXT's first release.
@@ -169,7 +213,7 @@ impl Keys<'_> {
             _ => None,
         };
         let crop = if self.flag("do_center_crop", class.crops)? { Some(self.crop()?) } else { None };
-        let (mean, std) = if class.clip_colours { (CLIP_MEAN, CLIP_STD) } else { ([0.5; 3], [0.5; 3]) };
+        let (mean, std) = class.colours;
         let scheme = self.scheme(class, resize, crop, self.triple("image_mean", mean)?)?;
         let std = self.triple("image_std", std)?;
         if std.contains(&0.0) {
@@ -252,14 +296,31 @@ impl Keys<'_> {
                     split: self.flag("do_image_splitting", true)?,
                 }
             }
-            Cutting::ClosestRatio if self.flag("crop_to_patches", false)? => {
-                let (min, max) = (self.count("min_patches", 1)?, self.count("max_patches", 12)?);
+            Cutting::ClosestRatio(most) if self.flag("crop_to_patches", most.is_some())? => {
+                let max = self.count("max_patches", most.unwrap_or(12))?;
+                let min = self.count("min_patches", 1)?;
                 if min > max {
                     return Err(self.error(format!("min_patches {min} is more than max_patches {max}")));
                 }
                 Scheme::ClosestRatio { tile: side, min, max }
             }
-            Cutting::ClosestRatio => Scheme::Whole,
+            Cutting::ClosestRatio(_) => Scheme::Whole,
+            Cutting::Relaxed => {
+                let alpha = self.number("alpha", 0.1)?;
+                if !(0.0..1.0).contains(&alpha) {
+                    return Err(self.error(format!("alpha is {alpha}, expected 0 or more, below 1")));
+                }
+                Scheme::Relaxed { tile: side, max: self.count("max_tiles_per_side", 3)?, alpha }
+            }
+            Cutting::Across(key, most) => Scheme::Across { tile: side, max: self.count(key, most)? },
+            Cutting::Slices => Scheme::Slices {
+                tile: match self.get("scale_resolution") {
+                    None => 448,
+                    Some(value) => self.pixels("scale_resolution", value)?,
+                },
+                patch: self.count("patch_size", 14)?,
+                max: self.count("max_slice_nums", 9)?,
+            },
             Cutting::Fit => self.fit()?,
             Cutting::SmartResize => Scheme::SmartResize {
                 factor: self.count("patch_size", 14)? * self.count("merge_size", 2)?,
@@ -434,7 +495,7 @@ mod tests {
         let clip = read(r#"{"image_processor_type": "CLIPImageProcessor"}"#).unwrap();
         assert_eq!(clip.resize, Some((Size::ShortestEdge(224), Filter::Bicubic)));
         assert_eq!(clip.crop, Some((224, 224)));
-        assert_eq!(clip.mean, CLIP_MEAN);
+        assert_eq!((clip.mean, clip.std), CLIP_COLOURS);
         let siglip = read(r#"{"image_processor_type": "SiglipImageProcessorFast"}"#).unwrap();
         assert_eq!(siglip.crop, None);
         assert_eq!(siglip.mean, [0.5; 3]);
@@ -463,6 +524,12 @@ mod tests {
             (r#"{"image_mean": [1, 2]}"#, "three numbers"),
             (r#"{"do_resize": 1}"#, "true or false"),
             (r#"{"do_pad": true}"#, "do_pad"),
+            (r#"{"image_processor_type": "BlueLMVImageProcessor", "alpha": 1}"#, "alpha is 1"),
+            (r#"{"image_processor_type": "XComposer2ImageProcessor", "hd_num": 0}"#, "hd_num is 0"),
+            (
+                r#"{"image_processor_type": "MiniCPMVImageProcessor", "max_slice_nums": 99}"#,
+                "max_slice_nums is 99",
+            ),
             ("[]", "JSON object"),
             ("{", "not valid JSON"),
         ] {

@@ -7,6 +7,7 @@
 mod bottleneck;
 mod cost;
 mod energy;
+mod exits;
 mod phase;
 mod picture;
 mod roofline;
@@ -16,6 +17,7 @@ mod trace;
 pub use bottleneck::{Bottleneck, ChannelTime, PartTime, UNITS};
 pub use cost::{Cost, CostModel};
 pub use energy::{ConstantPower, RequestEnergy, StageEnergy};
+pub use exits::exit_costs;
 pub use phase::{activity, array_dsps, channel_peak, peak_macs_per_cycle, Phase};
 pub use picture::{typical_picture, TypicalPicture};
 pub use roofline::roofline_svg;

@@ -7,6 +7,7 @@ use flightvlm_hw::config::UNIT_BYTES;
 use flightvlm_hw::machine::{Bank, Counters, Machine, MachineError};
 use flightvlm_iss::profile::Profile;
 use flightvlm_iss::Iss;
+use std::ops::Range;
 
 /// A program on a machine that only counts.
 pub(super) struct Runner<'p> {
@@ -62,22 +63,47 @@ impl<'p> Runner<'p> {
 
     /// A prompt of `rows` tokens. The machine's profile is then that of the layers.
     pub fn prompt(&mut self, rows: usize) -> Result<Vec<Counters>, MachineError> {
-        let Some((layers, logits)) = self.program.meta.text.prefix else {
-            return Ok(vec![self.text(0, rows)?]);
+        self.prompt_through(0..self.program.meta.model.text.layers, rows, logits::NONE)
+    }
+
+    /// The same through some layers, for logits that leave the chip. Later layers take the rows that are there.
+    pub fn stage(&mut self, layers: Range<usize>, rows: usize) -> Result<Vec<Counters>, MachineError> {
+        self.prompt_through(layers, rows, logits::LAST)
+    }
+
+    fn prompt_through(
+        &mut self,
+        layers: Range<usize>,
+        rows: usize,
+        mode: u32,
+    ) -> Result<Vec<Counters>, MachineError> {
+        let text = &self.program.meta.text;
+        let [wanted, first] = text.wanted(layers, mode);
+        let count = (text_args::ROWS, rows as u32);
+        let Some((layers, logits)) = text.prefix else {
+            let args = [(text_args::POSITION, 0), count, wanted, first];
+            return Ok(vec![self.launch(text.entry, &args)?]);
         };
-        let last = [(text_args::POSITION, rows as u32 - 1), (text_args::ROWS, 1)];
+        let last = [(text_args::POSITION, rows as u32 - 1), (text_args::ROWS, 1), wanted];
         let last = self.launch(logits, &last)?;
-        Ok(vec![self.launch(layers, &[(text_args::ROWS, rows as u32)])?, last])
+        Ok(vec![self.launch(layers, &[count, wanted, first])?, last])
     }
 
     /// `rows` tokens behind `position`.
     pub fn text(&mut self, position: usize, rows: usize) -> Result<Counters, MachineError> {
-        let args = [
-            (text_args::POSITION, position as u32),
-            (text_args::ROWS, rows as u32),
-            (text_args::LOGITS, logits::NONE),
-        ];
-        self.launch(self.program.meta.text.entry, &args)
+        self.rows(self.program.meta.model.text.layers, position, rows)
+    }
+
+    /// A token behind `position`, through the first layers.
+    pub fn step(&mut self, layers: usize, position: usize) -> Result<Counters, MachineError> {
+        self.rows(layers, position, 1)
+    }
+
+    fn rows(&mut self, layers: usize, position: usize, rows: usize) -> Result<Counters, MachineError> {
+        let text = &self.program.meta.text;
+        let [wanted, first] = text.wanted(0..layers, logits::NONE);
+        let args = [(text_args::POSITION, position as u32), (text_args::ROWS, rows as u32), wanted, first];
+        self.launch(text.entry, &args)
     }
 }
 

@@ -103,7 +103,7 @@ async fn one(app: &Arc<App>, client: String, prompt: Prompt, start: Instant) -> 
         },
         prompt,
         task: Task::Embed,
-        options: Options { max_new_tokens: 1, sampling, stop_ids: vec![], stop_strings: vec![] },
+        options: Options { max_new_tokens: 1, sampling, stop_ids: vec![], stop_strings: vec![], exits: None },
         trims: false,
         max_cycles: app.max_cycles,
         cancel: Arc::clone(&cancel),

@@ -109,7 +109,8 @@ pub(super) mod tests {
     pub fn job(client: &str, tokens: &[u32]) -> Job {
         let prompt = Prompt { ids: tokens.to_vec(), image_tokens: 0, images: vec![] };
         let sampling = Sampling::Greedy;
-        let options = Options { max_new_tokens: 1, sampling, stop_ids: vec![], stop_strings: vec![] };
+        let options =
+            Options { max_new_tokens: 1, sampling, stop_ids: vec![], stop_strings: vec![], exits: None };
         Job {
             client: client.into(),
             conversation: Conversation::of(&prompt, None),

@@ -145,7 +145,7 @@ impl Common {
             return Err(ApiError::value("stop", what));
         }
         let stop_ids = if self.ignore_eos.unwrap_or(false) { vec![] } else { stop_ids.to_vec() };
-        Ok(Options { max_new_tokens, sampling, stop_ids, stop_strings })
+        Ok(Options { max_new_tokens, sampling, stop_ids, stop_strings, exits: None })
     }
 }
 

@@ -39,7 +39,7 @@ impl PictureText {
             "InternVLForConditionalGeneration" => PictureText::Bracketed,
             "PaliGemmaForConditionalGeneration" => PictureText::BeforeStart,
             "FuyuForCausalLM" => PictureText::LinesBeforeStart,
-            "NVLM_D" => PictureText::Numbered,
+            "NVLM_D" | "NVLM_D_Model" => PictureText::Numbered,
             _ => PictureText::Plain,
         }
     }

@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Writes tests/golden/processor/references.json: cuts of pictures by schemes that Hugging Face's package does not have.
+
+usage: scripts/export_tiling_references.py        (no packages needed)
+
+The functions below were written for this repository from what the papers and public codes say that each names; they
+share nothing with host/src/image/tiling. `tests/golden/processor/README.md` says with what they were compared.
+A case is a picture's size and, all in (width, height): `scaled`, the size it is scaled to before it is cut; `canvas`
+where it is padded, with the picture's place `at`; `grid` in columns and rows; `whole`, the size of the whole picture's
+tile, `first` or last.
+"""
+
+import itertools
+import json
+import math
+import pathlib
+import random
+
+OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "processor" / "references.json"
+
+
+def bluelm(width, height, base=384, side=3, alpha=0.1):
+    """BlueLM-V-3B, arXiv 2411.10640, algorithm of relaxed aspect-ratio matching; grids from large to small, of equal
+    ones the wider first (the paper leaves that open)."""
+    grids = sorted(itertools.product(range(side, 0, -1), repeat=2), key=lambda g: -g[0] * g[1])
+    best, best_effective, best_wasted = None, 0, math.inf
+    for columns, rows in grids:
+        scale = min(columns * base / width, rows * base / height)
+        effective = min(int(width * scale) * int(height * scale), width * height)
+        wasted = columns * base * rows * base - effective
+        much_more = effective - best_effective > alpha * best_effective
+        as_good = best_effective - effective < alpha * best_effective and wasted < best_wasted
+        if much_more or as_good:
+            best, best_effective, best_wasted = (columns, rows), effective, wasted
+    whole = None if best == (1, 1) else [base, base]
+    return dict(scaled=[best[0] * base, best[1] * base], canvas=None, at=None, grid=list(best), whole=whole, first=False)
+
+
+def xcomposer(width, height, base=336, most=55):
+    """InternLM-XComposer2-4KHD, arXiv 2404.06512, and Phi-3.5-V: tiles across as many as `most` allows, lines padded
+    to whole tiles in the middle, upright pictures lying on their side meanwhile."""
+    upright = width < height
+    w, h = (height, width) if upright else (width, height)
+    across = 1
+    while (across + 1) * math.ceil((across + 1) / (w / h)) <= most:
+        across += 1
+    new_w, new_h = across * base, int(across * base / (w / h))
+    canvas_h = math.ceil(new_h / base) * base
+    top = int((canvas_h - new_h) / 2)
+    turn = (lambda a, b: [b, a]) if upright else (lambda a, b: [a, b])
+    return dict(scaled=turn(new_w, new_h), canvas=turn(new_w, canvas_h), at=turn(0, top),
+                grid=turn(across, canvas_h // base), whole=[base, base], first=True)
+
+
+def minicpm(width, height, base=448, patch=14, most=9):
+    """MiniCPM-V 2.5/2.6: the whole picture at a slice's area, then up to nine slices (OpenBMB/MiniCPM-V)."""
+    def multiple(length, of):
+        return max(round(length / of) * of, of)
+
+    def sized(w, h, enlarge):
+        if enlarge or w * h > base * base:
+            ratio = w / h
+            h = int(base / math.sqrt(ratio))
+            w = int(h * ratio)
+        return multiple(w, patch), multiple(h, patch)
+
+    count = min(math.ceil(width * height / (base * base)), most)
+    if count <= 1:
+        return dict(scaled=None, canvas=None, at=None, grid=[0, 0], whole=list(sized(width, height, True)), first=True)
+    grids = [(c, n // c) for n in (count - 1, count, count + 1) if 1 < n <= most for c in range(1, n + 1) if n % c == 0]
+    wanted = math.log(width / height)
+    columns, rows = min(grids, key=lambda g: abs(wanted - math.log(g[0] / g[1])))
+    cell = sized(multiple(width, columns) / columns, multiple(height, rows) / rows, True)
+    return dict(scaled=[cell[0] * columns, cell[1] * rows], canvas=None, at=None, grid=[columns, rows],
+                whole=list(sized(width, height, False)), first=True)
+
+
+def nvlm(width, height, base=448, most=6):
+    """NVLM-D, arXiv 2409.11402: InternVL's tiles, six at most, the whole picture behind them."""
+    grids = sorted({(c, r) for c in range(1, most + 1) for r in range(1, most + 1) if c * r <= most}, key=lambda g: g[0] * g[1])
+    best, least = (1, 1), math.inf
+    for columns, rows in grids:
+        apart = abs(width / height - columns / rows)
+        if apart < least or (apart == least and width * height > 0.5 * base * base * columns * rows):
+            best, least = (columns, rows), apart
+    whole = None if best == (1, 1) else [base, base]
+    return dict(scaled=[best[0] * base, best[1] * base], canvas=None, at=None, grid=list(best), whole=whole, first=False)
+
+
+def nvlm_text(tiles, tokens):
+    """1-D tile tags of NVLM-D: numbers from 1, the thumbnail last; a picture of one tile has the thumbnail's tag only."""
+    tags = [f"<tile_{k}>" for k in range(1, tiles)] + ["<tile_global_thumbnail>"]
+    return "<Image>" + "".join(tag + "x" * tokens for tag in tags) + "</Image>"
+
+
+SCHEMES = {
+    "bluelm": (bluelm, dict(image_processor_type="BlueLMVImageProcessor")),
+    "bluelm-strict": (lambda w, h: bluelm(w, h, side=4, alpha=0.02),
+                      dict(image_processor_type="BlueLMVImageProcessor", max_tiles_per_side=4, alpha=0.02)),
+    "xcomposer-55": (xcomposer, dict(image_processor_type="XComposer2ImageProcessor")),
+    "xcomposer-25": (lambda w, h: xcomposer(w, h, most=25), dict(image_processor_type="XComposer2ImageProcessor", hd_num=25)),
+    "phi3v-16": (lambda w, h: xcomposer(w, h, most=16), dict(image_processor_type="Phi3VImageProcessor", num_crops=16)),
+    "minicpm": (minicpm, dict(image_processor_type="MiniCPMVImageProcessor")),
+    "minicpm-five": (lambda w, h: minicpm(w, h, base=224, most=5), dict(
+        image_processor_type="MiniCPMVImageProcessor", max_slice_nums=5, scale_resolution=224)),
+    "nvlm": (nvlm, dict(image_processor_type="NVLMImageProcessor")),
+}
+
+
+def sizes():
+    """All pairs of sides that meet every branch, and sizes drawn from a fixed seed."""
+    sides = [40, 100, 224, 336, 384, 448, 449, 600, 896, 1080, 1344, 1920, 3840]
+    draw = random.Random(20)
+    drawn = [(draw.randint(20, 4000), draw.randint(20, 4000)) for _ in range(150)]
+    long = [(3000, 75), (75, 3000), (380, 76), (394, 390), (800, 600), (3840, 1600)]
+    return [*itertools.product(sides, sides), *long, *drawn]
+
+
+def main():
+    # Vectors of the papers and of runs of the public codes.
+    assert [bluelm(*s)["grid"] for s in ((394, 390), (380, 76), (800, 600))] == [[1, 1], [1, 1], [2, 2]]
+    assert [xcomposer(3840, 1600, most=n)["grid"] for n in (55, 25, 16)] == [[11, 5], [7, 3], [5, 3]]
+    assert minicpm(800, 600)["whole"] == [518, 392] and minicpm(800, 600)["scaled"] == [1036, 784]
+    assert minicpm(1920, 1080)["whole"] == [602, 336] and minicpm(1920, 1080)["scaled"] == [1680, 952]
+    schemes = {name: dict(settings=settings, cuts=[[*size, *cut(*size).values()] for size in sizes()])
+               for name, (cut, settings) in SCHEMES.items()}
+    texts = [dict(tiles=tiles, tokens=2, text=nvlm_text(tiles, 2)) for tiles in (1, 3, 7)]
+    fields = ["width", "height", *minicpm(9, 9)]
+    OUT.write_text(json.dumps(dict(fields=fields, schemes=schemes, nvlm_texts=texts)) + "\n")
+    print(f"{len(sizes())} sizes, {len(schemes)} schemes, {OUT.stat().st_size >> 10} KiB")
+
+
+if __name__ == "__main__":
+    main()
