@@ -169,6 +169,7 @@ impl Machine for Iss {
         Ok(())
     }
     fn launch(&mut self, launch: &Launch) -> Result<Report, MachineError> {
+        self.team.claim();
         let parts = sched::Parts {
             config: &self.config,
             memory: &mut self.memory,
@@ -180,6 +181,7 @@ impl Machine for Iss {
             stop: &self.interrupt,
         };
         let (report, scalars) = sched::run(parts, launch);
+        self.team.release();
         self.scalars = scalars;
         Ok(report)
     }

@@ -1,7 +1,8 @@
 //! Threads that help the one that runs a launch with large matrix commands.
 //!
 //! A decode step has hundreds of them a few microseconds apart, which is less than it takes to wake a
-//! thread: helpers look out for the next job for a while before they sleep.
+//! thread: helpers look out for the next job for a while before they sleep. Launches of several machines
+//! at a time share the processor's cores: each claims the helpers that nobody else has.
 
 use std::cell::UnsafeCell;
 use std::hint::spin_loop;
@@ -37,6 +38,8 @@ struct Shared {
     /// A task of a helper has panicked.
     failed: AtomicBool,
     quit: AtomicBool,
+    /// How many of the helpers, the first ones, may take part.
+    granted: AtomicUsize,
     /// By helper: it sleeps, or is about to.
     asleep: Vec<AtomicBool>,
 }
@@ -44,9 +47,15 @@ struct Shared {
 // SAFETY: `job` is written by the leader only, while `state` is closed and no helper is at a job.
 unsafe impl Sync for Shared {}
 
+/// Helpers that the launches of all machines have claimed.
+static CLAIMED: AtomicUsize = AtomicUsize::new(0);
+
 /// Helpers of one machine; they start with the first job.
 pub(crate) struct Team {
     size: usize,
+    claimed: &'static AtomicUsize,
+    /// Helpers that this launch has claimed.
+    granted: usize,
     shared: Option<Arc<Shared>>,
     helpers: Vec<(Thread, JoinHandle<()>)>,
 }
@@ -54,15 +63,33 @@ pub(crate) struct Team {
 impl Team {
     /// Of as many threads as rayon would use, the caller included.
     pub fn new() -> Team {
-        Team::of(rayon::current_num_threads())
+        Team::of(rayon::current_num_threads(), &CLAIMED)
     }
 
-    fn of(size: usize) -> Team {
-        Team { size: size.clamp(1, OPEN as usize), shared: None, helpers: Vec::new() }
+    fn of(size: usize, claimed: &'static AtomicUsize) -> Team {
+        let size = size.clamp(1, OPEN as usize);
+        Team { size, claimed, granted: 0, shared: None, helpers: Vec::new() }
     }
 
+    /// A launch begins: claims helpers.
+    pub fn claim(&mut self) {
+        self.release();
+        let mut granted = 0;
+        let _ = self.claimed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |claimed| {
+            granted = (self.size - 1).saturating_sub(claimed);
+            Some(claimed + granted)
+        });
+        self.granted = granted;
+    }
+
+    /// The launch has ended.
+    pub fn release(&mut self) {
+        self.claimed.fetch_sub(std::mem::take(&mut self.granted), Ordering::Relaxed);
+    }
+
+    /// Threads that take part now, the caller included.
     pub fn size(&self) -> usize {
-        self.size
+        1 + self.granted
     }
 
     fn start(&mut self) -> Arc<Shared> {
@@ -72,6 +99,7 @@ impl Team {
             next: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
             quit: AtomicBool::new(false),
+            granted: AtomicUsize::new(0),
             asleep: (1..self.size).map(|_| AtomicBool::new(false)).collect(),
         });
         for i in 0..self.size - 1 {
@@ -97,10 +125,11 @@ impl Team {
         // SAFETY: there is one leader (`&mut self`), and no helper is at a job.
         unsafe { *shared.job.get() = Some(job) };
         shared.next.store(0, Ordering::Relaxed);
+        shared.granted.store(self.granted, Ordering::Relaxed);
         let number = (shared.state.load(Ordering::Relaxed) >> NUMBER) + 1;
         // Sequentially consistent with `asleep`: either the leader sees a sleeper, or that one sees the job.
         shared.state.store(number << NUMBER | OPEN, Ordering::SeqCst);
-        for (asleep, (thread, _)) in shared.asleep.iter().zip(&self.helpers) {
+        for (asleep, (thread, _)) in shared.asleep.iter().zip(&self.helpers).take(self.granted) {
             if asleep.swap(false, Ordering::SeqCst) {
                 thread.unpark();
             }
@@ -114,6 +143,7 @@ impl Team {
 
 impl Drop for Team {
     fn drop(&mut self) {
+        self.release();
         if let Some(s) = &self.shared {
             s.quit.store(true, Ordering::SeqCst);
         }
@@ -155,11 +185,16 @@ impl Shared {
         }
     }
 
+    /// May helper `i` take part in the job that it has seen? Granted numbers come before the job.
+    fn may(&self, i: usize) -> bool {
+        i < self.granted.load(Ordering::Relaxed)
+    }
+
     fn help(&self, i: usize) {
         let (mut done, mut since, mut looks) = (0, Instant::now(), 0);
         while !self.quit.load(Ordering::Relaxed) {
             let state = self.state.load(Ordering::Acquire);
-            if state & OPEN != 0 && state >> NUMBER != done {
+            if state & OPEN != 0 && state >> NUMBER != done && self.may(i) {
                 if self
                     .state
                     .compare_exchange_weak(state, state + 1, Ordering::AcqRel, Ordering::Relaxed)
@@ -193,7 +228,7 @@ impl Shared {
 
     fn sleep(&self, i: usize, done: u64) {
         self.asleep[i].store(true, Ordering::SeqCst);
-        let news = |state: u64| state & OPEN != 0 && state >> NUMBER != done;
+        let news = |state: u64| state & OPEN != 0 && state >> NUMBER != done && self.may(i);
         while self.asleep[i].load(Ordering::SeqCst) && !self.quit.load(Ordering::SeqCst) {
             if news(self.state.load(Ordering::SeqCst)) {
                 self.asleep[i].store(false, Ordering::SeqCst);
@@ -210,13 +245,19 @@ mod tests {
 
     #[test]
     fn every_task_runs_once_also_after_a_sleep() {
-        let mut team = Team::of(4);
+        static CLAIMED: AtomicUsize = AtomicUsize::new(0);
+        let mut team = Team::of(4, &CLAIMED);
         for job in 0..2000 {
+            // With all helpers, and with one that another team has left over.
+            CLAIMED.store(if job % 3 == 0 { 2 } else { 0 }, Ordering::Relaxed);
+            team.claim();
+            assert_eq!(team.size(), if job % 3 == 0 { 2 } else { 4 });
             let counts: Vec<AtomicUsize> = (0..job % 37).map(|_| AtomicUsize::new(0)).collect();
             team.run(counts.len(), &|i| {
                 counts[i].fetch_add(1, Ordering::Relaxed);
             });
             assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 1), "job {job}");
+            team.release();
             if job % 500 == 0 {
                 thread::sleep(10 * LOOKOUT);
             }
@@ -225,7 +266,9 @@ mod tests {
 
     #[test]
     fn a_panic_reaches_the_leader_and_the_team_goes_on() {
-        let mut team = Team::of(3);
+        static CLAIMED: AtomicUsize = AtomicUsize::new(0);
+        let mut team = Team::of(3, &CLAIMED);
+        team.claim();
         for _ in 0..20 {
             let fails = |i| assert!(i != 5, "task 5");
             assert!(catch_unwind(AssertUnwindSafe(|| team.run(8, &fails))).is_err());
@@ -235,5 +278,7 @@ mod tests {
             sum.fetch_add(i, Ordering::Relaxed);
         });
         assert_eq!(sum.into_inner(), 45);
+        drop(team);
+        assert_eq!(CLAIMED.load(Ordering::Relaxed), 0);
     }
 }

@@ -65,7 +65,7 @@ fn random_values(rng: &mut ChaCha8Rng, bits: u32) -> Values {
 
 /// First bit of a value's two in a unit that has two of each.
 fn two_bits(n: usize, k: usize) -> usize {
-    8 * (16 * (n / 4 ^ k / 4) + 4 * (n % 4) + k % 4) + 2 * (n / 4)
+    8 * (16 * ((n / 4) ^ (k / 4)) + 4 * (n % 4) + k % 4) + 2 * (n / 4)
 }
 
 /// The code that is stored for a value.
@@ -112,7 +112,7 @@ fn pack_values(word: &Values, bits: u32, layout_n: bool) -> Vec<u8> {
             2 | 3 => put_bits(&mut out, two_bits(n, k), 2, code(*v, bits)),
             _ => {
                 let (u, odd, high) = if layout_n { (c / 2, c % 2, r % 2) } else { (r / 2, r % 2, c % 2) };
-                let chunk = 2 * (r / 2 ^ c / 2) + odd;
+                let chunk = 2 * ((r / 2) ^ (c / 2)) + odd;
                 put_bits(&mut out, 8 * (64 * u + 16 * chunk + byte) + 4 * high, 4, code(*v, bits));
             }
         }

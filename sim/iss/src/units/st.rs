@@ -149,7 +149,7 @@ fn scatter(mode: u32, p: usize, e: usize) -> (usize, bool) {
     match mode {
         ST_KV_K | ST_KV_V => (16 * (blocks.0 ^ blocks.1) + byte, false),
         _ => {
-            let chunk = 2 * (blocks.0 / 2 ^ blocks.1 / 2) + blocks.0 % 2;
+            let chunk = 2 * ((blocks.0 / 2) ^ (blocks.1 / 2)) + blocks.0 % 2;
             (16 * chunk + byte, blocks.1 % 2 == 1)
         }
     }
