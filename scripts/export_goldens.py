@@ -35,6 +35,7 @@ GREEDY_TOKENS = 8
 GAP_MIN = 1e-3  # of the logit range
 
 IMAGE = 7  # placeholder id of the tiny models
+VIDEO = 8  # placeholder id of videos
 LINE_END = 9  # of Fuyu's pictures
 
 CLIP = dict(model_type="clip_vision_model", hidden_size=32, intermediate_size=48, num_hidden_layers=2,
@@ -152,6 +153,9 @@ CASES = {
     # 3 lines of 4 patches, each with its end (token 9).
     "fuyu": dict(family="Fuyu", text=PERSIMMON, keys=dict(patch_size=5, image_size=20), lines=[3, 4],
                  prompt=[-1, 1, 33, 64, 4]),
+    # A picture, and a video of 3 frames, whose class rows stay.
+    "video-llava": dict(family="VideoLlava", vision=dict(CLIP, num_hidden_layers=3), text=LLAMA, frames=3,
+                        keys=dict(video_token_index=VIDEO), prompt=[1, "video", 20, -1, 33, 64]),
     "paligemma": dict(family="PaliGemma", vision=SIGLIP, text=GEMMA, keys=dict(projection_dim=40, hidden_size=40),
                       prompt=[-1, *range(20, 90)]),  # more than a tile
     "clip-llama-sharded": dict(vision=CLIP, text=LLAMA, prompt=[1, 20, -1, 33, 64, 90],
@@ -271,12 +275,20 @@ def pictures(model, case, count, generator):
 
 def make_inputs(model, case, seed):
     """Expands pictures into placeholders and draws their pixels."""
-    count = sum(item < 0 for item in case["prompt"])
+    count = sum(item != "video" and item < 0 for item in case["prompt"])
     tensors, rows = {}, []
+    generator = torch.Generator().manual_seed(seed + 1)
     if count:
-        tensors, rows = pictures(model, case, count, torch.Generator().manual_seed(seed + 1))
+        tensors, rows = pictures(model, case, count, generator)
     ids = []
     for item in case["prompt"]:
+        if item == "video":
+            side = model.config.vision_config.image_size
+            tensors["pixel_values_videos"] = draw(generator, 1, case["frames"], 3, side, side)
+            with torch.no_grad():
+                features = model.model.get_video_features(tensors["pixel_values_videos"]).pooler_output
+            ids.extend([VIDEO] * (features.shape[0] * features.shape[1]))
+            continue
         shown = None if item >= 0 else rows[-item - 1]
         ids.extend([item] if shown is None else shown if isinstance(shown, list) else [IMAGE] * shown)
     return {"input_ids": torch.tensor([ids]), **tensors}
@@ -306,8 +318,9 @@ def reference(model, inputs, stop=(), cache=False):
         spread = float(logits.max() - logits.min())
         row = logits[0, -1].clone()
         while len(greedy) < GREEDY_TOKENS and not (greedy and greedy[-1] in stop):
-            if placeholder is not None and placeholder < row.numel():
-                row[placeholder] = -float("inf")
+            for token in (placeholder, getattr(model.config, "video_token_id", None)):
+                if token is not None and token < row.numel():
+                    row[token] = -float("inf")
             top = torch.topk(row, 2).values
             if float(top[0] - top[1]) < GAP_MIN * spread:
                 break

@@ -32,13 +32,26 @@ pub struct PatchesLayout {
 /// Lays the picture side out. Where visual tokens go is set later by [`VisionLayout::set_features`].
 pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<VisionLayout, Diagnostic> {
     if let Some(patch) = &v.patch {
-        return Ok(VisionLayout::Tower(Box::new(tower_layout(v, patch, build, dram)?)));
+        return Ok(VisionLayout::Tower(Box::new(tower_layout(v, patch, build, dram, None)?)));
     }
     let pixel_words = words(v.pixel_cols);
     let projector = projector_layout(v, &Dims::of_rows(v.pixel_cols as u32, build), build, dram)?;
     let units = pixel_words.into();
     let pixels_base = add(dram, Space::Main, "vision.pixels", Kind::Input, v.rows, units)?;
     Ok(VisionLayout::Patches(PatchesLayout { projector, pixel_words, pixels_base, features_base: 0 }))
+}
+
+/// Lays the tower for frames of videos out, beside that for pictures.
+pub fn video_layout(
+    v: &Vision,
+    pictures: &VisionLayout,
+    build: &Build,
+    dram: &mut DramMap,
+) -> Result<VisionLayout, Diagnostic> {
+    let (patch, tower) =
+        v.patch.as_ref().zip(pictures.tower()).expect("invariant: both are towers of a kind");
+    let build = &Build { read_outs: 0, ..build.clone() };
+    Ok(VisionLayout::Tower(Box::new(tower_layout(v, patch, build, dram, Some(tower))?)))
 }
 
 impl VisionLayout {

@@ -10,6 +10,8 @@ pub enum InputKind {
     /// `[patches, 3*p*p]`: one image, patch-major, each row in the flatten order of a Hugging Face
     /// convolution weight (channel, y, x).
     Pixels,
+    /// The same of a frame of a video.
+    FramePixels,
     /// `[prompt, 1]`: token ids.
     TokenIds,
 }
@@ -151,11 +153,14 @@ pub enum Op {
         /// `[vocab, cols]`.
         w: WeightId,
     },
-    /// Text rows `[prompt, c]`, image rows `[image, c]`: the k-th placeholder row of the prompt is
-    /// replaced by the k-th visual row, pictures one after the other.
+    /// Text rows `[prompt, c]`, image rows `[image, c]` and, from models with a tower for videos, `[frame, c]`:
+    /// the k-th placeholder row of the prompt is replaced by the k-th visual row, pictures and videos one
+    /// after the other.
     MergeImageRows {
         /// Token id that marks a visual row's place.
         placeholder: u32,
+        /// The same for visual rows of videos, if there is a third input.
+        video: Option<u32>,
         /// Rows `[n, c]` that pictures may show between their visual tokens (ends of lines).
         learned: Option<WeightId>,
     },
@@ -179,6 +184,7 @@ impl Op {
     pub fn name(&self) -> &'static str {
         match self {
             Op::Input(InputKind::Pixels) => "input.pixels",
+            Op::Input(InputKind::FramePixels) => "input.frame_pixels",
             Op::Input(InputKind::TokenIds) => "input.token_ids",
             Op::Linear { .. } => "linear",
             Op::LearnedRow { .. } => "learned_row",
@@ -219,8 +225,8 @@ impl Op {
     pub fn input_count(&self) -> usize {
         match self {
             Op::Input(_) | Op::LearnedRow { .. } => 0,
-            Op::Attention { .. } => 3,
-            Op::Add | Op::Mul | Op::MergeImageRows { .. } => 2,
+            Op::Attention { .. } | Op::MergeImageRows { video: Some(_), .. } => 3,
+            Op::Add | Op::Mul | Op::MergeImageRows { video: None, .. } => 2,
             _ => 1,
         }
     }

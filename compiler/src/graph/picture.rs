@@ -42,6 +42,8 @@ pub struct Picture {
     pub rows: Vec<VisualRow>,
     /// Which of them enter the prompt; `None`: all.
     pub prune: Option<Prune>,
+    /// The tiles are frames of a video, for the tower that models have for these.
+    pub video: bool,
     /// Tiles down and across behind a thumbnail of the whole; zeros where there is none.
     pub detail: [usize; 2],
 }
@@ -54,6 +56,11 @@ impl Picture {
         };
         let rows = tiles.iter().enumerate().flat_map(token).collect();
         Picture { tiles, rows, ..Picture::default() }
+    }
+
+    /// Frames of a video; `vision` is the tower for these.
+    pub fn of_frames(vision: &VisionSpec, frames: Vec<Tile>) -> Picture {
+        Picture { video: true, ..Picture::of_tiles(vision, frames) }
     }
 
     /// Tiles of a picture of `height` x `width` pixels, in the model's own arrangement.
@@ -76,10 +83,33 @@ impl Picture {
                         "prepare the picture with the model's own processor",
                     ));
                 }
-                Ok(Picture { tiles, rows, prune: None, detail })
+                Ok(Picture { tiles, rows, detail, ..Picture::default() })
             }
         }
     }
+}
+
+/// Pictures and videos as their placeholders, `image_id` and `video_id`, follow each other in a prompt. Those without
+/// placeholders come last.
+pub fn order_by_placeholders(
+    ids: &[u32],
+    image_id: Option<u32>,
+    video_id: Option<u32>,
+    images: Vec<Picture>,
+    videos: Vec<Picture>,
+) -> Vec<Picture> {
+    let (mut images, mut videos) = (images.into_iter(), videos.into_iter());
+    let (mut out, mut left) = (Vec::new(), 0);
+    for id in ids.iter().map(|id| Some(*id)).filter(|id| *id == image_id || *id == video_id) {
+        if left == 0 {
+            let next = if id == video_id { videos.next() } else { images.next() };
+            left = next.as_ref().map_or(1, |picture| picture.placeholders().max(1));
+            out.extend(next);
+        }
+        left -= 1;
+    }
+    out.extend(images.chain(videos));
+    out
 }
 
 impl VisionSpec {
@@ -340,6 +370,22 @@ mod tests {
         assert_eq!((one.len(), one[729]), (730, VisualRow::Learned(0)));
         let error = rows(26, [1920, 1920]).expect_err("25 tiles").to_string();
         assert!(error.contains("1152 pixels"), "{error}");
+    }
+
+    #[test]
+    fn pictures_and_videos_come_as_their_placeholders_do() {
+        let shown = |rows: usize, video| Picture {
+            tiles: vec![Tile { grid: [1, 1], rows: Vec::new() }],
+            rows: vec![VisualRow::Token { tile: 0, row: 0 }; rows],
+            video,
+            ..Picture::default()
+        };
+        let ids = [1, 8, 8, 8, 2, 7, 7, 8, 8, 8];
+        let (images, videos) = (vec![shown(2, false)], vec![shown(3, true), shown(3, true), shown(1, true)]);
+        let order = order_by_placeholders(&ids, Some(7), Some(8), images, videos);
+        let kinds: Vec<(bool, usize)> = order.iter().map(|p| (p.video, p.rows.len())).collect();
+        // The last has no placeholder.
+        assert_eq!(kinds, [(true, 3), (false, 2), (true, 3), (true, 1)]);
     }
 
     #[test]

@@ -83,6 +83,9 @@ fn describe(node: &Node) -> String {
             )
         }
         Op::Act(kind) => write!(text, " {}", kind.name()),
+        Op::MergeImageRows { placeholder, video: Some(video), .. } => {
+            write!(text, " placeholder={placeholder} video={video}")
+        }
         Op::MergeImageRows { placeholder, .. } => write!(text, " placeholder={placeholder}"),
         Op::SelectRows { skip, join, pooled } => {
             write!(text, " skip={skip} join={join}{}", if *pooled { " first" } else { "" })

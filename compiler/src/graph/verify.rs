@@ -112,7 +112,7 @@ impl Verifier<'_> {
             }
         };
         match &node.op {
-            Op::Input(InputKind::Pixels) => {
+            Op::Input(InputKind::Pixels | InputKind::FramePixels) => {
                 let rows = Rows::Patches { with_class: false };
                 expect("pixels", ValueType::new(rows, output.cols), output);
             }
@@ -195,15 +195,19 @@ impl Verifier<'_> {
                 expect("text", ValueType::new(Rows::Prompt, first.cols), first);
                 expect("image", ValueType::new(Rows::Image, first.cols), inputs[1]);
                 expect("output", first, output);
+                if let Some(frame) = inputs.get(2) {
+                    expect("frames", ValueType::new(Rows::Frame, first.cols), *frame);
+                }
                 if let Some(w) = learned {
                     let rows = self.graph.weight(*w).shape.first().copied().unwrap_or(0);
                     self.weight(*w, &[rows, first.cols], faults);
                 }
             }
             Op::SelectRows { skip, join, pooled } => {
-                expect("output", ValueType::new(Rows::Image, join * first.cols), output);
+                let rows = if output.rows == Rows::Frame { Rows::Frame } else { Rows::Image };
+                expect("output", ValueType::new(rows, join * first.cols), output);
                 let resolve = |rows| self.graph.image.and_then(|image| image.resolve(rows));
-                match (first.rows, resolve(first.rows), resolve(Rows::Image)) {
+                match (first.rows, resolve(first.rows), resolve(rows)) {
                     (Rows::Patches { .. }, Some(from), Some(to)) if from == join * to + skip => {}
                     (Rows::Patches { .. }, Some(from), Some(1)) if *pooled && from > *skip => {}
                     (rows, from, to) => faults.push(format!(

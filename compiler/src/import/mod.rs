@@ -110,6 +110,7 @@ fn spec(config: &config::Config) -> ModelSpec {
         vision: config.vision.as_ref().map(|vision| vision.spec.clone()),
         text: config.text.spec.clone(),
         image_token_id: config.image_token_id,
+        video: config.vision.as_ref().and_then(|vision| vision.video.clone()),
         visual_tokens: config.vision.as_ref().map_or(0, |vision| vision.visual_tokens),
         position_scheme: config.layout.positions,
         contrast: config.contrast.clone(),
@@ -166,7 +167,9 @@ fn is_harmless(name: &str, config: &config::Config) -> bool {
     }
     let Some(vision) = &config.vision else { return false };
     let Some(family) = vision.family else { return false };
-    let Some(name) = config.layout.vision.iter().find_map(|root| name.strip_prefix(root)) else {
+    let video = config.layout.video.as_ref().map_or(&[][..], |video| video.tower);
+    let roots = config.layout.vision.iter().chain(video);
+    let Some(name) = roots.into_iter().find_map(|root| name.strip_prefix(root)) else {
         return false;
     };
     let number = name.strip_prefix(family.layer).and_then(|rest| rest.split('.').next()?.parse().ok());

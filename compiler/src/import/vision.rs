@@ -3,12 +3,13 @@
 use serde_json::{Map, Value};
 
 use super::blocks::NormShape;
+use super::config::token;
 use super::fields::{Fields, FIX_CONFIG};
 use super::layouts::{Activation, Layout, Merge, PostNorm, ProjectorBias, Tiling};
 use super::text::{activation, LAYERS_MAX, WIDTH_MAX};
 use super::towers::{Intermediate, Norms, Tower, TOWERS};
 use crate::diag::Diagnostics;
-use crate::graph::{ActKind, Arrange, PositionTable, TextSpec, VisionKind, VisionSpec, Windows};
+use crate::graph::{ActKind, Arrange, PositionTable, TextSpec, VideoSpec, VisionKind, VisionSpec, Windows};
 
 /// Everything the vision builder needs.
 pub(super) struct VisionConfig {
@@ -19,6 +20,8 @@ pub(super) struct VisionConfig {
     pub norm: NormShape,
     pub qkv_bias: bool,
     pub qk_norm: bool,
+    /// The tower for frames of videos.
+    pub video: Option<VideoSpec>,
     /// The norm behind the layers applies.
     pub post_norm: bool,
     pub visual_tokens: usize,
@@ -158,7 +161,12 @@ pub(super) fn read(
             most_tiles,
         };
     }
+    let video = layout.video.as_ref().map(|video| VideoSpec {
+        token_id: token(&mut fields, ["video_token_index", "video_token_id"], video.token),
+        vision: VisionSpec { skip_rows: 0, ..spec.clone() },
+    });
     VisionConfig {
+        video,
         family: Some(family),
         activation: activation_kind,
         norm,
@@ -208,6 +216,7 @@ pub(super) fn read_patches(
         ..VisionSpec::default()
     };
     VisionConfig {
+        video: None,
         family: None,
         spec,
         activation: ActKind::Gelu,

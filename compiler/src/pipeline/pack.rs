@@ -1,7 +1,9 @@
 //! Contents of the memory regions, made record by record so that no model has to be in memory whole.
 
 use super::Laid;
-use crate::codegen::{head_norm_vectors, projector_region, Build, Dims, LayerOffsets};
+use crate::codegen::{
+    head_norm_vectors, projector_region, Build, Dims, LayerOffsets, VisionLayout, PICTURE, VIDEO,
+};
 use crate::diag::Diagnostics;
 use crate::graph::WeightId;
 use crate::import::WeightStore;
@@ -54,20 +56,10 @@ pub(super) fn all<E: From<Diagnostics>>(
             }
         }
         p.norms("vision.projector_norm", &v.projector_norm)?;
-        let Some(l) = l.tower() else { return Ok(()) };
-        let layers: Vec<&Layer> = v.all_layers().collect();
-        p.layers("vision.layers", &layers, |x| l.record(x, build))?;
-        p.linear("vision.patch", &l.patch)?;
-        p.layer_norms("vision.layer_norms", &layers, &l.dims)?;
-        p.norms("vision.norms", [&v.pre_norm, &v.post_norm].into_iter().flatten())?;
-        if let Some((probe, layer)) = &v.pool {
-            let row = w.load_f32(*probe).map_err(Diagnostics::from)?;
-            p.table("vision.probe", &row, layer.norm1.cols)?;
-        }
-        if let Some((table, _)) = v.position {
-            let position = position_table(v, w, table)?;
-            p.table("vision.position", &position, l.dims.cols as usize)?;
-        }
+        p.tower(PICTURE, v, l, build)?;
+    }
+    if let Some((v, l)) = plan.video.as_ref().zip(laid.video.as_ref()) {
+        p.tower(VIDEO, v, l, build)?;
     }
     Ok(())
 }
@@ -83,6 +75,26 @@ struct Packer<'a, 's, E> {
 }
 
 impl<E: From<Diagnostics>> Packer<'_, '_, E> {
+    /// Everything of a vision transformer but its projector, in regions behind the name of its `side`.
+    fn tower(&mut self, side: &str, v: &Vision, l: &VisionLayout, build: &Build) -> Result<(), E> {
+        let Some(l) = l.tower() else { return Ok(()) };
+        let name = |part: &str| format!("{side}.{part}");
+        let layers: Vec<&Layer> = v.all_layers().collect();
+        self.layers(&name("layers"), &layers, |x| l.record(x, build))?;
+        self.linear(&name("patch"), &l.patch)?;
+        self.layer_norms(&name("layer_norms"), &layers, &l.dims)?;
+        self.norms(&name("norms"), [&v.pre_norm, &v.post_norm].into_iter().flatten())?;
+        if let Some((probe, layer)) = &v.pool {
+            let row = self.w.load_f32(*probe).map_err(Diagnostics::from)?;
+            self.table(&name("probe"), &row, layer.norm1.cols)?;
+        }
+        if let Some((table, _)) = v.position {
+            let position = position_table(v, self.w, table)?;
+            self.table(&name("position"), &position, l.dims.cols as usize)?;
+        }
+        Ok(())
+    }
+
     fn region(&mut self, name: &str) -> Result<(), E> {
         (self.sink)(Piece::Region(name))
     }

@@ -116,7 +116,9 @@ impl<'g> Matcher<'g> {
 
     fn plan(&mut self) -> Option<Plan> {
         let has_pixels = self.graph.nodes.iter().any(|n| n.op == Op::Input(InputKind::Pixels));
-        let vision = if has_pixels { Some(self.vision()?) } else { None };
+        let has_frames = self.graph.nodes.iter().any(|n| n.op == Op::Input(InputKind::FramePixels));
+        let vision = if has_pixels { Some(self.vision(InputKind::Pixels)?) } else { None };
+        let video = if has_frames { Some(self.vision(InputKind::FramePixels)?) } else { None };
         let ids = self.input(InputKind::TokenIds)?;
         let (vision, image_rows) = match vision {
             Some((v, rows)) => (Some(v), Some(rows)),
@@ -131,7 +133,8 @@ impl<'g> Matcher<'g> {
             self.take(output);
         } else if let Some(rows) = image_rows {
             let merge = self.sole(x, |op| matches!(op, Op::MergeImageRows { .. }))?;
-            if self.node(merge).inputs != [x, rows] {
+            let wanted = [x, rows].into_iter().chain(video.as_ref().map(|(_, rows)| *rows));
+            if !self.node(merge).inputs.iter().copied().eq(wanted) {
                 return None;
             }
             learned = self.node(merge).op.weights().first().map(|w| (*w, self.graph.weight(*w).shape[0]));
@@ -158,12 +161,13 @@ impl<'g> Matcher<'g> {
         let vocab = self.graph.weight(embed).shape[0];
         Some(Plan {
             vision,
+            video: video.map(|(v, _)| v),
             text: Text { embed, learned, vocab, position, hidden, layers, final_norm, head },
         })
     }
 
-    fn vision(&mut self) -> Option<(Vision, ValueId)> {
-        let pixels = self.input(InputKind::Pixels)?;
+    fn vision(&mut self, input: InputKind) -> Option<(Vision, ValueId)> {
+        let pixels = self.input(input)?;
         if let Some(select) = self.sole(pixels, |op| matches!(op, Op::SelectRows { .. })) {
             return self.patches(pixels, select);
         }
@@ -195,7 +199,11 @@ impl<'g> Matcher<'g> {
             post_norm = self.norm_of(id);
             x = self.take(id)?;
         }
-        let tokens = self.graph.image?.visual_token_count;
+        let tokens = match input {
+            InputKind::FramePixels => Rows::Frame,
+            _ => Rows::Image,
+        };
+        let tokens = self.graph.image?.resolve(tokens)?;
         let v = Vision {
             rows,
             has_class,
@@ -498,8 +506,9 @@ fn shape(l: &Layer) -> String {
 }
 
 fn check_uniform(plan: &Plan, problems: &mut Diagnostics) {
-    let tower = plan.vision.as_ref().map(|v| v.all_layers().collect::<Vec<_>>());
-    for layers in [tower, Some(plan.text.layers.iter().collect())].into_iter().flatten() {
+    let [tower, frames] =
+        [&plan.vision, &plan.video].map(|v| v.as_ref().map(|v| v.all_layers().collect::<Vec<_>>()));
+    for layers in [tower, frames, Some(plan.text.layers.iter().collect())].into_iter().flatten() {
         let Some(first) = layers.first().map(|l| shape(l)) else { continue };
         for l in &layers[1..] {
             if shape(l) != first {

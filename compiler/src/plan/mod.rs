@@ -192,6 +192,8 @@ pub struct Text {
 pub struct Plan {
     /// Vision part.
     pub vision: Option<Vision>,
+    /// The tower for frames of videos, with the same projector.
+    pub video: Option<Vision>,
     /// Text part.
     pub text: Text,
 }
