@@ -27,7 +27,7 @@ use std::path::Path;
 /// Tiles of full size that one prompt may show: single pictures, or those of models that cut them.
 fn image_slots(plan: &Plan) -> usize {
     // Without a tower, a picture has as many tokens as many tiles of others.
-    if plan.vision.as_ref().is_some_and(|v| v.patch.is_none()) {
+    if plan.vision.as_ref().is_some_and(|v| v.patch.is_none() && v.conv.is_none()) {
         return 1;
     }
     let cut = plan.text.learned.is_some() || plan.vision.as_ref().is_some_and(|v| v.join > 1);
@@ -460,6 +460,7 @@ fn assemble(
     let vision = plan.vision.as_ref().zip(laid.vision.as_ref()).zip(code.vision_entry);
     let vision = vision.map(|((v, l), entry)| VisionMeta {
         entry,
+        rest: code.vision_rest.clone(),
         video_entry: code.video_entry,
         rows: v.rows,
         has_class: v.has_class,

@@ -87,3 +87,32 @@ fn videos_that_a_model_does_not_take_are_reported() {
     let error = Inputs::read(&inputs, &model.spec).expect_err("too many rows").to_string();
     assert!(error.contains("16 image placeholders") && error.contains("19 placeholders"), "{error}");
 }
+
+#[test]
+fn a_fastvit_that_is_not_what_it_says_is_reported() {
+    let folder = Folder::copy_of("fastvlm");
+    folder.edit_config(|c| {
+        c["image_seq_length"] = json!(5);
+        c["vision_config"]["hidden_size"] = json!(64);
+        c["vision_config"]["model_args"]["embed_dims"] = json!([8, 16, 24, 32, 64]);
+        c["vision_config"]["model_args"]["inference_mode"] = json!(false);
+        c["vision_config"]["model_args"]["se_downsamples"] = json!([true]);
+    });
+    folder.import_error(&[
+        "image_seq_length",
+        "a square number of tokens",
+        "vision_config.hidden_size",
+        "128, 2 times the last of embed_dims",
+        "vision_config.model_args.embed_dims",
+        "heads of 32 columns",
+        "vision_config.model_args.inference_mode",
+        "each block is one convolution",
+        "vision_config.model_args.se_downsamples",
+    ]);
+    let folder = Folder::copy_of("fastvlm");
+    folder.edit_config(|c| c["vision_config"]["architecture"] = json!("fastvit_mci2"));
+    folder.import_error(&["vision_config.architecture", "fastvit_mci3, fastvit_mci4"]);
+    let folder = Folder::copy_of("fastvlm");
+    folder.edit_config(|c| c["vision_config"]["model_args"]["layers"] = json!([1, 2, 1, 2, 2]));
+    folder.import_error(&["missing", "stages.4.blocks.1.mlp.conv.bn.running_var"]);
+}

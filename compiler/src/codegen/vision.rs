@@ -13,7 +13,7 @@ use super::{add, choose_tile, vision_args, windows, Build};
 use crate::diag::Diagnostic;
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::onchip::Request;
-use crate::layout::pack::{Packed, Storage};
+use crate::layout::pack::{padded, Packed, Storage};
 use crate::layout::words;
 use crate::plan::{Linear, Norm, Vision};
 use flightvlm_hw::config::TILE;
@@ -121,7 +121,7 @@ pub(super) fn tower_layout(
         p.check(&build.config)?;
     }
     let projector = match sibling {
-        None => projector_layout(v, &dims, build, dram)?,
+        None => projector_layout(v, &dims, &padded(dims.cols as usize), build, dram)?,
         Some(sibling) => sibling.projector.clone(),
     };
     let side = if sibling.is_some() { VIDEO } else { PICTURE };

@@ -9,7 +9,7 @@
 
 use super::inputs::integers;
 use crate::diag::Diagnostic;
-use crate::graph::{Arrange, ModelSpec, Picture, PositionTable, Tile, VisionSpec};
+use crate::graph::{Arrange, ModelSpec, Picture, PositionTable, Tile, VisionKind, VisionSpec};
 use crate::import::{to_f32, TensorRef};
 
 const HELP: &str = "prepare the pictures with the model's own image processor";
@@ -39,7 +39,7 @@ pub(super) fn read(
     if vision.positions == PositionTable::Rotary {
         return rows_in_order(find, vision, shape, &values);
     }
-    if vision.positions == PositionTable::None {
+    if vision.kind == VisionKind::Patches {
         return patches_of_one(vision, shape, &values);
     }
     let size = vision.image_size;

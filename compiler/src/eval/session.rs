@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
+use super::conv;
 use super::inputs::Inputs;
 use super::kernels::{self, AttentionShape};
 use super::matmul::matmul;
@@ -370,6 +371,12 @@ impl<'m> Session<'m> {
             }
             Op::Add => x.iter_mut().zip(second).for_each(|(x, y)| *x += y),
             Op::Mul => x.iter_mut().zip(second).for_each(|(x, y)| *x *= y),
+            Op::Depthwise { w, b, kernel, stride, side } => {
+                return conv::depthwise(&x, (weight(*w), weight(*b)), (*kernel, *stride, *side));
+            }
+            Op::Excite { first, second } => {
+                conv::excite(&mut x, [first[0], first[1], second[0], second[1]].map(weight));
+            }
             Op::Act(kind) => kernels::activate(*kind, &mut x),
             Op::Embedding { w } => {
                 let cols = self.out_cols(node);

@@ -142,6 +142,28 @@ pub enum Op {
         /// Factor on q·k before the softmax.
         scale: f32,
     },
+    /// Convolution of each channel of a square map (rows are its pixels, line by line) with kernels of its own, zeros
+    /// around the map: `[side^2, c] -> [side'^2, m c]`, output `o` from input `o / m`; weight `[m c, kernel^2]`.
+    Depthwise {
+        /// `[m c, kernel^2]`.
+        w: WeightId,
+        /// `[m c]`.
+        b: WeightId,
+        /// Pixels of a side of the kernel; odd.
+        kernel: usize,
+        /// Pixels from one output to the next.
+        stride: usize,
+        /// Pixels of a side of the input.
+        side: usize,
+    },
+    /// Squeeze and excitation: each column times the sigmoid of what two linear layers, ReLU between, make of the
+    /// means of all columns.
+    Excite {
+        /// `[r, c]` and `[r]`.
+        first: [WeightId; 2],
+        /// `[c, r]` and `[c]`.
+        second: [WeightId; 2],
+    },
     /// Element-wise sum of two equal shapes.
     Add,
     /// Element-wise product of two equal shapes.
@@ -194,6 +216,8 @@ impl Op {
             Op::RmsNorm { .. } => "rms_norm",
             Op::Rope { .. } => "rope",
             Op::Attention { .. } => "attention",
+            Op::Depthwise { .. } => "depthwise",
+            Op::Excite { .. } => "excite",
             Op::Add => "add",
             Op::Mul => "mul",
             Op::Act(_) => "act",
@@ -208,7 +232,8 @@ impl Op {
     pub fn weights(&self) -> Vec<WeightId> {
         match self {
             Op::Linear { w, b } => std::iter::once(*w).chain(*b).collect(),
-            Op::LayerNorm { w, b, .. } => vec![*w, *b],
+            Op::LayerNorm { w, b, .. } | Op::Depthwise { w, b, .. } => vec![*w, *b],
+            Op::Excite { first, second } => [*first, *second].concat(),
             Op::MergeImageRows { learned, .. } => learned.iter().copied().collect(),
             Op::LearnedRow { w }
             | Op::PrependRow { w }

@@ -7,7 +7,7 @@
 
 use super::prune::Prune;
 use super::rope::Position;
-use super::spec::{Arrange, PositionTable, VisionSpec};
+use super::spec::{Arrange, PositionTable, VisionKind, VisionSpec};
 use crate::diag::Diagnostic;
 
 /// One run of the vision tower.
@@ -171,6 +171,9 @@ impl VisionSpec {
     pub fn tile(&self, pixels: &[f32], size: [usize; 2]) -> Tile {
         let ([height, width], patch) = (size, self.patch);
         assert_eq!(pixels.len(), 3 * height * width, "a picture of 3 x {height} x {width} values");
+        if self.kind == VisionKind::Convolutions {
+            return receptive_fields(pixels, size);
+        }
         let grid = [height / patch, width / patch];
         let frames = self.pixel_cols / (3 * patch * patch);
         let mut rows = Vec::with_capacity(grid[0] * grid[1] * self.pixel_cols);
@@ -216,6 +219,20 @@ impl VisionSpec {
             "prepare the picture with the model's own processor",
         ))
     }
+}
+
+/// What each output of a convolution of 3 x 3 pixels with stride 2 sees, zeros around the picture.
+fn receptive_fields(pixels: &[f32], [height, width]: [usize; 2]) -> Tile {
+    let grid = [height / 2, width / 2];
+    let mut rows = Vec::with_capacity(grid[0] * grid[1] * 27);
+    for (y, x) in (0..grid[0]).flat_map(|y| (0..grid[1]).map(move |x| (y, x))) {
+        for (c, ky, kx) in (0..27).map(|i| (i / 9, i / 3 % 3, i % 3)) {
+            let (down, across) = ((2 * y + ky).checked_sub(1), (2 * x + kx).checked_sub(1));
+            let at = down.zip(across).filter(|(down, across)| *down < height && *across < width);
+            rows.push(at.map_or(0.0, |(down, across)| pixels[(c * height + down) * width + across]));
+        }
+    }
+    Tile { grid, rows }
 }
 
 /// Row of a table with `side` rows for each of `n` patches: the fraction of the picture at which a patch
@@ -335,6 +352,10 @@ mod tests {
         assert_eq!(&tile.rows[12..24], [2., 3., 7., 8., 27., 28., 32., 33., 52., 53., 57., 58.]);
         let mixed = VisionSpec { interleaved: true, ..plain.clone() };
         assert_eq!(&mixed.tile(&pixels, [5, 5]).rows[12..18], [2., 27., 52., 3., 28., 53.]);
+        let conv = VisionSpec { kind: VisionKind::Convolutions, ..plain.clone() };
+        let fields = conv.tile(&(0..48).map(|v| v as f32).collect::<Vec<_>>(), [4, 4]);
+        assert_eq!((fields.grid, fields.rows.len()), ([2, 2], 4 * 27));
+        assert_eq!(&fields.rows[27..36], [0., 0., 0., 1., 2., 3., 5., 6., 7.]);
         let film = VisionSpec { pixel_cols: 24, ..plain };
         assert_eq!(&film.tile(&pixels, [5, 5]).rows[..8], [0., 1., 5., 6., 0., 1., 5., 6.]);
     }

@@ -25,6 +25,8 @@ pub enum VisionKind {
     Qwen25Vl,
     /// None: patches go straight into the projector (Fuyu).
     Patches,
+    /// FastViT: convolutions, in its last stages attention.
+    Convolutions,
 }
 
 /// Where a tower's rows get their positions.

@@ -180,6 +180,25 @@ impl Verifier<'_> {
                     faults.push("the attention scale must be finite".into());
                 }
             }
+            Op::Depthwise { w, b, kernel, stride, side } => {
+                let out = (side.max(&1) - 1) / (*stride).max(1) + 1;
+                expect("output", ValueType::new(Rows::Const(out * out), output.cols), output);
+                let rows = self.graph.image.and_then(|image| image.resolve(first.rows));
+                if rows != Some(side * side) || kernel % 2 == 0 || first.cols == 0 {
+                    faults.push(format!("a map of {side} x {side} pixels, got {first}, kernel {kernel}"));
+                } else if !output.cols.is_multiple_of(first.cols) {
+                    faults.push(format!("{} channels of {}", output.cols, first.cols));
+                }
+                self.weight(*w, &[output.cols, kernel * kernel], faults);
+                self.weight(*b, &[output.cols], faults);
+            }
+            Op::Excite { first: [w1, b1], second: [w2, b2] } => {
+                expect("output", first, output);
+                let inner = self.graph.weight(*b1).shape.first().copied().unwrap_or(0);
+                self.weight(*w1, &[inner, first.cols], faults);
+                self.weight(*w2, &[first.cols, inner], faults);
+                self.weight(*b2, &[first.cols], faults);
+            }
             Op::Add | Op::Mul => {
                 expect("second input", first, inputs[1]);
                 expect("output", first, output);
@@ -208,7 +227,7 @@ impl Verifier<'_> {
                 expect("output", ValueType::new(rows, join * first.cols), output);
                 let resolve = |rows| self.graph.image.and_then(|image| image.resolve(rows));
                 match (first.rows, resolve(first.rows), resolve(rows)) {
-                    (Rows::Patches { .. }, Some(from), Some(to)) if from == join * to + skip => {}
+                    (Rows::Patches { .. } | Rows::Const(_), Some(from), Some(to)) if from == join * to + skip => {}
                     (Rows::Patches { .. }, Some(from), Some(1)) if *pooled && from > *skip => {}
                     (rows, from, to) => faults.push(format!(
                         "{rows} ({from:?}) minus {skip} rows, {join} joined, must be the visual tokens ({to:?})"

@@ -7,6 +7,7 @@ use super::blocks::{AttentionShape, Blocks};
 use super::config::Config;
 use super::contrast::TextEncoder;
 use super::families::Fused;
+use super::fastvit;
 use super::layouts::Tiling;
 use super::text::TextConfig;
 use super::tower::{self, Side};
@@ -28,9 +29,10 @@ pub(super) fn model(blocks: &mut Blocks<'_>, config: &Config) {
             tokens: Rows::Image,
             skip_rows: vision.spec.skip_rows,
         };
-        let rows = match vision.family {
-            Some(family) => tower::tower(blocks, config.layout, vision, family, &side),
-            None => tower::patches(blocks, vision),
+        let rows = match (vision.family, &vision.fastvit) {
+            (Some(family), _) => tower::tower(blocks, config.layout, vision, family, &side),
+            (None, Some(vit)) => fastvit::tower(blocks, config.layout, vit, &vision.spec),
+            (None, None) => tower::patches(blocks, vision),
         };
         projector(blocks, config, vision, rows)
     });

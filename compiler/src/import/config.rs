@@ -148,6 +148,7 @@ fn multimodal(
         }
     };
     let vision = match has_tower {
+        true if layout.convolutions => vision::read_convolutions(layout, top, vision_map, &text.spec, faults),
         true => vision::read(layout, top, vision_map, &text.spec, faults),
         false => vision::read_patches(layout, vision_map, &text.spec, faults),
     };

@@ -106,6 +106,8 @@ pub(super) struct Layout {
     pub positions: PositionScheme,
     /// The rows of a prompt see each other.
     pub prefix: bool,
+    /// The tower is a FastViT.
+    pub convolutions: bool,
     /// Frames of videos go through a tower of their own.
     pub video: Option<VideoTower>,
     /// Pictures are compared with texts, of which an encoder makes vectors.
@@ -144,6 +146,7 @@ const LLAVA: Layout = Layout {
     tied: false,
     positions: PositionScheme::Sequence,
     prefix: false,
+    convolutions: false,
     video: None,
     contrast: None,
 };
@@ -337,6 +340,17 @@ pub(super) const LAYOUTS: &[Layout] = &[
         image_token: 71_011,
         text_type: "persimmon",
         tower: "",
+        ..LLAVA
+    },
+    Layout {
+        about: "FastViTHD: stages of convolutions, attention in the last ones; one size of picture",
+        architecture: "FastVlmForConditionalGeneration",
+        model_type: "fast_vlm",
+        vision: &["model.vision_tower.timm_model.", "vision_tower.timm_model."],
+        convolutions: true,
+        image_token: 151_646,
+        text_type: "qwen2",
+        tower: "timm_wrapper",
         ..LLAVA
     },
     CLIP,

@@ -10,6 +10,7 @@ mod checkpoint;
 mod config;
 mod contrast;
 mod families;
+mod fastvit;
 mod fields;
 mod gguf;
 mod header;
@@ -161,7 +162,9 @@ fn is_read_beside(name: &str, config: &config::Config) -> bool {
 /// Tensors that checkpoints carry although the computation doesn't need them: buffers, vision layers
 /// behind the feature layer, the tower's own head and last norm.
 fn is_harmless(name: &str, config: &config::Config) -> bool {
-    let buffer = name.ends_with(".position_ids") || name.ends_with("rotary_emb.inv_freq");
+    let buffer = name.ends_with(".position_ids")
+        || name.ends_with("rotary_emb.inv_freq")
+        || name.ends_with(".num_batches_tracked");
     if buffer || is_read_beside(name, config) || (config.text.spec.tied_embeddings && is_head(name)) {
         return true;
     }

@@ -2,15 +2,16 @@
 
 use super::Laid;
 use crate::codegen::{
-    head_norm_vectors, projector_region, Build, Dims, LayerOffsets, VisionLayout, PICTURE, VIDEO,
+    head_norm_vectors, projector_region, Build, ConvLayout, Dims, LayerOffsets, VisionLayout, PICTURE, VIDEO,
 };
 use crate::diag::Diagnostics;
 use crate::graph::WeightId;
 use crate::import::WeightStore;
 use crate::layout::pack::{matrix, vector, Packed};
 use crate::layout::words;
-use crate::plan::{Layer, Norm, Plan, Vision};
+use crate::plan::{ConvTower, Layer, Norm, Plan, Vision};
 use crate::quant::Calibration;
+use std::collections::BTreeMap;
 
 /// What the sink receives, in order: a region's name, then its bytes.
 pub(super) enum Piece<'a> {
@@ -50,12 +51,15 @@ pub(super) fn all<E: From<Diagnostics>>(
         p.table("text.position", &rows, t.hidden)?;
     }
     if let Some((v, l)) = plan.vision.as_ref().zip(laid.vision.as_ref()) {
-        for (i, pieces) in l.projector().linears.iter().enumerate() {
+        for (i, pieces) in l.projector().chain.linears.iter().enumerate() {
             for (j, packed) in pieces.iter().enumerate() {
                 p.linear(&projector_region(i, j), packed)?;
             }
         }
         p.norms("vision.projector_norm", &v.projector_norm)?;
+        if let (VisionLayout::Conv(l), Some(conv)) = (l, &v.conv) {
+            p.convolutions(conv, l, build)?;
+        }
         p.tower(PICTURE, v, l, build)?;
     }
     if let Some((v, l)) = plan.video.as_ref().zip(laid.video.as_ref()) {
@@ -91,6 +95,19 @@ impl<E: From<Diagnostics>> Packer<'_, '_, E> {
         if let Some((table, _)) = v.position {
             let position = position_table(v, self.w, table)?;
             self.table(&name("position"), &position, l.dims.cols as usize)?;
+        }
+        Ok(())
+    }
+
+    /// A tower of convolutions; its regions take turns, so they are collected first.
+    fn convolutions(&mut self, conv: &ConvTower, l: &ConvLayout, build: &Build) -> Result<(), E> {
+        let mut regions: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        l.pack(conv, build, self.w, &mut |name, bytes| {
+            regions.entry(name.to_string()).or_default().extend(bytes);
+        })?;
+        for (name, bytes) in &regions {
+            self.region(name)?;
+            (self.sink)(Piece::Bytes(bytes))?;
         }
         Ok(())
     }

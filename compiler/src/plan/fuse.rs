@@ -6,6 +6,8 @@ use crate::diag::{Diagnostic, Diagnostics};
 use crate::graph::{ActKind, Graph, InputKind, Node, NodeId, Op, Rotary, Rows, ValueId, WeightId};
 use std::collections::HashSet;
 
+mod conv;
+
 /// Finds the fused form, or lists every node that does not fit one.
 pub fn fuse(graph: &Graph) -> Result<Plan, Diagnostics> {
     let mut m = Matcher::new(graph);
@@ -172,6 +174,13 @@ impl<'g> Matcher<'g> {
             return self.patches(pixels, select);
         }
         let (patch, mut x) = self.sole_linear(pixels)?;
+        if self.graph.nodes.iter().any(|n| matches!(n.op, Op::Depthwise { .. })) {
+            let pixel_cols = patch.cols_in;
+            let (tower, x) = self.convolutions(patch, x)?;
+            let select = self.sole(x, |op| matches!(op, Op::SelectRows { .. }))?;
+            let (v, out) = self.patches(pixels, select)?;
+            return Some((Vision { conv: Some(tower), pixel_cols, ..v }, out));
+        }
         let (mut class_row, mut position, mut pre_norm) = (None, None, None);
         if let Some(id) = self.sole(x, |op| matches!(op, Op::PrependRow { .. })) {
             class_row = Some(self.node(id).op.weights()[0]);
@@ -217,6 +226,7 @@ impl<'g> Matcher<'g> {
             pool: None,
             skip_rows: 0,
             join: 1,
+            conv: None,
             tokens,
             projector_norm: None,
             projector: Vec::new(),
@@ -256,6 +266,7 @@ impl<'g> Matcher<'g> {
             pool: None,
             skip_rows: 0,
             join: 1,
+            conv: None,
             tokens: image.visual_token_count,
             projector_norm: None,
             projector,

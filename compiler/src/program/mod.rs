@@ -78,6 +78,9 @@ pub struct VisionMeta {
     pub pixel_cols: usize,
     /// DRAM units of a pixel row.
     pub pixel_units: u32,
+    /// pcs of the entry points that are launched behind it, of towers in several pieces.
+    #[serde(default)]
+    pub rest: Vec<u32>,
     /// pc of the entry point of frames of videos.
     #[serde(default)]
     pub video_entry: Option<u32>,

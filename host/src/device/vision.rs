@@ -132,6 +132,12 @@ impl ProgramDevice<'_> {
         let report = self.launch(entry, &args)?;
         let phase = self.phase(class_rows + patches, &report, start.elapsed());
         self.stats.vision.add(&phase);
+        for entry in &v.rest {
+            let start = Instant::now();
+            let report = self.launch(*entry, &args)?;
+            let phase = self.phase(0, &report, start.elapsed());
+            self.stats.vision.add(&phase);
+        }
         Ok(())
     }
 }
