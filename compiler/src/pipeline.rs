@@ -5,6 +5,7 @@
 
 mod fold;
 mod pack;
+mod pattern;
 
 use crate::codegen::{
     generate, text_layout, video_layout, vision_layout, Build, Code, TextLayout, VisionLayout,
@@ -14,7 +15,7 @@ use crate::graph::Prune;
 use crate::import::Model;
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::pack::Storage;
-use crate::layout::words;
+use crate::layout::{words, LayerStorage};
 use crate::plan::{fuse, Plan, Vision};
 use crate::program::{CacheMeta, Meta, Program, Segment, TextMeta, VisionMeta, Writer, CODE_REGION};
 use crate::quant::{Calibration, Sparsity, Spec, Widths};
@@ -57,8 +58,12 @@ pub struct Options {
     pub max_context: usize,
     /// How the language model's weights are stored.
     pub storage: Spec,
+    /// Store each kind of linear layer in the pattern of the checkpoint's own zeros; `storage` says dense.
+    pub detect_sparsity: bool,
     /// Bits of keys and values in the language model's cache: 8 or 4.
     pub kv_bits: u32,
+    /// The language model can be left early and gone on with ([`crate::program::TextMeta::saved_row`]).
+    pub early_exit: bool,
     /// How visual tokens are chosen where the request does not say; its read-outs are compiled in.
     pub prune: Option<Prune>,
     /// Leave weights out: code, map and timing only.
@@ -71,7 +76,17 @@ impl Options {
     /// Dense 8-bit weights and cache for a target.
     pub fn new(config: HwConfig, max_context: usize) -> Options {
         let storage = Spec::dense(Widths::Uniform(8));
-        Options { config, max_context, storage, kv_bits: 8, prune: None, no_weights: false, stop_after: None }
+        Options {
+            config,
+            max_context,
+            storage,
+            kv_bits: 8,
+            early_exit: false,
+            prune: None,
+            detect_sparsity: false,
+            no_weights: false,
+            stop_after: None,
+        }
     }
 
     fn build(&self) -> Build {
@@ -80,7 +95,9 @@ impl Options {
         let head = Widths::Uniform(head_bits(widths));
         let head = Storage { widths: head, sparsity: Sparsity::Dense, ..layers };
         let read_outs = self.prune.map_or(0, |prune| prune.method.read_outs());
-        Build { config: self.config.clone(), layers, head, kv_bits: self.kv_bits, read_outs }
+        let (config, kv_bits, early_exit) = (self.config.clone(), self.kv_bits, self.early_exit);
+        let layers = LayerStorage::uniform(layers);
+        Build { config, layers, head, kv_bits, early_exit, read_outs }
     }
 }
 
@@ -202,12 +219,24 @@ pub fn compile<'m>(model: &'m Model, options: &Options) -> Result<Compiled<'m>, 
     if let Some(prune) = &options.prune {
         prune.check(&model.spec)?;
     }
+    if options.early_exit && model.spec.contrast.is_some() {
+        return Err(Diagnostic::new(
+            "--early-exit",
+            "a model that writes text",
+            &model.spec.architecture,
+            "leave the option out",
+        )
+        .into());
+    }
     let plan = fuse(&model.graph)?;
     stages.push(("plan", plan.to_string()));
     if stop(&stages) {
         return Ok(Compiled { stages, program: None });
     }
-    let build = options.build();
+    let mut build = options.build();
+    if options.detect_sparsity {
+        build.layers = pattern::detect(&plan, &build, &model.weights)?;
+    }
     let mut laid = lay_out(&plan, &build, options, 1)?;
     let onchip = laid.onchip();
     stages.push(("map", format!("{}\n{onchip}", laid.dram)));
@@ -225,7 +254,7 @@ pub fn compile<'m>(model: &'m Model, options: &Options) -> Result<Compiled<'m>, 
     if stop(&stages) {
         return Ok(Compiled { stages, program: None });
     }
-    let program = assemble(model, &plan, &laid, (&code, stored), options);
+    let program = assemble(model, &plan, (&laid, &build), (&code, stored), options);
     stages.push(("stats", stats(&program, &plan, &laid)));
     crate::program::verify(&program).map_err(|what| {
         Diagnostic::new(
@@ -430,7 +459,7 @@ fn stats(p: &Program, plan: &Plan, laid: &Laid) -> String {
 fn assemble(
     model: &Model,
     plan: &Plan,
-    laid: &Laid,
+    (laid, build): (&Laid, &Build),
     (code, (bytes, segments)): (&Code, (Vec<u8>, Vec<Segment>)),
     options: &Options,
 ) -> Program {
@@ -447,6 +476,7 @@ fn assemble(
         rope_half_words: if d.rope { d.half_words } else { 0 },
         rope_pairs: d.head_dim as usize / 2,
         rotary: t.layers[0].attention.rope.clone(),
+        saved_row: laid.text.saved_row,
         cache: CacheMeta {
             kv_heads: d.kv_heads,
             key_slots: d.k_slots(),
@@ -480,7 +510,7 @@ fn assemble(
         isa_hash: isa_hash(&options.config),
         config: options.config.clone(),
         weights: options.storage.widths.to_string(),
-        sparsity: options.storage.sparsity.to_string(),
+        sparsity: build.layers.to_string(),
         model: model.spec.clone(),
         dram: laid.dram.clone(),
         kv_bits: options.kv_bits,

@@ -1,11 +1,15 @@
-//! Vectors of pictures and texts, and zero-shot classification, for models that compare both (CLIP, SigLIP).
+//! Vectors of pictures and texts, and zero-shot classification.
 //!
-//! The device computes the vectors; their lengths, the cosine and the probabilities of a few labels are
-//! this computer's.
+//! Models that compare pictures with texts (CLIP, SigLIP) have a tower for each. Of a model that writes text
+//! (VLM2Vec) the last position's hidden state behind the final norm stands for the whole prompt, as that position
+//! has seen all others. The device computes the vectors; their lengths, the cosine and the probabilities of a
+//! few labels are this computer's.
 
 use crate::bundle::{BundleError, TextAssets};
 use crate::device::{Device, DeviceError, Logits};
+use crate::generate::hidden;
 use crate::image::RgbPicture;
+use crate::prompt::{Prompt, PromptError};
 use flightvlm_compiler::graph::{unit, Contrast, ModelSpec, Picture};
 
 /// Why there is no vector.
@@ -13,7 +17,7 @@ use flightvlm_compiler::graph::{unit, Contrast, ModelSpec, Picture};
 pub enum EmbedError {
     /// A model of another kind.
     #[error(
-        "{0} writes text; only models that compare pictures with texts (CLIPModel, SiglipModel) have vectors"
+        "{0} writes text; only models that compare pictures with texts (CLIPModel, SiglipModel) find labels"
     )]
     NotContrastive(String),
     /// The tokenizer of another model.
@@ -30,7 +34,7 @@ pub enum EmbedError {
     Template(String),
     /// Picture and model do not fit.
     #[error(transparent)]
-    Picture(#[from] crate::prompt::PromptError),
+    Prompt(#[from] PromptError),
     /// Files of the checkpoint.
     #[error(transparent)]
     Bundle(#[from] BundleError),
@@ -44,35 +48,35 @@ pub fn contrast(spec: &ModelSpec) -> Result<&Contrast, EmbedError> {
     spec.contrast.as_ref().ok_or_else(|| EmbedError::NotContrastive(spec.architecture.clone()))
 }
 
-/// The vector of a text of which `ids` are the tokens up to its end, of length 1.
-pub fn embed_ids(device: &mut dyn Device, ids: &[u32]) -> Result<Vec<f32>, DeviceError> {
-    device.begin()?;
-    Ok(unit(&device.prefill(ids, &[], Logits::LastToken)?.logits))
+/// The vector of a prompt, of length 1; `known` as in [`crate::generate::continue_from`]. For models that compare, a
+/// prompt is a text's tokens up to its end, or one picture.
+pub fn embed(device: &mut dyn Device, prompt: &Prompt, known: usize) -> Result<Vec<f32>, DeviceError> {
+    Ok(unit(&match (device.model().answers, &prompt.images[..]) {
+        (true, _) => hidden(device, prompt, known)?,
+        (false, [picture]) => device.embed_image(picture)?,
+        (false, _) => {
+            device.begin()?;
+            device.prefill(&prompt.ids, &[], Logits::LastToken)?.logits
+        }
+    }))
 }
 
-/// The vector of a text, of length 1.
-pub fn embed_text(
-    device: &mut dyn Device,
-    contrast: &Contrast,
-    assets: &TextAssets,
-    text: &str,
-) -> Result<Vec<f32>, EmbedError> {
+/// A text for a model that compares.
+pub fn compared_text(contrast: &Contrast, assets: &TextAssets, text: &str) -> Result<Prompt, EmbedError> {
     let ids = assets.tokenizer()?.encode(text, true).map_err(BundleError::from)?;
-    let ids = contrast.filled(ids);
-    let used = contrast.used(&ids).ok_or_else(|| EmbedError::NoEnd { text: text.into() })?;
-    Ok(embed_ids(device, used)?)
+    let ids = contrast.ended(ids).ok_or_else(|| EmbedError::NoEnd { text: text.into() })?;
+    Ok(Prompt { ids, ..Prompt::default() })
 }
 
-/// The vector of a picture, of length 1.
-pub fn embed_picture(
-    device: &mut dyn Device,
+/// A picture for a model that compares.
+pub fn compared_picture(
     spec: &ModelSpec,
     assets: &TextAssets,
     picture: &RgbPicture,
-) -> Result<Vec<f32>, EmbedError> {
+) -> Result<Prompt, EmbedError> {
     let vision = spec.vision.as_ref().ok_or_else(|| EmbedError::NotContrastive(spec.architecture.clone()))?;
     let tiles = crate::prompt::tiles(assets, vision, picture)?;
-    Ok(unit(&device.embed_image(&Picture::of_tiles(vision, tiles))?))
+    Ok(Prompt { images: vec![Picture::of_tiles(vision, tiles)], ..Prompt::default() })
 }
 
 /// The label in each template, `{}` being its place.

@@ -182,7 +182,7 @@ pub fn continue_from(
 }
 
 /// Hidden state of a prompt's last position, behind the final norm; `known` as in [`continue_from`].
-pub fn embed(device: &mut dyn Device, prompt: &Prompt, known: usize) -> Result<Vec<f32>, DeviceError> {
+pub fn hidden(device: &mut dyn Device, prompt: &Prompt, known: usize) -> Result<Vec<f32>, DeviceError> {
     let kept = match known {
         0 => device.begin().map(|()| 0)?,
         _ => device.keep(known)?,

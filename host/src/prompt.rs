@@ -1,7 +1,7 @@
 //! From a conversation and pictures to the tokens and patches that a device takes.
 
 use crate::bundle::{BundleError, TextAssets};
-use crate::device::{DeviceError, ImageInfo, ModelInfo};
+use crate::device::{check_prompt, DeviceError, ImageInfo, ModelInfo};
 use crate::image::{Extent, RgbPicture};
 use crate::text::{
     expand_placeholders, lines_before_start, pictures_before_start, Message, Part, PictureText, TextError,
@@ -10,7 +10,7 @@ use crate::text::{
 use flightvlm_compiler::graph::{order_by_placeholders, Arrange, Picture, Tile, VisionSpec};
 
 /// A request in the device's terms.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Prompt {
     /// Token ids with image placeholders expanded.
     pub ids: Vec<u32>,
@@ -54,6 +54,17 @@ pub fn user_turn(assets: &TextAssets, images: usize, text: &str) -> Result<Messa
         return Ok(Message::user(images, text));
     }
     Ok(Message { role: "user".into(), content: vec![Part::Text { text: text.into() }] })
+}
+
+/// Tokens as they are, without pictures: known ids, of a length that the model takes.
+pub fn plain(model: &ModelInfo, ids: Vec<u32>) -> Result<Prompt, PromptError> {
+    let image_token = model.image.as_ref().map(|image| image.token_id);
+    if let Some(at) = ids.iter().position(|&id| Some(id) == image_token) {
+        let what = format!("token {at} stands for a picture, and there is none");
+        return Err(DeviceError::Input(what).into());
+    }
+    check_prompt(model, &ids, &[])?;
+    Ok(Prompt { ids, ..Prompt::default() })
 }
 
 /// Renders, expands, encodes, and processes the pictures.

@@ -23,8 +23,12 @@ pub struct LoadOptions {
     pub no_weights: bool,
     /// How the language model's weights are stored.
     pub storage: Spec,
+    /// Store the language model in the N:M pattern of the checkpoint's own zeros; `storage` says dense.
+    pub detect_sparsity: bool,
     /// Bits of keys and values in the cache: 8 or 4.
     pub kv_bits: u32,
+    /// The language model can be left early.
+    pub early_exit: bool,
     /// How visual tokens are chosen, `Some(None)`: all stay; `None`: as the program says, else all stay.
     pub prune: Option<Option<Prune>>,
     /// Block-sparse attention of the language model; `None`: full.
@@ -38,7 +42,9 @@ impl Default for LoadOptions {
             target: HwConfig::sim(),
             no_weights: false,
             storage: Spec::dense(Widths::Uniform(8)),
+            detect_sparsity: false,
             kv_bits: 8,
+            early_exit: false,
             prune: None,
             mask: None,
         }
@@ -141,7 +147,9 @@ impl Source {
             max_context: limit.min(model.spec.text.max_position),
             no_weights: self.options.no_weights,
             storage: self.options.storage,
+            detect_sparsity: self.options.detect_sparsity,
             kv_bits: self.options.kv_bits,
+            early_exit: self.options.early_exit,
             prune: self.options.prune.flatten(),
             stop_after: stop_after.map(str::to_owned),
         };
@@ -170,7 +178,8 @@ impl Source {
         if !is_checkpoint(&self.path) {
             return Err(SourceError::NeedsCheckpoint(self.path.clone(), "the float reference"));
         }
-        let no_weights = self.options.no_weights;
+        // Zeros are looked for even where the program gets no weights.
+        let no_weights = self.options.no_weights && !self.options.detect_sparsity;
         let options =
             ImportOptions { max_context: self.options.max_context, no_weights, mask: self.options.mask };
         let model = import(&self.path, &options)
@@ -239,6 +248,7 @@ pub fn model_info(spec: &ModelSpec) -> ModelInfo {
     ModelInfo {
         architecture: spec.architecture.clone(),
         vocabulary: spec.text.vocab,
+        layers: spec.text.layers,
         outputs: spec.outputs(),
         answers: spec.contrast.is_none(),
         max_context: spec.text.max_position,

@@ -1,12 +1,11 @@
 //! `classify` and `embed`: a tiny CLIP with a tokenizer and an image processor around it.
 
-use serde_json::{json, Value};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+#[path = "common/clip.rs"]
+mod clip;
 
-fn tests() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests")
-}
+use clip::{model, tests, write};
+use serde_json::Value;
+use std::process::Command;
 
 /// Exit code, standard output, standard error.
 fn flightvlm(arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -25,44 +24,6 @@ fn refused(arguments: &[&str], needle: &str) {
     let (code, stdout, stderr) = flightvlm(arguments);
     assert_eq!(code, Some(2), "{arguments:?}: {stderr}");
     assert!(stdout.is_empty() && stderr.contains(needle), "{arguments:?}: {needle:?} is not in: {stderr}");
-}
-
-/// The golden with words for some of its ids.
-fn model() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("folder");
-    for file in ["config.json", "model.safetensors"] {
-        std::fs::copy(tests().join("golden/clip").join(file), folder.path().join(file)).expect("copy");
-    }
-    let word = |(i, w): (usize, &str)| (w.to_string(), json!(i + 5));
-    let words = ["a", "photo", "of", "cat", "dog", "bird", ".", "drawing"];
-    let mut vocabulary: serde_json::Map<_, _> = words.into_iter().enumerate().map(word).collect();
-    vocabulary.extend([("[UNK]", 0), ("<s>", 97), ("</s>", 98)].map(|(w, id)| (w.to_string(), json!(id))));
-    let special = |token: &str| json!({"SpecialToken": {"id": token, "type_id": 0}});
-    let added = |token: &str, id: u32| {
-        json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
-               "normalized": false, "special": true})
-    };
-    let sequence = json!({"Sequence": {"id": "A", "type_id": 0}});
-    let tokenizer = json!({
-        "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "decoder": null,
-        "added_tokens": [added("<s>", 97), added("</s>", 98)],
-        "pre_tokenizer": {"type": "Whitespace"},
-        "post_processor": {"type": "TemplateProcessing", "pair": [],
-            "single": [special("<s>"), sequence, special("</s>")],
-            "special_tokens": {"<s>": {"id": "<s>", "ids": [97], "tokens": ["<s>"]},
-                               "</s>": {"id": "</s>", "ids": [98], "tokens": ["</s>"]}}},
-        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"},
-    });
-    let processor = json!({"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 16},
-                           "crop_size": {"height": 16, "width": 16}});
-    write(folder.path(), "tokenizer.json", &tokenizer.to_string());
-    write(folder.path(), "preprocessor_config.json", &processor.to_string());
-    folder
-}
-
-fn write(folder: &Path, name: &str, text: &str) -> String {
-    std::fs::write(folder.join(name), text).expect("write");
-    folder.join(name).display().to_string()
 }
 
 fn picture() -> String {
@@ -143,8 +104,36 @@ fn what_cannot_be_compared_is_refused() {
         "write {} there",
     );
     refused(&["embed", &path, "--text", &"a ".repeat(60)], "62 tokens");
+    refused(&["embed", &path, "--text", "a cat", "--chat"], "no chat template");
     let writer = tests().join("models/emoji-llava").display().to_string();
-    refused(&["embed", &writer, "--text", "x"], "LlavaForConditionalGeneration writes text");
+    refused(
+        &["classify", &writer, "--image", &picture, "--label", "x"],
+        "LlavaForConditionalGeneration writes text",
+    );
+    refused(&["embed", &writer, "--text", "<image>"], "stands for a picture");
+    refused(&["embed", &writer, "--text", &"red ".repeat(600)], "tokens");
     refused(&["run", &path, "--prompt", "x"], "CLIPModel writes no text");
     refused(&["profile", &path], "CLIPModel writes no text");
+}
+
+/// A model that writes text gives the vector of what it is shown, as the server does.
+#[test]
+fn prompts_of_a_model_that_writes_text_have_vectors() {
+    let (writer, picture) = (tests().join("models/emoji-llava").display().to_string(), picture());
+    let vectors = |arguments: &[&str]| -> Vec<Vec<f64>> {
+        let said = answer(&[&["embed", &writer, "--json"], arguments].concat());
+        assert_eq!(said["width"], 192);
+        said["embeddings"].as_array().expect("vectors").iter().map(|e| floats(&e["embedding"])).collect()
+    };
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+    let texts = ["--text", "a red heart", "--text", "what is this?"];
+    let (int8, float) = (vectors(&texts), vectors(&[&texts[..], &["--device", "eval"]].concat()));
+    for (a, b) in int8.iter().zip(&float) {
+        assert!((dot(a, a) - 1.0).abs() < 1e-5 && dot(a, b) > 0.99, "{}", dot(a, b));
+    }
+    assert!(dot(&int8[0], &int8[1]) < 0.99, "texts cannot be told apart");
+    let shown = vectors(&["--image", &picture, "--text", "what is this?"]);
+    let turn = vectors(&["--text", "what is this?", "--chat"]);
+    assert!(dot(&shown[0], &turn[0]) < 0.999 && dot(&turn[0], &int8[1]) < 0.9999);
+    assert_eq!(vectors(&["--image", &picture]).len(), 1);
 }

@@ -49,6 +49,7 @@ impl Script {
         let model = ModelInfo {
             architecture: "script".into(),
             vocabulary: WORDS.len(),
+            layers: 1,
             outputs: WORDS.len(),
             answers: true,
             max_context: 12,

@@ -3,10 +3,10 @@
 
 use crate::assets::{device, iss, path, rtl};
 use flightvlm::device::{open, Device, Logits};
-use flightvlm::embed::embed_ids;
+use flightvlm::embed::embed;
+use flightvlm::prompt::Prompt;
 use flightvlm::source::{LoadOptions, Source};
 use flightvlm_compiler::eval::{Inputs, Pairs, Session};
-use flightvlm_compiler::graph::unit;
 use std::path::PathBuf;
 
 /// Families that also run on the RTL, and what each adds.
@@ -49,10 +49,10 @@ fn cases() -> Vec<PathBuf> {
 
 /// Vectors of all pictures, then of all texts.
 fn vectors(d: &mut dyn Device, pairs: &Pairs) -> Vec<Vec<f32>> {
-    let pictures = pairs.images.iter().map(|picture| unit(&d.embed_image(picture).expect("a vector")));
-    let mut out: Vec<Vec<f32>> = pictures.collect();
-    out.extend(pairs.texts.iter().map(|ids| embed_ids(d, ids).expect("a vector")));
-    out
+    let pictures = pairs.images.iter().cloned();
+    let pictures = pictures.map(|picture| Prompt { images: vec![picture], ..Prompt::default() });
+    let texts = pairs.texts.iter().cloned().map(|ids| Prompt { ids, ..Prompt::default() });
+    pictures.chain(texts).map(|prompt| embed(d, &prompt, 0).expect("a vector")).collect()
 }
 
 /// A model that compares: its vectors on the simulator are close to the float reference's, and the RTL's

@@ -5,6 +5,7 @@
 pub mod asm;
 mod attention;
 mod conv;
+mod early_exit;
 mod front;
 mod head_norm;
 mod layer;
@@ -29,6 +30,7 @@ pub use vision::{TowerLayout, PICTURE, READ_OUT_REGION, VIDEO};
 use crate::diag::Diagnostic;
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::pack::Storage;
+use crate::layout::LayerStorage;
 use crate::plan::{Layer, Plan, Vision};
 use asm::Asm;
 use flightvlm_hw::config::HwConfig;
@@ -39,9 +41,15 @@ pub mod text_args {
     pub const POSITION: usize = 1;
     /// Rows of the prompt (or 1 in decode).
     pub const ROWS: usize = 2;
-    /// Which logits leave the chip: one of [`super::logits`].
+    /// Which logits leave the chip: one of [`super::logits`]; with early exits, the layers to run stand above, from
+    /// bit [`super::LAYERS_SHIFT`] on.
     pub const LOGITS: usize = 3;
+    /// With early exits: layers that the rows have been through.
+    pub const FIRST_LAYER: usize = 4;
 }
+
+/// Bits of [`logits`].
+pub const LAYERS_SHIFT: u32 = 2;
 
 /// Values of [`text_args::LOGITS`].
 pub mod logits {
@@ -135,11 +143,13 @@ pub struct Build {
     /// Target.
     pub config: HwConfig,
     /// Storage of the language model's layers.
-    pub layers: Storage,
+    pub layers: LayerStorage,
     /// Storage of its output layer.
     pub head: Storage,
     /// Bits of keys and values in the cache: 8 or 4.
     pub kv_bits: u32,
+    /// The language model can be left early.
+    pub early_exit: bool,
     /// Layers of the vision tower whose attention leaves the machine: 0, 1 (the last) or 2 (and the first).
     pub read_outs: u32,
 }

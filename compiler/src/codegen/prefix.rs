@@ -4,7 +4,8 @@
 //! on with the causal entry point over the same cache.
 
 use super::asm::{agu, vx, Asm, Count, Reg, LD, ST, VX};
-use super::layer::{Tower, A_K, A_NORMS, A_V, A_V_SCALES, A_WEIGHTS};
+use super::early_exit::{at_first, each_layer, layer_generators};
+use super::layer::{Tower, A_NORMS};
 use super::text::{head, take_tile, TextLayout};
 use super::text_args;
 use super::tower::regs;
@@ -35,26 +36,16 @@ pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) -> PrefixEntries 
 }
 
 fn layers(asm: &mut Asm, text: &Text, l: &TextLayout) {
-    let (d, z) = (&l.dims, Reg(0));
-    let t = Tower { d, chip: &l.chip };
+    let t = Tower { d: &l.dims, chip: &l.chip };
     asm.mark("prompt: start");
     asm.copy(PROMPT, Reg(text_args::ROWS as u32));
     asm.copy(regs::KV_LEN, PROMPT);
     t.half_generators(asm);
     count_tiles(asm, &t, PROMPT);
     // Loops over halves are of one level everywhere.
-    asm.repeat(1, |asm| each_tile(asm, &t, PROMPT, |asm| embed(asm, &t, l, text.position.is_some())));
-    for (a, base, layer_units) in [
-        (A_WEIGHTS, l.layers_base, l.layer.units),
-        (A_NORMS, l.norms_base, d.norm_words),
-        (A_K, l.k_base, d.k_units() as u32),
-        (A_V, l.v_base, d.v_units() as u32),
-        (A_V_SCALES, l.v_scales_base, d.v_scale_units()),
-    ] {
-        asm.base(a, z, base);
-        asm.stride(a, 0, z, layer_units);
-    }
-    asm.repeat(text.layers.len() as u32, |asm| layer(asm, &t, &text.layers[0], l));
+    at_first(asm, l, |asm| each_tile(asm, &t, PROMPT, |asm| embed(asm, &t, l, text.position.is_some())));
+    layer_generators(asm, l, 0);
+    each_layer(asm, l, text.layers.len(), |asm| layer(asm, &t, &text.layers[0], l));
     asm.emit(isa::Halt {});
 }
 
@@ -175,7 +166,7 @@ fn logits_of_rows(asm: &mut Asm, text: &Text, l: &TextLayout) {
                 asm.mm_sync(0, VX);
             });
         });
-        asm.repeat(1, |asm| head(asm, &t, text, l));
+        asm.repeat(1, |asm| head(asm, &t, text, l, false));
     });
     asm.emit(isa::Halt {});
 }

@@ -2,10 +2,8 @@
 //! the KV cache, computes logits of the last or of all rows, and selects the greedy token.
 
 use super::asm::{abs, agu, vx, Asm, Count, Reg, LD, MM, ST, VX};
-use super::layer::{
-    down_parts, layer_offsets, linear_op, LayerOffsets, Tower, A_K, A_NORMS, A_TEMP, A_V, A_V_SCALES,
-    A_WEIGHTS,
-};
+use super::early_exit::{each_layer, layer_generators, mode, save_rows};
+use super::layer::{down_parts, layer_offsets, linear_op, LayerOffsets, Tower, A_NORMS, A_TEMP};
 use super::tower::{norm_words, regs, Chip, Dims, Requests};
 use super::{add, choose_tile, text_args, Build};
 use crate::diag::Diagnostic;
@@ -56,12 +54,16 @@ pub struct TextLayout {
     tokens_base: u32,
     /// Residual rows of a prompt, where they are kept between layers.
     pub(super) x_base: u32,
+    /// The model can be left early.
+    pub(super) early_exit: bool,
+    /// First row, counted from the embedding table's, of those that an early exit leaves.
+    pub saved_row: Option<u32>,
 }
 
 impl TextLayout {
     /// The record of one layer (all have the same offsets, each its own weights).
     pub fn record(&self, layer: &Layer, build: &Build) -> LayerOffsets {
-        layer_offsets(&self.dims, layer, build.layers, build)
+        layer_offsets(&self.dims, layer, &build.layers, build)
     }
 }
 
@@ -78,7 +80,7 @@ pub fn text_layout(
     })?;
     let positions = max_context.next_multiple_of(TILE) as u32;
     let logit_words = words(text.head.cols_out);
-    let parts = down_parts(first, build.layers, build);
+    let parts = down_parts(first, &build.layers, build);
     let (dims, chip) = choose_tile("text model", first, positions, parts, build, |d| {
         let mut r = Requests::of(d);
         r.spad.1.push(Request { name: "logits", words: logit_words, from: 9, to: 9 });
@@ -86,7 +88,7 @@ pub fn text_layout(
         r.spad.0.push(Request { name: "final_norm", words, from: 0, to: 9 });
         Chip::fit(&r, &build.config)
     })?;
-    let layer = layer_offsets(&dims, first, build.layers, build);
+    let layer = layer_offsets(&dims, first, &build.layers, build);
     let head = Packed::plain(&text.head, build.head);
     for p in layer.pieces().map(|x| &x.1).chain([&head]) {
         p.check(&build.config)?;
@@ -96,16 +98,18 @@ pub fn text_layout(
     let (row, tile) = (u64::from(dims.dw), u64::from(dims.tile_rows));
     let rope_words = if dims.rope { 2 * dims.half_words } else { 0 };
     let (main, channels) = (Space::Main, Space::Channels);
+    // Learned rows and visual tokens follow the table, then rows that an early exit leaves: one gather fetches all.
+    let (tables, early_exit) = (text.vocab + rows_behind, build.early_exit);
+    let kept = if early_exit { positions as usize } else { 0 };
     let mut add = |space, name: &str, kind, records, units| add(dram, space, name, kind, records, units);
-    Ok(TextLayout {
+    let mut out = TextLayout {
         layers_base: add(channels, "text.layers", Kind::Content, layers, layer.units.into())?,
         head_base: add(channels, "text.head", Kind::Content, 1, head.units().into())?,
         k_base: add(channels, "text.k_cache", Kind::State, layers, dims.k_units())?,
         v_base: add(channels, "text.v_cache", Kind::State, layers, dims.v_units())?,
         norms_base: add(main, "text.norms", Kind::Content, layers, dims.norm_words.into())?,
         norm_base: add(main, "text.final_norm", Kind::Content, 1, norm_words(&text.final_norm).into())?,
-        // Learned rows and visual tokens follow the table, so that one gather fetches all.
-        embed_base: add(main, "text.embed", Kind::Content, text.vocab + rows_behind, row)?,
+        embed_base: add(main, "text.embed", Kind::Content, tables + kept, row)?,
         position_base: add(
             main,
             "text.position",
@@ -119,35 +123,37 @@ pub fn text_layout(
         logits_base: add(main, "text.logits", Kind::Output, tile as usize, logit_words.into())?,
         hidden_base: add(main, "text.hidden", Kind::Output, 1, row)?,
         tokens_base: add(main, "text.tokens", Kind::Output, 1, tile / TILE as u64)?,
-        x_base: add(main, "text.x", Kind::State, if prefix { positions as usize } else { 0 }, row)?,
+        x_base: add(
+            main,
+            "text.x",
+            Kind::State,
+            if prefix && !early_exit { positions as usize } else { 0 },
+            row,
+        )?,
+        early_exit,
+        saved_row: early_exit.then_some(tables as u32),
         dims,
         chip,
         layer,
         head,
         logit_words,
-    })
+    };
+    if early_exit {
+        out.x_base = out.embed_base + tables as u32 * out.dims.dw;
+    }
+    Ok(out)
 }
 
 pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) {
     use regs::*;
-    let (d, z) = (&l.dims, Reg(0));
+    let d = &l.dims;
     let t = Tower { d, chip: &l.chip };
     asm.mark("text: start");
     asm.vx_sync(0, LD);
     asm.copy(T_POS, Reg(text_args::POSITION as u32));
     asm.copy(LEFT, Reg(text_args::ROWS as u32));
     t.half_generators(asm);
-    let layers = text.layers.len() as u32;
-    for (a, base, layer_units) in [
-        (A_WEIGHTS, l.layers_base, l.layer.units),
-        (A_NORMS, l.norms_base, d.norm_words),
-        (A_K, l.k_base, d.k_units() as u32),
-        (A_V, l.v_base, d.v_units() as u32),
-        (A_V_SCALES, l.v_scales_base, d.v_scale_units()),
-    ] {
-        asm.base(a, z, base);
-        asm.stride(a, 1, z, layer_units);
-    }
+    layer_generators(asm, l, 1);
     asm.alu_imm(ALU_ADD, COUNT, LEFT, d.tile_rows - 1);
     if d.mask.is_some() {
         row_of_tile(asm, d);
@@ -167,8 +173,8 @@ pub(super) fn emit(asm: &mut Asm, text: &Text, l: &TextLayout) {
         asm.alu(ALU_SUB, NEW_TILES, NEW_TILES, OLD_TILES);
         // Loops over halves are of one level everywhere.
         asm.repeat(1, |asm| load_rows(asm, &t, l, text.position.is_some()));
-        asm.repeat(layers, |asm| layer(asm, &t, &text.layers[0], l));
-        asm.repeat(1, |asm| head(asm, &t, text, l));
+        each_layer(asm, l, text.layers.len(), |asm| layer(asm, &t, &text.layers[0], l));
+        asm.repeat(1, |asm| head(asm, &t, text, l, l.early_exit));
         asm.alu(ALU_ADD, T_POS, T_POS, T_ROWS);
         asm.emit(isa::Fence {});
     });
@@ -291,21 +297,29 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
     t.feed_forward(asm, layer, o, true);
 }
 
-/// Final norm, logits of the wanted rows, greedy token of each.
-pub(super) fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout) {
+/// Final norm, logits of the wanted rows, greedy token of each. `saves`: the rows stay in main memory, too.
+pub(super) fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout, saves: bool) {
     use regs::*;
     let d = t.d;
-    let (norm, wanted) = (&text.final_norm, Reg(text_args::LOGITS as u32));
+    let norm = &text.final_norm;
     asm.mark(&norm.path);
     let vectors = t.spad("final_norm");
     t.load_norms(asm, abs(l.norm_base), norm_words(norm), vectors, 0);
     let (logits, token) = (t.spad("logits"), t.s("token"));
     // All residuals first: each waits for a token of MM, which the output layer gives too.
-    t.each_half(asm, |asm| {
+    let enter = |asm: &mut Asm| {
         t.residual(asm, &t.down_parts(), Some(norm));
+        if saves {
+            save_rows(asm, t, l);
+        }
         t.norm_quantised(asm, norm, vectors, true, true);
-    });
+    };
+    match saves {
+        true => t.each_half_at(asm, enter),
+        false => t.each_half(asm, enter),
+    }
     asm.mark(&text.head.path);
+    let wanted = mode(asm, l);
     t.each_half_numbered(asm, |asm| {
         // Rows with logits: all, or one in the last half of the last tile.
         asm.alu(ALU_EQ, COUNT, HALF, HALVES_LOG2);

@@ -30,6 +30,12 @@ pub struct Session<'m> {
     position: usize,
     /// Added to a row's place to get its rotary position.
     shift: f32,
+    /// The residual stream behind each layer of the language model.
+    layer_ends: Vec<ValueId>,
+    /// Layers of the language model that run.
+    depth: usize,
+    /// Rows of the last run behind the last of these.
+    behind: Vec<f32>,
     /// What rows of the tower were attended with, layer by layer, while somebody asks.
     received: Option<Vec<Vec<f32>>>,
 }
@@ -115,6 +121,7 @@ impl<'m> Session<'m> {
             }
         }
         let caches = HashMap::new();
+        let layer_ends = graph.layer_ends();
         Self {
             graph,
             spec: &model.spec,
@@ -125,8 +132,23 @@ impl<'m> Session<'m> {
             caches,
             position: 0,
             shift: 0.0,
+            depth: layer_ends.len(),
+            layer_ends,
+            behind: Vec::new(),
             received: None,
         }
+    }
+
+    /// Later rows run through the first `layers` layers of the language model only, then through the final norm and
+    /// the output layer.
+    pub fn set_depth(&mut self, layers: usize) {
+        assert!((1..=self.layer_ends.len()).contains(&layers), "a layer of the model");
+        self.depth = layers;
+    }
+
+    /// Rows of the last run, `[ids, hidden]`, behind the last layer that ran and before the final norm.
+    pub fn behind(&self) -> &[f32] {
+        &self.behind
     }
 
     /// Positions in the KV cache.
@@ -237,6 +259,11 @@ impl<'m> Session<'m> {
 
     /// Appends one token; returns its row's logits, `[vocab]`.
     pub fn step(&mut self, token: u32) -> Result<Vec<f32>, Diagnostic> {
+        self.step_watched(token, &mut |_| ())
+    }
+
+    /// As [`Session::step`].
+    pub fn step_watched(&mut self, token: u32, watch: &mut Watch<'_>) -> Result<Vec<f32>, Diagnostic> {
         if self.spec.is_placeholder(token) {
             return Err(Diagnostic::new(
                 "step",
@@ -246,7 +273,7 @@ impl<'m> Session<'m> {
             ));
         }
         let position = [self.position as f32 + self.shift; 3];
-        self.extend(&[token], &[], vec![position], &mut |_| ())
+        self.extend(&[token], &[], vec![position], watch)
     }
 
     /// The `logits` command: encodes the pictures, runs the prompt, returns `[ids, vocab]`.
@@ -287,6 +314,9 @@ impl<'m> Session<'m> {
         if let (Some((image, _)), None) = (self.image_value, image_target) {
             values[image.index()] = Some(feed.images.to_vec());
         }
+        let (exit, end) =
+            (self.layer_ends.get(self.depth.wrapping_sub(1)).copied(), self.layer_ends.last().copied());
+        let mut skipping = false;
         for (id, node) in graph.iter() {
             let Some(output) = node.output else {
                 if graph.ty(node.inputs[0]).rows == Rows::Image {
@@ -298,10 +328,19 @@ impl<'m> Session<'m> {
             if is_text == image_target.is_some() || needed.as_ref().is_some_and(|n| !n[output.index()]) {
                 continue;
             }
+            if skipping {
+                skipping = end != Some(output);
+                continue;
+            }
             let result = self.node(id, node, &mut values, feed, watch);
             if image_target == Some(output) {
                 return result;
             }
+            if exit == Some(output) {
+                self.behind.clone_from(&result);
+                skipping = exit != end;
+            }
+            let output = if skipping { end.expect("invariant: there is an exit") } else { output };
             values[output.index()] = Some(result);
             for input in &node.inputs {
                 if self.last_use[input.index()] == Some(id) {

@@ -2,7 +2,7 @@
 
 use super::id::{NodeId, ValueId, WeightId};
 use super::op::Op;
-use super::ty::{ImageExtents, ValueType};
+use super::ty::{ImageExtents, Rows, ValueType};
 use super::weight::{Change, WeightDecl};
 use std::collections::HashSet;
 
@@ -78,6 +78,26 @@ impl Graph {
     /// Type of a value.
     pub fn ty(&self, value: ValueId) -> ValueType {
         self.values[value.index()]
+    }
+
+    /// The residual stream behind each layer of the language model: the second sum behind its attention.
+    pub fn layer_ends(&self) -> Vec<ValueId> {
+        let (mut ends, mut sums) = (Vec::new(), 0);
+        for node in self.nodes.iter().filter(|node| node.output.is_some_and(|v| self.is_text(v))) {
+            match node.op {
+                Op::Attention { .. } => sums = 2,
+                Op::Add if sums > 0 => {
+                    sums -= 1;
+                    ends.extend(node.output.filter(|_| sums == 0));
+                }
+                _ => {}
+            }
+        }
+        ends
+    }
+
+    fn is_text(&self, value: ValueId) -> bool {
+        self.ty(value).rows == Rows::Prompt
     }
 
     /// A node by id.

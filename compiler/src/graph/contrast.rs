@@ -36,12 +36,15 @@ pub struct Contrast {
 }
 
 impl Contrast {
-    /// A tokenizer's tokens, filled up where the model wants a fixed length.
-    pub fn filled(&self, mut ids: Vec<u32>) -> Vec<u32> {
+    /// A tokenizer's tokens up to the one whose row is the text's vector, filled up where the model wants a fixed
+    /// length; `None` where there is no such token.
+    pub fn ended(&self, mut ids: Vec<u32>) -> Option<Vec<u32>> {
         if let Pool::Last { length, padding } = self.pool {
             ids.resize(ids.len().max(length), padding);
         }
-        ids
+        let used = self.used(&ids)?.len();
+        ids.truncate(used);
+        Some(ids)
     }
 
     /// The tokens of a text up to the one whose row is its vector; `None` where there is no such token.
@@ -110,7 +113,8 @@ mod tests {
         assert_eq!(first.used(&[1, 5]), None);
         assert_eq!(contrast(Pool::HighestId).used(&[1, 7, 5]), Some(&[1, 7][..]));
         let last = contrast(Pool::Last { length: 4, padding: 3 });
-        assert_eq!(last.filled(vec![1, 2]), [1, 2, 3, 3]);
+        assert_eq!(last.ended(vec![1, 2]), Some(vec![1, 2, 3, 3]));
+        assert_eq!(first.ended(vec![1, 9, 5]), Some(vec![1, 9]));
         assert_eq!(last.used(&[1, 2, 3, 3]), Some(&[1, 2, 3, 3][..]));
         assert_eq!(first.probabilities(&[1000.0, 1000.0]), [0.5, 0.5]);
         assert_eq!(Contrast { each: true, ..first.clone() }.probabilities(&[0.0, 0.0, 0.0]), [0.5; 3]);

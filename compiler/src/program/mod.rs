@@ -41,6 +41,9 @@ pub struct TextMeta {
     pub rope_pairs: usize,
     /// What the table holds.
     pub rotary: Option<Rotary>,
+    /// With early exits: the first row, counted from the embedding table's, of those that a launch leaves, one for
+    /// each position: the residual stream behind the last layer that ran.
+    pub saved_row: Option<u32>,
     /// Where rows lie in the cache.
     pub cache: CacheMeta,
 }

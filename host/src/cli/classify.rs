@@ -4,7 +4,7 @@ use super::args::{DeviceArgs, ModelArgs};
 use super::output::{print, print_json};
 use super::progress::spinner;
 use crate::device::open;
-use crate::embed::{contrast, embed_picture, embed_text, fill_templates, mean, EmbedError};
+use crate::embed::{compared_picture, compared_text, contrast, embed, fill_templates, mean, EmbedError};
 use crate::image::decode_file;
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -57,13 +57,15 @@ pub(super) fn main(args: Args) -> Result<()> {
     waiting.set_message("reading the labels");
     let mut of_labels = Vec::with_capacity(labels.len());
     for texts in &texts {
-        let vectors = texts.iter().map(|text| embed_text(device.as_mut(), how, assets, text));
+        let prompts = texts.iter().map(|text| compared_text(how, assets, text));
+        let prompts = prompts.collect::<Result<Vec<_>, _>>()?;
+        let vectors = prompts.iter().map(|prompt| embed(device.as_mut(), prompt, 0));
         of_labels.push(mean(&vectors.collect::<Result<Vec<_>, _>>()?));
     }
     waiting.set_message("looking at the pictures");
     let mut results = Vec::with_capacity(pictures.len());
     for (path, picture) in args.images.iter().zip(&pictures) {
-        let vector = embed_picture(device.as_mut(), &spec, assets, picture)?;
+        let vector = embed(device.as_mut(), &compared_picture(&spec, assets, picture)?, 0)?;
         let scores = how.scores(&[vector], &of_labels);
         let mut ranked: Vec<(usize, f32, f32)> = how
             .probabilities(&scores)

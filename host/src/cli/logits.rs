@@ -4,7 +4,8 @@ use super::args::{DeviceArgs, ModelArgs};
 use super::output::PendingFile;
 use super::progress::spinner;
 use crate::device::{open, Logits};
-use crate::embed::{contrast, embed_ids};
+use crate::embed::{contrast, embed};
+use crate::prompt::Prompt;
 use crate::source::Source;
 use anyhow::{anyhow, Result};
 use flightvlm_compiler::eval::{write_logits, write_tensor, Inputs, Pairs};
@@ -59,10 +60,13 @@ fn compare(args: &Args, source: &Source, output: PendingFile) -> Result<()> {
     let pairs = Pairs::read(&args.inputs, spec).map_err(|error| anyhow!("{error}"))?;
     let waiting = spinner("running");
     let mut device = open(&args.device.device, source)?;
-    let texts = pairs.texts.iter().map(|ids| embed_ids(device.as_mut(), ids));
-    let texts = texts.collect::<Result<Vec<_>, _>>()?;
-    let pictures = pairs.images.iter().map(|picture| device.embed_image(picture));
-    let pictures = pictures.collect::<Result<Vec<_>, _>>()?;
+    let mut vectors = |prompts: Vec<Prompt>| {
+        prompts.iter().map(|prompt| embed(device.as_mut(), prompt, 0)).collect::<Result<Vec<_>, _>>()
+    };
+    let text = |ids: Vec<u32>| Prompt { ids, ..Prompt::default() };
+    let texts = vectors(pairs.texts.into_iter().map(text).collect())?;
+    let picture = |picture| Prompt { images: vec![picture], ..Prompt::default() };
+    let pictures = vectors(pairs.images.into_iter().map(picture).collect())?;
     let shape = [pictures.len(), texts.len()];
     write_tensor(output.temporary_path(), "logits_per_image", &shape, &how.scores(&pictures, &texts))
         .map_err(|error| anyhow!("{error}"))?;

@@ -93,7 +93,6 @@ pub(super) fn main(args: Args) -> Result<()> {
     }
     let listener = listen(SocketAddr::new(args.host, args.port))?;
     let source = args.model.open()?;
-    source.check_writes()?;
     let stem = args.model.model.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = args.name.clone().or(stem).unwrap_or_else(|| "model".into());
     let waiting = spinner("loading the model");

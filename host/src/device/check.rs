@@ -63,6 +63,7 @@ mod tests {
         ModelInfo {
             architecture: "test".into(),
             vocabulary: 10,
+            layers: 1,
             outputs: 10,
             answers: true,
             max_context: 8,

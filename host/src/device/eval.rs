@@ -19,6 +19,9 @@ pub struct EvalDevice<'m> {
     info: ModelInfo,
     images: Vec<Embedded>,
     used: usize,
+    depth: usize,
+    /// Of the prompt that came last.
+    prompt: (Vec<u32>, Vec<ImageHandle>),
     stats: RunStats,
 }
 
@@ -26,8 +29,26 @@ impl<'m> EvalDevice<'m> {
     /// Converts the weights to float32.
     pub fn new(model: &'m Model, info: ModelInfo) -> Result<Self, DeviceError> {
         let session = Session::new(model).map_err(|error| DeviceError::Load(error.to_string()))?;
-        let stats = RunStats::default();
-        Ok(EvalDevice { session, info, images: Vec::new(), used: 0, stats })
+        let (stats, depth, prompt) = (RunStats::default(), info.layers, Default::default());
+        Ok(EvalDevice { session, info, images: Vec::new(), used: 0, depth, prompt, stats })
+    }
+
+    /// Logits of all rows of a prompt, and what the output layer reads: the hidden states behind the final norm.
+    fn run(&mut self, ids: &[u32], images: &[ImageHandle]) -> Result<(Vec<f32>, Vec<f32>), DeviceError> {
+        check_prompt(&self.info, ids, images)?;
+        let rows: Vec<Embedded> = images.iter().map(|handle| self.images[handle.index].clone()).collect();
+        let mut hidden = Vec::new();
+        let mut keep = |layer: LinearInput<'_>| hidden = layer.rows.to_vec();
+        self.session.set_depth(self.depth);
+        let logits = self.session.prefill_watched(ids, &rows, &mut keep).map_err(input)?;
+        self.used = ids.len();
+        self.prompt = (ids.to_vec(), images.to_vec());
+        Ok((logits, hidden))
+    }
+
+    /// The last row of what is there.
+    fn last(rows: &[f32], width: usize) -> &[f32] {
+        &rows[rows.len() - width..]
     }
 }
 
@@ -89,21 +110,12 @@ impl Device for EvalDevice<'_> {
         want: Logits,
     ) -> Result<StepOutput, DeviceError> {
         let start = Instant::now();
-        check_prompt(&self.info, ids, images)?;
-        let rows: Vec<Embedded> = images.iter().map(|handle| self.images[handle.index].clone()).collect();
-        // The last linear layer is the output layer: it reads the hidden state.
-        let (width, wants) = (self.session.hidden(), want == Logits::LastHidden);
-        let mut hidden = Vec::new();
-        let mut keep = |layer: LinearInput<'_>| {
-            if wants && layer.rows.len() >= width {
-                hidden = layer.rows[layer.rows.len() - width..].to_vec();
-            }
-        };
-        let mut logits = self.session.prefill_watched(ids, &rows, &mut keep).map_err(input)?;
-        self.used = ids.len();
+        let (mut logits, rows) = self.run(ids, images)?;
         self.stats.prefill.add(&phase(ids.len(), start.elapsed()));
         let last = logits.len() - self.info.outputs;
         let greedy_token = argmax(&logits[last..]);
+        let width = if want == Logits::LastHidden { self.session.hidden() } else { 0 };
+        let hidden = Self::last(&rows, width).to_vec();
         match want {
             Logits::None => logits.clear(),
             Logits::LastToken | Logits::LastHidden => drop(logits.drain(..last)),
@@ -115,14 +127,56 @@ impl Device for EvalDevice<'_> {
     fn step(&mut self, token: u32, want: Logits) -> Result<StepOutput, DeviceError> {
         let start = Instant::now();
         check_step(&self.info, token, self.used)?;
-        let mut logits = self.session.step(token).map_err(input)?;
+        let mut hidden = Vec::new();
+        let mut keep = |layer: LinearInput<'_>| hidden = layer.rows.to_vec();
+        let mut logits = self.session.step_watched(token, &mut keep).map_err(input)?;
         self.used += 1;
         self.stats.decode.add(&phase(1, start.elapsed()));
         let greedy_token = argmax(&logits);
         if want == Logits::None {
             logits.clear();
         }
-        Ok(StepOutput { greedy_token, logits, hidden: Vec::new() })
+        if want != Logits::LastHidden {
+            hidden.clear();
+        }
+        Ok(StepOutput { greedy_token, logits, hidden })
+    }
+
+    fn set_depth(&mut self, layers: usize) -> Result<(), DeviceError> {
+        self.info.check_depth(layers)?;
+        self.depth = layers;
+        Ok(())
+    }
+
+    fn depth(&self) -> usize {
+        self.depth
+    }
+
+    fn deepen(&mut self, layers: usize, want: Logits) -> Result<StepOutput, DeviceError> {
+        self.set_depth(layers)?;
+        let (ids, images) = self.prompt.clone();
+        // Rows that have run count once.
+        let before = self.stats.prefill;
+        let out = self.prefill(&ids, &images, want);
+        self.stats.prefill.rows = before.rows;
+        out
+    }
+
+    fn hidden_states(
+        &mut self,
+        ids: &[u32],
+        images: &[ImageHandle],
+        layers: usize,
+        positions: &[usize],
+    ) -> Result<Vec<f32>, DeviceError> {
+        self.info.check_depth(layers)?;
+        let before = std::mem::replace(&mut self.depth, layers);
+        let ran = self.run(ids, images);
+        self.depth = before;
+        let (_, normed) = ran?;
+        let rows = if layers < self.info.layers { self.session.behind() } else { &normed };
+        let width = self.session.hidden();
+        Ok(positions.iter().flat_map(|p| rows[p * width..][..width].iter().copied()).collect())
     }
 
     fn stats(&self) -> RunStats {

@@ -1,5 +1,6 @@
 //! The facts about a loaded model that callers need.
 
+use super::DeviceError;
 use flightvlm_compiler::graph::{Prune, VideoSpec, VisionSpec};
 
 /// What everyone above a device has to know about the model.
@@ -9,6 +10,8 @@ pub struct ModelInfo {
     pub architecture: String,
     /// Ids that prompts may have.
     pub vocabulary: usize,
+    /// Layers of the language model.
+    pub layers: usize,
     /// Columns of the result: the vocabulary's logits, or the vector of a text.
     pub outputs: usize,
     /// A text is written behind the prompt, and needs room.
@@ -33,6 +36,17 @@ impl ModelInfo {
     /// Tokens that a prompt may have.
     pub fn longest_prompt(&self) -> usize {
         self.max_context - usize::from(self.answers)
+    }
+
+    /// Is there such a layer to stop behind?
+    pub fn check_depth(&self, layers: usize) -> Result<(), DeviceError> {
+        match (1..=self.layers).contains(&layers) {
+            true => Ok(()),
+            false => Err(DeviceError::Input(format!(
+                "the language model of {} has layers 1 to {}, there is no layer {layers} to stop behind",
+                self.architecture, self.layers
+            ))),
+        }
     }
 }
 

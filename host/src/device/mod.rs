@@ -7,6 +7,7 @@
 
 mod check;
 mod context;
+mod depth;
 mod eval;
 mod info;
 mod program;
@@ -111,6 +112,40 @@ pub trait Device {
 
     /// Appends one token; the logits after it are one row, if wanted.
     fn step(&mut self, token: u32, want: Logits) -> Result<StepOutput, DeviceError>;
+
+    /// Rows run through the first `layers` layers of the language model from here on, then through the final norm and
+    /// the output layer; also behind [`Device::begin`]. Another depth forgets the rows of the context.
+    fn set_depth(&mut self, layers: usize) -> Result<(), DeviceError> {
+        self.model().check_depth(layers)?;
+        match layers == self.depth() {
+            true => Ok(()),
+            false => Err(DeviceError::Input(format!("device {} runs all layers", self.name()))),
+        }
+    }
+
+    /// Layers that rows run through.
+    fn depth(&self) -> usize {
+        self.model().layers
+    }
+
+    /// Runs the rows of the prompt that came last, and had fewer layers, on to `layers`, which is the depth from
+    /// here on.
+    fn deepen(&mut self, _layers: usize, _want: Logits) -> Result<StepOutput, DeviceError> {
+        Err(DeviceError::Input(format!("device {} runs all layers", self.name())))
+    }
+
+    /// Hidden states `[positions, hidden]` of a prompt in an empty context, as `output_hidden_states` of
+    /// `transformers` counts them: behind `layers` layers, and where that is all, behind the final norm. The context is
+    /// lost.
+    fn hidden_states(
+        &mut self,
+        _ids: &[u32],
+        _images: &[ImageHandle],
+        _layers: usize,
+        _positions: &[usize],
+    ) -> Result<Vec<f32>, DeviceError> {
+        Err(DeviceError::Input(format!("device {} gives no hidden states", self.name())))
+    }
 
     /// What has happened since [`Device::begin`].
     fn stats(&self) -> RunStats;

@@ -15,6 +15,7 @@ use flightvlm_compiler::layout::dram::Space;
 use flightvlm_compiler::program::{Program, CODE_REGION};
 use flightvlm_hw::config::UNIT_BYTES;
 use flightvlm_hw::machine::{Bank, Machine, MachineError, Report};
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,11 +28,15 @@ pub struct ProgramDevice<'p> {
     name: &'static str,
     pub(super) program: &'p Program,
     pub(super) machine: Box<dyn Machine>,
-    info: ModelInfo,
+    pub(super) info: ModelInfo,
     pub(super) images: Vec<Shown>,
     /// Rows behind the learned ones that visual tokens take.
     pub(super) visual_rows: usize,
-    used: usize,
+    pub(super) used: usize,
+    /// Positions of the last prompt.
+    pub(super) prompt: Range<usize>,
+    /// Layers of the language model that a launch runs.
+    pub(super) layers: Range<usize>,
     /// Added to a row's place to get its rotary position.
     shift: f32,
     pub(super) stats: RunStats,
@@ -55,9 +60,20 @@ impl<'p> ProgramDevice<'p> {
             let why = "the program was compiled without weights; compile it without --no-weights";
             return Err(DeviceError::Load(why.into()));
         }
-        let (images, visual_rows, used, stats) = (Vec::new(), 0, 0, RunStats::default());
-        let mut d =
-            ProgramDevice { name, program, machine, info, images, visual_rows, used, shift: 0.0, stats };
+        let layers = 0..info.layers;
+        let mut d = ProgramDevice {
+            name,
+            program,
+            machine,
+            info,
+            images: Vec::new(),
+            visual_rows: 0,
+            used: 0,
+            prompt: 0..0,
+            layers,
+            shift: 0.0,
+            stats: RunStats::default(),
+        };
         let (main, channels) = (meta.dram.end(Space::Main), meta.dram.end(Space::Channels));
         d.machine.resize(main, channels).map_err(|e| DeviceError::Load(e.to_string()))?;
         d.put(CODE_REGION, 0, &program.code)?;
@@ -71,7 +87,7 @@ impl<'p> ProgramDevice<'p> {
     }
 
     /// Rotary rows of a prompt, where they are not what stands in the table from the start.
-    fn place_rows(&mut self, ids: &[u32], images: &[ImageHandle]) -> Result<(), DeviceError> {
+    pub(super) fn place_rows(&mut self, ids: &[u32], images: &[ImageHandle]) -> Result<(), DeviceError> {
         let meta = &self.program.meta;
         if meta.model.position_scheme == PositionScheme::Sequence {
             return self.follow_length(ids.len());
@@ -188,7 +204,11 @@ impl<'p> ProgramDevice<'p> {
     }
 
     /// Writes `rows` and runs them behind position `self.used`.
-    fn run_text(&mut self, rows: &[u32], want: Logits) -> Result<(StepOutput, Report), DeviceError> {
+    pub(super) fn run_text(
+        &mut self,
+        rows: &[u32],
+        want: Logits,
+    ) -> Result<(StepOutput, Report), DeviceError> {
         self.write_rows(self.used, rows)?;
         let (entry, count) = (self.program.meta.text.entry, rows.len());
         let out = self.run_entry(entry, self.used, count, want)?;
@@ -197,7 +217,7 @@ impl<'p> ProgramDevice<'p> {
     }
 
     /// Runs a prompt whose rows see each other: all layers, then the logits that are wanted.
-    fn run_prompt(
+    pub(super) fn run_prompt(
         &mut self,
         (layers, logits): (u32, u32),
         rows: &[u32],
@@ -205,8 +225,10 @@ impl<'p> ProgramDevice<'p> {
     ) -> Result<StepOutput, DeviceError> {
         let start = Instant::now();
         self.write_rows(0, rows)?;
-        let report = self.launch(layers, &[(text_args::ROWS, rows.len() as u32)])?;
-        let phase = self.phase(rows.len(), &report, start.elapsed());
+        let [layers_wanted, first_layer] = self.wanted(logits::NONE);
+        let rows_wanted = (text_args::ROWS, rows.len() as u32);
+        let report = self.launch(layers, &[rows_wanted, layers_wanted, first_layer])?;
+        let phase = self.phase(self.new_rows(rows.len()), &report, start.elapsed());
         self.stats.prefill.add(&phase);
         self.used = rows.len();
         let tile = self.program.meta.text.tile_rows;
@@ -231,7 +253,7 @@ impl<'p> ProgramDevice<'p> {
     }
 
     /// Launches an entry point that ends in logits, for `rows` rows from `position` on.
-    fn run_entry(
+    pub(super) fn run_entry(
         &mut self,
         entry: u32,
         position: usize,
@@ -249,11 +271,9 @@ impl<'p> ProgramDevice<'p> {
             Logits::AllRows => logits::ALL,
             Logits::LastHidden => logits::HIDDEN,
         };
-        let args = [
-            (text_args::POSITION, position as u32),
-            (text_args::ROWS, rows as u32),
-            (text_args::LOGITS, mode),
-        ];
+        let [wanted, first_layer] = self.wanted(mode);
+        let args =
+            [(text_args::POSITION, position as u32), (text_args::ROWS, rows as u32), wanted, first_layer];
         let report = self.launch(entry, &args)?;
         let count = if want == Logits::AllRows { rows } else { 1 };
         let row_bytes = t.logit_units as usize * UNIT_BYTES;
@@ -275,8 +295,50 @@ impl<'p> ProgramDevice<'p> {
         Ok((StepOutput { greedy_token, logits, hidden }, report))
     }
 
+    /// Runs a prompt behind position `self.used`.
+    pub(super) fn run_prompt_rows(
+        &mut self,
+        ids: &[u32],
+        images: &[ImageHandle],
+        want: Logits,
+    ) -> Result<StepOutput, DeviceError> {
+        let rows = self.table_rows(ids, images);
+        self.place_rows(ids, images)?;
+        self.prompt = self.used..self.used + rows.len();
+        self.run_rows(&rows, want)
+    }
+
+    /// Runs rows of the table behind position `self.used`.
+    pub(super) fn run_rows(&mut self, rows: &[u32], want: Logits) -> Result<StepOutput, DeviceError> {
+        if let Some(entries) = self.program.meta.text.prefix {
+            return self.run_prompt(entries, rows, want);
+        }
+        let all = want == Logits::AllRows;
+        // The device loops over tiles itself; with all logits the host reads them tile by tile.
+        let piece = if all { self.program.meta.text.tile_rows } else { rows.len() };
+        let mut out = StepOutput { greedy_token: 0, logits: Vec::new(), hidden: Vec::new() };
+        for rows in rows.chunks(piece) {
+            let start = Instant::now();
+            let (piece, report) = self.run_text(rows, want)?;
+            let phase = self.phase(self.new_rows(rows.len()), &report, start.elapsed());
+            self.stats.prefill.add(&phase);
+            out.logits.extend(piece.logits);
+            (out.greedy_token, out.hidden) = (piece.greedy_token, piece.hidden);
+        }
+        Ok(out)
+    }
+
+    /// Of the rows of a launch, those that have not run before.
+    fn new_rows(&self, rows: usize) -> usize {
+        if self.layers.start == 0 {
+            rows
+        } else {
+            0
+        }
+    }
+
     /// Row of the embedding table, or behind it, for each prompt position.
-    fn table_rows(&self, ids: &[u32], images: &[ImageHandle]) -> Vec<u32> {
+    pub(super) fn table_rows(&self, ids: &[u32], images: &[ImageHandle]) -> Vec<u32> {
         let mut visual = images.iter().flat_map(|h| self.images[h.index].rows.iter().copied());
         let mut row = |id: &u32| {
             let seen = if self.info.is_placeholder(*id) { visual.next() } else { None };
@@ -286,7 +348,7 @@ impl<'p> ProgramDevice<'p> {
     }
 }
 
-fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> + '_ {
+pub(super) fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> + '_ {
     bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
 }
 
@@ -385,24 +447,36 @@ impl Device for ProgramDevice<'_> {
             let image = images.iter().map(|handle| handle.rows).sum();
             return Err(DeviceError::PromptTooLong { needed, image, limit });
         }
-        let rows = self.table_rows(ids, images);
-        self.place_rows(ids, images)?;
-        if let Some(entries) = self.program.meta.text.prefix {
-            return self.run_prompt(entries, &rows, want);
+        self.run_prompt_rows(ids, images, want)
+    }
+
+    fn set_depth(&mut self, layers: usize) -> Result<(), DeviceError> {
+        self.check_depth(layers)?;
+        if layers != self.layers.end {
+            (self.used, self.layers) = (0, 0..layers);
         }
-        let all = want == Logits::AllRows;
-        // The device loops over tiles itself; with all logits the host reads them tile by tile.
-        let piece = if all { self.program.meta.text.tile_rows } else { rows.len() };
-        let mut out = StepOutput { greedy_token: 0, logits: Vec::new(), hidden: Vec::new() };
-        for rows in rows.chunks(piece) {
-            let start = Instant::now();
-            let (piece, report) = self.run_text(rows, want)?;
-            let phase = self.phase(rows.len(), &report, start.elapsed());
-            self.stats.prefill.add(&phase);
-            out.logits.extend(piece.logits);
-            (out.greedy_token, out.hidden) = (piece.greedy_token, piece.hidden);
-        }
-        Ok(out)
+        Ok(())
+    }
+
+    fn depth(&self) -> usize {
+        self.layers.end
+    }
+
+    fn deepen(&mut self, layers: usize, want: Logits) -> Result<StepOutput, DeviceError> {
+        self.go_on(layers, want)
+    }
+
+    fn hidden_states(
+        &mut self,
+        ids: &[u32],
+        images: &[ImageHandle],
+        layers: usize,
+        positions: &[usize],
+    ) -> Result<Vec<f32>, DeviceError> {
+        check_prompt(&self.info, ids, images)?;
+        self.check_depth(layers)?;
+        assert!(self.used == 0 && positions.iter().all(|p| *p < ids.len()), "positions of a whole prompt");
+        self.states(ids, images, layers, positions)
     }
 
     fn step(&mut self, token: u32, want: Logits) -> Result<StepOutput, DeviceError> {

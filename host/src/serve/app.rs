@@ -89,6 +89,11 @@ impl App {
         let Parsed { json, memory } = self.memory.read(&parts.headers, body, &self.limits).await?;
         let common = Common::from_json(&json)?;
         self.check_model(common.model.as_deref())?;
+        if !self.info.answers {
+            let what =
+                format!("{} writes no text; it gives vectors: use /v1/embeddings", self.info.architecture);
+            return Err(ApiError::unsupported("model", what));
+        }
         if let Some(error) = self.working.none_left() {
             return Err(error);
         }
@@ -220,7 +225,7 @@ impl App {
         if ids.is_empty() {
             return Err(ApiError::value(param, format!("{param} has no tokens")));
         }
-        if ids.len() >= self.info.max_context {
+        if ids.len() > self.info.longest_prompt() {
             let (needed, limit) = (ids.len(), self.info.max_context);
             let error = DeviceError::PromptTooLong { needed, image: 0, limit };
             return Err(prompt_error(param, &error.into()));
@@ -240,7 +245,7 @@ impl App {
 }
 
 /// Whose fault it is.
-fn prompt_error(param: &str, error: &PromptError) -> ApiError {
+pub fn prompt_error(param: &str, error: &PromptError) -> ApiError {
     let message = error.to_string();
     match error {
         PromptError::Device(DeviceError::PromptTooLong { .. }) => {

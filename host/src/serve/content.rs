@@ -78,13 +78,7 @@ impl Chat {
                 let Some(url) = url else {
                     return Err(ApiError::value(place, format!("{at}.image_url must have a url")));
                 };
-                if self.files.len() == limits.max_images {
-                    let what = format!("at most {} pictures per request are accepted", limits.max_images);
-                    return Err(ApiError::value(place, what));
-                }
-                let file =
-                    data_url(url).map_err(|what| ApiError::invalid(&place, "invalid_image_url", what))?;
-                self.files.push((place, file));
+                self.picture(place, url, limits)?;
                 Ok(Part::Image)
             }
             other => {
@@ -93,6 +87,17 @@ impl Chat {
                 Err(ApiError::value(format!("{at}.type"), what))
             }
         }
+    }
+
+    /// Takes the picture in a data URL.
+    pub fn picture(&mut self, place: String, url: &str, limits: &Limits) -> Result<(), ApiError> {
+        if self.files.len() == limits.max_images {
+            let what = format!("at most {} pictures per request are accepted", limits.max_images);
+            return Err(ApiError::value(place, what));
+        }
+        let file = data_url(url).map_err(|what| ApiError::invalid(&place, "invalid_image_url", what))?;
+        self.files.push((place, file));
+        Ok(())
     }
 
     /// Bytes of all texts.

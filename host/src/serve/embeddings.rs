@@ -1,11 +1,10 @@
-//! `/v1/embeddings`: the hidden state of a text's last token behind the final norm, of length 1. A language
-//! model's last position has seen all others, so it stands for the whole text; chat messages with pictures
-//! are taken too, as `messages`.
+//! `/v1/embeddings`: vectors of length 1, as [`crate::embed`] says.
 
 use super::app::App;
 use super::body::Parsed;
 use super::conversation::Conversation;
 use super::error::ApiError;
+use super::inputs::prompts;
 use super::job::{Event, Job, Task, Ticket};
 use crate::generate::Options;
 use crate::prompt::Prompt;
@@ -23,9 +22,6 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::mpsc;
 
-/// Texts of a request, as in the API.
-const MAX_INPUTS: usize = 2048;
-
 #[derive(Debug, Deserialize)]
 struct Request {
     model: Option<String>,
@@ -42,36 +38,12 @@ enum Encoding {
     Base64,
 }
 
-/// One text, one list of token ids, or a list of either.
-fn inputs(body: &Value) -> Result<Vec<&Value>, ApiError> {
-    let wrong = |what: &str| Err(ApiError::value("input", what));
-    match &body["input"] {
-        text @ Value::String(_) => Ok(vec![text]),
-        Value::Array(list) if list.is_empty() => wrong("input is an empty list"),
-        Value::Array(list) if list.len() > MAX_INPUTS => {
-            wrong(&format!("input has {} entries; at most {MAX_INPUTS} are accepted", list.len()))
-        }
-        ids @ Value::Array(list) if list[0].is_number() => Ok(vec![ids]),
-        Value::Array(list) => Ok(list.iter().collect()),
-        _ => wrong("input must be a text, a list of token ids, or a list of either"),
-    }
-}
-
 fn encoded(vector: &[f32], encoding: Encoding) -> Value {
     let bytes = || vector.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
     match encoding {
         Encoding::Float => json!(vector),
         Encoding::Base64 => json!(STANDARD.encode(bytes())),
     }
-}
-
-/// The vector at length 1; a zero vector stays.
-fn normalised(mut vector: Vec<f32>) -> Vec<f32> {
-    let length = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-    if length > 0.0 {
-        vector.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
-    }
-    vector
 }
 
 /// Answers an embeddings request.
@@ -106,20 +78,13 @@ pub async fn embed(
     let (mut data, mut tokens) = (Vec::with_capacity(prompts.len()), 0);
     for (index, prompt) in prompts.into_iter().enumerate() {
         tokens += prompt.ids.len();
-        let vector = normalised(one(&app, client.clone(), prompt, start).await?);
+        let vector = one(&app, client.clone(), prompt, start).await?;
         let embedding = encoded(&vector, request.encoding_format);
         data.push(json!({"object": "embedding", "index": index, "embedding": embedding}));
     }
     app.metrics.ended(start.elapsed());
     let usage = json!({"prompt_tokens": tokens, "total_tokens": tokens});
     Ok(Json(json!({"object": "list", "data": data, "model": app.name, "usage": usage})))
-}
-
-fn prompts(app: &App, body: &Value) -> Result<Vec<Prompt>, ApiError> {
-    if body.get("messages").is_some() {
-        return Ok(vec![app.chat_prompt(body)?]);
-    }
-    inputs(body)?.into_iter().map(|input| app.text_prompt("input", input)).collect()
 }
 
 /// Runs one prompt.
@@ -131,7 +96,11 @@ async fn one(app: &Arc<App>, client: String, prompt: Prompt, start: Instant) -> 
     let sampling = Sampling::Greedy;
     app.queue.push(Job {
         client,
-        conversation: Conversation::of(&prompt, app.info.image.as_ref().map(|image| image.token_id)),
+        // Models that compare keep nothing that a later text could begin with.
+        conversation: match app.info.answers {
+            true => Conversation::of(&prompt, app.info.image.as_ref().map(|image| image.token_id)),
+            false => Conversation::default(),
+        },
         prompt,
         task: Task::Embed,
         options: Options { max_new_tokens: 1, sampling, stop_ids: vec![], stop_strings: vec![] },
@@ -160,22 +129,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inputs_are_texts_or_lists_of_tokens() {
-        let count = |input: Value| inputs(&json!({"input": input})).map(|list| list.len());
-        assert_eq!(count(json!("a")), Ok(1));
-        assert_eq!(count(json!([1, 2, 3])), Ok(1));
-        assert_eq!(count(json!(["a", "b"])), Ok(2));
-        assert_eq!(count(json!([[1], [2, 3]])), Ok(2));
-        for bad in [json!([]), json!(null), json!(5), json!({})] {
-            assert_eq!(count(bad).expect_err("refused").param.as_deref(), Some("input"));
-        }
-    }
-
-    #[test]
-    fn vectors_have_length_one_and_both_encodings_agree() {
-        let vector = normalised(vec![3.0, 4.0]);
-        assert_eq!(vector, [0.6, 0.8]);
-        assert_eq!(normalised(vec![0.0]), [0.0]);
+    fn both_encodings_agree() {
+        let vector = [0.6f32, 0.8];
+        assert_eq!(encoded(&vector, Encoding::Float), json!(vector));
         let text = encoded(&vector, Encoding::Base64);
         let bytes = STANDARD.decode(text.as_str().expect("text")).expect("base64");
         assert_eq!(bytes, [0.6f32.to_le_bytes(), 0.8f32.to_le_bytes()].concat());

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 pub enum Task {
     /// Its continuation.
     Answer,
-    /// The hidden state of its last position.
+    /// Its vector.
     Embed,
 }
 

@@ -24,6 +24,7 @@ mod embeddings;
 mod error;
 mod figures;
 mod http;
+mod inputs;
 mod job;
 mod limits;
 mod metrics;
@@ -96,10 +97,14 @@ impl Server {
         let source = Arc::new(source);
         source.assets().tokenizer()?;
         source.assets().template()?;
+        let writes = source.spec()?.contrast.is_none();
         let counts = options.devices.iter().all(|device| device != "eval");
         let limited = options.limits.priced();
         if limited && !counts {
             bail!("device eval counts no cycles, so --max-cycles, --max-joules and --max-device-seconds mean nothing for it");
+        }
+        if limited && !writes {
+            bail!("--max-cycles, --max-joules and --max-device-seconds are for models that write text");
         }
         let config = if counts { Some(source.program()?.meta.config.clone()) } else { None };
         // Prices cost some launches of the timing model: only where something has a price.

@@ -8,7 +8,8 @@ use super::job::{Event, Job, Outcome, Progress, Task};
 use super::metrics::Metrics;
 use super::queue::Queue;
 use crate::device::{self, Device, DeviceError, ModelInfo, RunStats};
-use crate::generate::{continue_from, embed, Answer, Finish, GenerateError, Watch};
+use crate::embed::embed;
+use crate::generate::{continue_from, Answer, Finish, GenerateError, Watch};
 use crate::source::Source;
 use axum::http::StatusCode;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -147,16 +148,16 @@ impl Worker {
         }
     }
 
-    /// Runs a prompt for its hidden state; whether the device failed.
+    /// Runs a prompt for its vector; whether the device failed.
     fn embed(&self, device: &mut dyn Device, job: &Job, known: usize, held: &mut Conversation) -> bool {
-        let hidden = embed(device, &job.prompt, known);
+        let vector = embed(device, &job.prompt, known);
         let progress = Progress { tokens: 0, reused: known, stats: device.stats() };
         self.metrics.work(&progress.stats);
-        match hidden {
-            Ok(hidden) => {
+        match vector {
+            Ok(vector) => {
                 *held = job.conversation.clone();
                 self.metrics.answered(&job.prompt, &progress);
-                let _ = job.events.send(Event::Embedded(hidden));
+                let _ = job.events.send(Event::Embedded(vector));
                 false
             }
             Err(error) => {

@@ -141,6 +141,11 @@ fn embeddings_stand_for_texts_and_pictures() {
         let messages = question(number).0["messages"].clone();
         vectors(&iss, json!({"model": "emoji-llava", "messages": messages}))[0].clone()
     };
+    // A picture alone is a turn.
+    let alone = question(0).0["messages"][0]["content"][0].clone();
+    let turn = json!({"model": "emoji-llava", "messages": [{"role": "user", "content": [alone]}]});
+    let input = json!({"model": "emoji-llava", "input": [alone["image_url"]["url"], "a cat"]});
+    assert_eq!(vectors(&iss, turn)[0], vectors(&iss, input)[0]);
     let (one, other) = (picture(0), picture(40));
     assert!(cosine(&one, &other) < 0.999 && one == picture(0));
 }

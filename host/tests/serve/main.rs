@@ -2,6 +2,9 @@
 
 mod answers;
 mod clients;
+#[path = "../common/clip.rs"]
+mod clip;
+mod compared;
 mod hostile;
 mod load;
 mod malformed;

@@ -3,7 +3,7 @@
 use serde_json::{json, Value};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -21,7 +21,11 @@ pub struct Server {
 impl Server {
     /// The demo model with these options.
     pub fn start(options: &[&str]) -> Server {
-        let model = tests().join("models/emoji-llava");
+        Server::of(&tests().join("models/emoji-llava"), options)
+    }
+
+    /// Another model.
+    pub fn of(model: &Path, options: &[&str]) -> Server {
         let mut process = Command::new(env!("CARGO_BIN_EXE_flightvlm"))
             .arg("serve")
             .arg(model)
@@ -189,7 +193,8 @@ pub fn long_question() -> Value {
     json!({"model": "emoji-llava", "prompt": "what is this?", "ignore_eos": true, "max_tokens": 240, "stream": true})
 }
 
-fn base64(bytes: &[u8]) -> String {
+/// Base64 of bytes.
+pub fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for group in bytes.chunks(3) {

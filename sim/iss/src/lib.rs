@@ -6,6 +6,7 @@
 //!   puts in the queues.
 //! * [`units`](units): what each unit does to memory.
 //! * [`tile`](tile), [`expand`](expand): packed weight tiles; [`tiles`](tiles): what the FIFOs hold.
+//! * [`team`](team): threads for large matrix commands.
 //!
 //! Timing:
 //! * [`sched`](sched): the event loop that interleaves dispatcher, units and streams through tokens.
@@ -34,6 +35,7 @@ pub mod profile;
 mod recipe;
 mod sched;
 mod stream;
+mod team;
 mod tile;
 mod tiles;
 pub mod timing;
@@ -49,12 +51,14 @@ use memory::Memory;
 use profile::Profile;
 use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
+use team::Team;
 
 /// A simulated accelerator with its memories.
 pub struct Iss {
     config: HwConfig,
     memory: Memory,
     ports: Ports,
+    team: Team,
     timed: bool,
     scalars: [u32; 32],
     record: bool,
@@ -87,6 +91,7 @@ impl Iss {
         Iss {
             memory: Memory::new(&config, data),
             ports: Ports::new(&config),
+            team: Team::new(),
             timed,
             config,
             scalars: [0; 32],
@@ -168,6 +173,7 @@ impl Machine for Iss {
             config: &self.config,
             memory: &mut self.memory,
             ports: &mut self.ports,
+            team: &mut self.team,
             timed: self.timed,
             record: self.record,
             profile: self.profile.as_mut(),

@@ -13,6 +13,7 @@ use crate::matrix_unit::{Kind, MatrixUnit};
 use crate::memory::Memory;
 use crate::profile::{BeatWindows, Profile, Span};
 use crate::stream::Stream;
+use crate::team::Team;
 use crate::tiles::Tiles;
 use crate::timing;
 use crate::transfer::{RowsRun, StoreRun};
@@ -62,6 +63,7 @@ pub(crate) struct Parts<'a> {
     pub config: &'a HwConfig,
     pub memory: &'a mut Memory,
     pub ports: &'a mut Ports,
+    pub team: &'a mut Team,
     /// Without: every command takes a cycle, weights are there when they are loaded.
     pub timed: bool,
     pub record: bool,
@@ -74,6 +76,7 @@ struct Run<'a> {
     config: &'a HwConfig,
     memory: &'a mut Memory,
     ports: &'a mut Ports,
+    team: &'a mut Team,
     timed: bool,
     front: Front,
     front_at: u64,
@@ -97,7 +100,7 @@ struct Run<'a> {
 
 /// Runs one launch; gives the report and the final scalars.
 pub(crate) fn run(parts: Parts<'_>, launch: &Launch) -> (Report, [u32; 32]) {
-    let Parts { config, memory, ports, timed, record, profile, stop } = parts;
+    let Parts { config, memory, ports, team, timed, record, profile, stop } = parts;
     if timed {
         ports.reset();
     }
@@ -112,6 +115,7 @@ pub(crate) fn run(parts: Parts<'_>, launch: &Launch) -> (Report, [u32; 32]) {
         config,
         memory,
         ports,
+        team,
         timed,
         front: Front::new(code, launch.entry, &launch.args),
         front_at,
@@ -512,7 +516,7 @@ impl Run<'_> {
             p.mac_beats += m.mac_beats;
         }
         if self.memory.data {
-            mm::run(&m.work, self.memory, &mut self.tiles);
+            mm::run(&m.work, self.memory, &mut self.tiles, self.team);
         }
     }
 
@@ -538,7 +542,7 @@ impl Run<'_> {
             (h[0], h[1]) = (h[0] - n[0], h[1] - n[1]);
         }
         self.matrix.run = None;
-        mm::run(&w, self.memory, &mut self.tiles);
+        mm::run(&w, self.memory, &mut self.tiles, self.team);
         self.counters.mac_beats += u64::from(w.tiles) * u64::from(w.rows) * u64::from(w.kb);
         self.complete(2, &command, start, start)
     }

@@ -61,6 +61,7 @@ impl Group {
         }
     }
     /// Units of the group's first `words` words.
+    #[inline]
     pub fn units_of(&self, words: u32, nm: u32) -> usize {
         let each = NM_INDEX_UNITS[nm as usize] + self.value_units();
         let extra = words.checked_div(self.sharers()).map_or(0, |_| words.div_ceil(self.sharers()));
@@ -98,41 +99,70 @@ impl TileShape {
         Some(u64::from(self.sfifo_words()) + u64::from(self.kb) * u64::from(word))
     }
 
+    /// Units of the longest tile of this shape.
+    pub fn most_units(&self) -> u64 {
+        let word = 4 + NM_INDEX_UNITS[self.nm as usize];
+        self.units()
+            .unwrap_or(u64::from(self.bias) + u64::from(self.groups()) + u64::from(self.kb) * u64::from(word))
+    }
+
     /// The groups of the tile that `tile` holds (units behind its end read as zero); `mixed` reads
     /// its format codes there, the other formats look at nothing.
-    pub fn groups_of(self, tile: &[u8]) -> impl Iterator<Item = Group> + '_ {
-        let mut unit = usize::from(self.bias);
-        let mut first_word = 0;
-        let mut pair_unit = 0;
-        (0..self.groups()).map(move |g| {
-            let words = self.group().min(self.kb - first_word);
-            let (mut bits, mut scale) = (8, ScaleAt::None);
-            if self.fmt == FMT_MIXED {
-                let odd = g % 2 == 1;
-                if !odd {
-                    pair_unit = unit;
-                    unit += 1;
-                }
-                scale = ScaleAt::Halves { unit: pair_unit, odd };
-                bits = MIXED_BITS[format_code(tile, pair_unit, odd)];
-            } else {
-                if self.fmt == FMT_W4K || self.fmt == FMT_W4N {
-                    bits = 4;
-                }
-                if self.wscale {
-                    scale = ScaleAt::Floats { unit };
-                    unit += 1;
-                }
+    #[inline]
+    pub fn groups_of(self, tile: &[u8]) -> Groups<'_> {
+        Groups { shape: self, tile, odd: false, first_word: 0, unit: usize::from(self.bias), pair_unit: 0 }
+    }
+}
+
+/// Iterator over the groups of a tile.
+pub(crate) struct Groups<'a> {
+    shape: TileShape,
+    tile: &'a [u8],
+    /// The next group is an odd one.
+    odd: bool,
+    first_word: u32,
+    unit: usize,
+    /// Unit of the scales of the last pair of groups.
+    pair_unit: usize,
+}
+
+impl Iterator for Groups<'_> {
+    type Item = Group;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Group> {
+        let (shape, first_word, odd) = (&self.shape, self.first_word, self.odd);
+        if first_word >= shape.kb {
+            return None;
+        }
+        let words = shape.group().min(shape.kb - first_word);
+        let (mut bits, mut scale) = (8, ScaleAt::None);
+        if shape.fmt == FMT_MIXED {
+            if !odd {
+                self.pair_unit = self.unit;
+                self.unit += 1;
             }
-            let group = Group { first_word, words, bits, scale, unit };
-            unit += group.units_of(words, self.nm);
-            first_word += words;
-            group
-        })
+            scale = ScaleAt::Halves { unit: self.pair_unit, odd };
+            bits = MIXED_BITS[format_code(self.tile, self.pair_unit, odd)];
+        } else {
+            if shape.fmt == FMT_W4K || shape.fmt == FMT_W4N {
+                bits = 4;
+            }
+            if shape.wscale {
+                scale = ScaleAt::Floats { unit: self.unit };
+                self.unit += 1;
+            }
+        }
+        let group = Group { first_word, words, bits, scale, unit: self.unit };
+        self.unit += group.units_of(words, shape.nm);
+        self.first_word += words;
+        self.odd = !odd;
+        Some(group)
     }
 }
 
 /// The sign bits of the group's first three scales.
+#[inline]
 fn format_code(tile: &[u8], unit: usize, odd: bool) -> usize {
     let at = unit * UNIT_BYTES + if odd { 1 } else { 3 };
     (0..3).map(|i| usize::from(tile.get(at + 4 * i).copied().unwrap_or(0) >> 7) << i).sum()

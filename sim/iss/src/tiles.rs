@@ -3,6 +3,7 @@
 
 use crate::expand::{expand, Expanded};
 use crate::memory::Memory;
+use crate::tile::TileShape;
 use crate::units::dot::Source;
 use crate::work::{LdWork, MmWork};
 use flightvlm_hw::config::UNIT_BYTES;
@@ -34,12 +35,45 @@ pub(crate) struct Tiles {
     scales: Vec<Cursor>,
 }
 
-/// Where the matrix unit finds a tile.
+/// Where the matrix unit finds tiles of a slice.
 pub(crate) enum Taken {
-    /// Tile of a load, in the slice of its slot.
-    Whole { load: u64, slot: u32 },
+    /// Tiles of a load, from a slot on.
+    Whole { load: u64, slot: u32, tiles: u32 },
     /// Words and scales that do not make up a tile as it was loaded.
-    Loose(Expanded),
+    Loose(Box<Expanded>),
+}
+
+impl Taken {
+    pub fn tiles(&self) -> u32 {
+        match self {
+            Taken::Whole { tiles, .. } => *tiles,
+            Taken::Loose(_) => 1,
+        }
+    }
+}
+
+/// Tiles that were taken, as the dot products read them.
+pub(crate) enum Sources<'a> {
+    /// First of the bytes of tiles that are `stride` apart.
+    Packed {
+        shape: &'a TileShape,
+        bytes: &'a [u8],
+        stride: usize,
+        len: usize,
+    },
+    Expanded(&'a Expanded),
+}
+
+impl<'a> Sources<'a> {
+    #[inline]
+    pub fn tile(&self, i: usize) -> Source<'a> {
+        match *self {
+            Sources::Packed { shape, bytes, stride, len } => {
+                Source::Packed { shape, bytes: &bytes[i * stride..][..len] }
+            }
+            Sources::Expanded(tile) => Source::Expanded(tile),
+        }
+    }
 }
 
 impl Tiles {
@@ -73,8 +107,8 @@ impl Tiles {
         c
     }
 
-    /// Takes what one tile of a matrix command uses; its words are there (the caller counted).
-    pub fn take(&mut self, w: &MmWork, slice: u32, m: &Memory) -> Taken {
+    /// Takes what tiles of a matrix command use, one to `most`; their words are there (the caller counted).
+    pub fn take(&mut self, w: &MmWork, slice: u32, most: u32, m: &Memory) -> Taken {
         let i = slice as usize;
         let word = self.settle(self.words[i], slice, |l| l.shape.kb);
         let scale = self.settle(self.scales[i], slice, |l| l.shape.sfifo_words());
@@ -85,12 +119,14 @@ impl Tiles {
             let scales = s.sfifo_words();
             if alike && word.at == 0 && (scales == 0 || scale == word) {
                 let slot = load.work.first_slot_of(slice, slices) + word.tile * slices;
-                self.words[i] = Cursor { at: s.kb, ..word };
-                self.scales[i] = if scales == 0 { scale } else { Cursor { at: scales, ..word } };
-                return Taken::Whole { load: word.load, slot };
+                let tiles = most.min(load.work.tiles_of(slice, slices) - word.tile);
+                let last = Cursor { tile: word.tile + tiles - 1, ..word };
+                self.words[i] = Cursor { at: s.kb, ..last };
+                self.scales[i] = if scales == 0 { scale } else { Cursor { at: scales, ..last } };
+                return Taken::Whole { load: word.load, slot, tiles };
             }
         }
-        Taken::Loose(self.take_loose(w, slice, m))
+        Taken::Loose(Box::new(self.take_loose(w, slice, m)))
     }
 
     /// Entry by entry, for programs whose matrix commands do not match their loads.
@@ -101,7 +137,7 @@ impl Tiles {
         let tile = |this: &Tiles, c: Cursor| {
             let load = this.load(c.load).expect("invariant: the caller counted the words");
             let slot = load.work.first_slot_of(slice, slices) + c.tile * slices;
-            expand(&load.work.shape, this.bytes(c.load, slot, m))
+            expand(&load.work.shape, this.bytes(c.load, slot, 1, m))
         };
         for _ in 0..w.kb {
             let c = self.settle(self.words[i], slice, |l| l.shape.kb);
@@ -118,27 +154,32 @@ impl Tiles {
         out
     }
 
-    /// Bytes of a tile.
-    fn bytes<'a>(&'a self, number: u64, slot: u32, m: &'a Memory) -> &'a [u8] {
+    /// Bytes of tiles of a slice from a slot on, gaps between them included.
+    fn bytes<'a>(&'a self, number: u64, slot: u32, tiles: u32, m: &'a Memory) -> &'a [u8] {
         let slices = self.words.len() as u32;
         let load = self.load(number).expect("invariant: taken tiles stay until `drop_used`");
         let (w, slice) = (&load.work, (slot % slices) as usize);
-        let units = w.tile_units() as usize;
+        let units = u64::from(tiles - 1) * u64::from(w.src_stride) + w.tile_units();
         let at = w.tile_unit(slot, slices);
         let (bytes, at): (&[u8], u64) = match load.copies.get(slice).filter(|c| !c.is_empty()) {
             Some(copy) => (copy, at - w.tile_unit(w.first_slot_of(slice as u32, slices), slices)),
             None => (&m.channels[slice], at),
         };
-        &bytes[at as usize * UNIT_BYTES..][..units * UNIT_BYTES]
+        &bytes[at as usize * UNIT_BYTES..][..units as usize * UNIT_BYTES]
     }
 
     /// What the dot products read.
-    pub fn source<'a>(&'a self, taken: &'a Taken, m: &'a Memory) -> Source<'a> {
+    pub fn sources<'a>(&'a self, taken: &'a Taken, m: &'a Memory) -> Sources<'a> {
         match taken {
-            Taken::Loose(tile) => Source::Expanded(tile),
-            Taken::Whole { load, slot } => {
-                let shape = &self.load(*load).expect("invariant: it was just taken").work.shape;
-                Source::Packed { shape, bytes: self.bytes(*load, *slot, m) }
+            Taken::Loose(tile) => Sources::Expanded(tile),
+            Taken::Whole { load, slot, tiles } => {
+                let w = &self.load(*load).expect("invariant: it was just taken").work;
+                Sources::Packed {
+                    shape: &w.shape,
+                    bytes: self.bytes(*load, *slot, *tiles, m),
+                    stride: w.src_stride as usize * UNIT_BYTES,
+                    len: w.tile_units() as usize * UNIT_BYTES,
+                }
             }
         }
     }

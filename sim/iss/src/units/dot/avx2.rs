@@ -55,7 +55,7 @@ fn in_blocks(values: &Values) -> Values {
     let mut out = [0; 256];
     for (e, v) in values.iter().enumerate() {
         let (n, k) = (e / 16, e % 16);
-        out[64 * (n / 4) + 16 * (n / 4 ^ k / 4) + 4 * (n % 4) + k % 4] = *v;
+        out[64 * (n / 4) + 16 * ((n / 4) ^ (k / 4)) + 4 * (n % 4) + k % 4] = *v;
     }
     out
 }
@@ -69,7 +69,7 @@ unsafe fn dot(values: &[i8], acts: &[[i8; 16]]) -> [i32; 16] {
     let mut acc = [_mm256_setzero_si256(); 4];
     // Lane l of half h of unit u takes inputs 4c.. with c = u ^ 2h ^ l.
     let takes: [__m256i; 4] = std::array::from_fn(|c| {
-        let at: [i32; 8] = std::array::from_fn(|i| (c ^ i / 4) as i32);
+        let at: [i32; 8] = std::array::from_fn(|i| (c ^ (i / 4)) as i32);
         // SAFETY: 32 bytes are there.
         unsafe { _mm256_loadu_si256(at.as_ptr().cast()) }
     });
@@ -81,7 +81,7 @@ unsafe fn dot(values: &[i8], acts: &[[i8; 16]]) -> [i32; 16] {
             for h in 0..2 {
                 // SAFETY: eight times 32 bytes are 256.
                 let w = unsafe { _mm256_loadu_si256(word.as_ptr().add(64 * u + 32 * h).cast()) };
-                let a = acts[u ^ 2 * h];
+                let a = acts[u ^ (2 * h)];
                 let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w));
                 *acc = _mm256_add_epi32(*acc, _mm256_madd_epi16(pairs, ones));
             }

@@ -63,8 +63,8 @@ fn offset(bits: u32) -> (i32, i32) {
 }
 
 /// # Safety
-/// The CPU has AVX-512 F, BW, VNNI and VBMI; `bytes` holds all units of the tile's layout.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
+/// The CPU has AVX-512 F, BW, DQ, VNNI and VBMI; `bytes` holds all units of the tile's layout.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,avx512vbmi")]
 pub(super) unsafe fn tile(
     job: &Job<'_>,
     shape: &TileShape,
@@ -96,7 +96,7 @@ pub(super) unsafe fn tile(
 }
 
 /// One or two rows, from the packed tile.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,avx512vbmi")]
 unsafe fn direct<const R: usize>(
     job: &Job<'_>,
     shape: &TileShape,
@@ -104,18 +104,16 @@ unsafe fn direct<const R: usize>(
     write: &mut impl FnMut(usize, [u32; 16]),
 ) {
     let groups = job.w.groups() as usize;
+    let rows: [&[[i8; 16]]; R] = std::array::from_fn(|r| job.row(r as u32));
     let mut p = [_mm512_setzero_ps(); R];
     for (i, g) in shape.groups_of(bytes).enumerate() {
-        let acts: [*const i8; R] =
-            std::array::from_fn(|r| job.row(r as u32)[g.first_word as usize..].as_ptr().cast());
+        let acts = rows.map(|row| row[g.first_word as usize..].as_ptr().cast());
+        let sums = std::array::from_fn(|r| job.sums[r * groups + i]);
         // SAFETY: passed on; the group's units and activations are in range.
-        let acc = unsafe { by_format!(g, shape, direct_sums, [R], (bytes.as_ptr(), &g, acts)) };
-        let (m, c) = offset(g.bits);
+        let sums = unsafe { by_format!(g, shape, direct_sums, [R], (bytes.as_ptr(), &g, acts, sums)) };
         let scale = group_scale(bytes, &g);
-        for r in 0..R {
-            let off = _mm512_set1_epi32(c * job.sums[r * groups + i]);
-            let sum = _mm512_sub_epi32(_mm512_mullo_epi32(acc[r], _mm512_set1_epi32(m)), off);
-            p[r] = accumulate(p[r], i == 0, sum, scale);
+        for (p, sum) in p.iter_mut().zip(sums) {
+            *p = accumulate(*p, i == 0, sum, scale);
         }
     }
     for (r, p) in p.into_iter().enumerate() {
@@ -124,7 +122,7 @@ unsafe fn direct<const R: usize>(
 }
 
 /// R rows of a dense tile from its ordered copy.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,avx512vbmi")]
 unsafe fn ordered_rows<const R: usize>(
     job: &Job<'_>,
     shape: &TileShape,
@@ -158,7 +156,7 @@ unsafe fn ordered_rows<const R: usize>(
 }
 
 /// R rows of a sparse tile from its ordered copy: every output has its own activations.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,avx512vbmi")]
 unsafe fn sparse_rows<const R: usize>(
     job: &Job<'_>,
     shape: &TileShape,
@@ -212,7 +210,7 @@ unsafe fn sparse_rows<const R: usize>(
 }
 
 /// Puts a tile in order.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,avx512vbmi")]
 unsafe fn order(shape: &TileShape, bytes: &[u8], out: &mut Ordered) {
     out.quads.resize(4 * shape.kb as usize, Line([0; 64]));
     for g in shape.groups_of(bytes) {
@@ -237,7 +235,7 @@ unsafe fn order(shape: &TileShape, bytes: &[u8], out: &mut Ordered) {
     }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,avx512vbmi")]
 unsafe fn order_group<const F: u8>(nm: u32, from: *const u8, g: &Group, to: *mut Line) {
     for i in 0..g.words {
         // SAFETY: the caller's `from` and `to` have room for the group.
@@ -260,7 +258,7 @@ unsafe fn order_group<const F: u8>(nm: u32, from: *const u8, g: &Group, to: *mut
 
 /// Σ u·a over a dense group for R rows, from quads.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,avx512vbmi")]
 unsafe fn ordered_sums<const R: usize>(from: *const Line, words: u32, acts: [*const i8; R]) -> [__m512i; R] {
     // Few rows: a sum for each quad, so that no instruction waits for the one before.
     let mut acc = [[_mm512_setzero_si512(); 4]; R];
@@ -280,13 +278,14 @@ unsafe fn ordered_sums<const R: usize>(from: *const Line, words: u32, acts: [*co
     acc.map(|[a, b, c, d]| _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d)))
 }
 
-/// Σ u·a over a dense group for R rows, from the packed words.
+/// Σ value·a over a dense group for R rows, from the packed words. `sums`: Σ a of each row.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,avx512vbmi")]
 unsafe fn direct_sums<const F: u8, const R: usize>(
     from: *const u8,
     g: &Group,
     acts: [*const i8; R],
+    sums: [i32; R],
 ) -> [__m512i; R] {
     let mut acc = [[_mm512_setzero_si512(); 4]; R];
     // Which four activations each lane of a vector takes.
@@ -309,32 +308,55 @@ unsafe fn direct_sums<const F: u8, const R: usize>(
             }
         }
     }
-    acc.map(|acc| {
-        let mut sums = [_mm_setzero_si128(); 4];
-        for (v, x) in acc.into_iter().enumerate() {
-            let lanes = [
-                _mm512_castsi512_si128(x),
-                _mm512_extracti32x4_epi32::<1>(x),
-                _mm512_extracti32x4_epi32::<2>(x),
-                _mm512_extracti32x4_epi32::<3>(x),
-            ];
-            for (l, x) in lanes.into_iter().enumerate() {
-                let sum = &mut sums[block(F, v, l).0];
-                *sum = _mm_add_epi32(*sum, x);
-            }
-        }
-        let [a, b, c, d] = sums;
-        let low = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(a), b);
-        let high = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(c), d);
-        _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
+    let (m, c) = offset((F % LAYOUT_N).into());
+    std::array::from_fn(|r| {
+        let sum = by_output::<F>(acc[r]);
+        let sum = if m == 2 { _mm512_slli_epi32::<1>(sum) } else { sum };
+        _mm512_sub_epi32(sum, _mm512_set1_epi32(c * sums[r]))
     })
+}
+
+/// Adds up the blocks of a word's vectors that belong to the same outputs; outputs ascending.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn by_output<const F: u8>(acc: [__m512i; 4]) -> __m512i {
+    const EVEN: i32 = 0b10_00_10_00;
+    const ODD: i32 = 0b11_01_11_01;
+    const LOW: i32 = 0b01_00_01_00;
+    const HIGH: i32 = 0b11_10_11_10;
+    // Lanes: the sums of a's two pairs of neighbours, then of b's.
+    let neighbours =
+        |a, b| _mm512_add_epi32(_mm512_shuffle_i32x4::<EVEN>(a, b), _mm512_shuffle_i32x4::<ODD>(a, b));
+    let [a, b, c, d] = acc;
+    match F {
+        // Outputs 4v.. in all lanes of vector v.
+        8 | 2 | 3 => neighbours(neighbours(a, b), neighbours(c, d)),
+        // Outputs 4·(v ^ lane).. .
+        BYTES_N => {
+            let ab = _mm512_add_epi32(a, _mm512_shuffle_i32x4::<0b10_11_00_01>(b, b));
+            let cd = _mm512_add_epi32(c, _mm512_shuffle_i32x4::<0b10_11_00_01>(d, d));
+            _mm512_add_epi32(ab, _mm512_shuffle_i32x4::<0b01_00_11_10>(cd, cd))
+        }
+        // Vector 2·unit + nibble, lane (upper, lower): outputs 4·(2·(unit ^ upper) + nibble).. .
+        NIBBLES_N => {
+            let low = _mm512_add_epi32(a, _mm512_shuffle_i32x4::<0b01_00_11_10>(c, c));
+            let high = _mm512_add_epi32(b, _mm512_shuffle_i32x4::<0b01_00_11_10>(d, d));
+            let both = neighbours(low, high);
+            _mm512_shuffle_i32x4::<0b11_01_10_00>(both, both)
+        }
+        // Outputs 4·(2·unit + lower).. .
+        _ => {
+            let (low, high) = (_mm512_add_epi32(a, b), _mm512_add_epi32(c, d));
+            _mm512_add_epi32(_mm512_shuffle_i32x4::<LOW>(low, high), _mm512_shuffle_i32x4::<HIGH>(low, high))
+        }
+    }
 }
 
 /// Asks for the units that come later in the stream: the next tiles of the channel.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn ahead(p: *const u8) {
-    const DISTANCE: usize = 4096;
+    const DISTANCE: usize = 8192;
     for line in 0..4 {
         // An address that nothing lies at is ignored.
         _mm_prefetch::<_MM_HINT_T0>(p.wrapping_add(DISTANCE + 64 * line).cast());
@@ -355,7 +377,7 @@ const fn block(format: u8, v: usize, lane: usize) -> (usize, usize) {
 
 /// A word's blocks as unsigned bytes.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vnni,avx512vbmi")]
 unsafe fn vectors<const F: u8>(tile: *const u8, nm: u32, g: &Group, i: u32) -> [__m512i; 4] {
     // SAFETY: the caller's pointer covers the units of the group.
     let unit = |u: usize| unsafe { _mm512_loadu_si512(tile.add(UNIT_BYTES * u).cast()) };
@@ -407,10 +429,10 @@ unsafe fn vectors<const F: u8>(tile: *const u8, nm: u32, g: &Group, i: u32) -> [
     }
 }
 
-/// Canonical form of 16 floats.
+/// Canonical form of 16 floats that may be anything.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn canon(x: __m512) -> __m512 {
+fn canon_any(x: __m512) -> __m512 {
     let bits = _mm512_castps_si512(x);
     let mag = _mm512_and_si512(bits, _mm512_set1_epi32(0x7fff_ffff));
     let large = _mm512_cmpge_epu32_mask(mag, _mm512_set1_epi32(0x7f80_0000));
@@ -422,6 +444,18 @@ fn canon(x: __m512) -> __m512 {
     _mm512_castsi512_ps(_mm512_maskz_mov_epi32(normal, bits))
 }
 
+/// Canonical form of 16 sums or products of canonical floats: none of them is a NaN.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn canon(x: __m512) -> __m512 {
+    /// The number with the smaller magnitude, with the first one's sign.
+    const LEAST: i32 = 0b0010;
+    // Twice the bits: the sign is gone.
+    let bits = _mm512_castps_si512(x);
+    let normal = _mm512_cmpge_epu32_mask(_mm512_add_epi32(bits, bits), _mm512_set1_epi32(0x0200_0000));
+    _mm512_maskz_range_ps::<LEAST>(normal, x, _mm512_set1_ps(f32::MAX))
+}
+
 /// A group's scales.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
@@ -431,21 +465,24 @@ fn group_scale(bytes: &[u8], g: &Group) -> Option<__m512> {
         ScaleAt::Floats { unit } => {
             let unit = &bytes[unit * UNIT_BYTES..][..UNIT_BYTES];
             // SAFETY: 64 bytes are there.
-            Some(canon(unsafe { _mm512_loadu_ps(unit.as_ptr().cast()) }))
+            Some(canon_any(unsafe { _mm512_loadu_ps(unit.as_ptr().cast()) }))
         }
         ScaleAt::Halves { unit, odd } => {
             let unit = &bytes[unit * UNIT_BYTES..][..UNIT_BYTES];
             // SAFETY: 64 bytes are there.
             let pairs = unsafe { _mm512_loadu_si512(unit.as_ptr().cast()) };
             let upper = if odd { _mm512_slli_epi32::<16>(pairs) } else { pairs };
-            Some(canon(_mm512_castsi512_ps(_mm512_and_si512(upper, _mm512_set1_epi32(0x7fff_0000)))))
+            let bits = _mm512_and_si512(upper, _mm512_set1_epi32(0x7fff_0000));
+            let normal = _mm512_cmpge_epu32_mask(bits, _mm512_set1_epi32(0x0100_0000));
+            let bits = _mm512_maskz_min_epu32(normal, bits, _mm512_set1_epi32(0x7f7f_ffff));
+            Some(_mm512_castsi512_ps(bits))
         }
     }
 }
 
 /// Adds a group's integer sums to the row's value.
 #[inline]
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512dq")]
 fn accumulate(p: __m512, first: bool, sum: __m512i, scale: Option<__m512>) -> __m512 {
     let x = _mm512_cvtepi32_ps(sum);
     let x = scale.map_or(x, |s| canon(_mm512_mul_ps(x, s)));
@@ -458,12 +495,12 @@ fn accumulate(p: __m512, first: bool, sum: __m512i, scale: Option<__m512>) -> __
 
 /// Row scale and bias.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq")]
 fn finish(job: &Job<'_>, shape: &TileShape, bytes: &[u8], r: usize, p: __m512) -> [u32; 16] {
     let mut y = canon(_mm512_mul_ps(p, _mm512_set1_ps(job.row_scales[r])));
     if shape.bias {
         // SAFETY: the first unit of the tile is the bias.
-        let bias = canon(unsafe { _mm512_loadu_ps(bytes[..UNIT_BYTES].as_ptr().cast()) });
+        let bias = canon_any(unsafe { _mm512_loadu_ps(bytes[..UNIT_BYTES].as_ptr().cast()) });
         y = canon(_mm512_add_ps(y, bias));
     }
     let mut out = [0; 16];

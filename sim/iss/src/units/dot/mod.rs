@@ -45,7 +45,8 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::is_x86_feature_detected as has;
-            if has!("avx512f") && has!("avx512bw") && has!("avx512vnni") && has!("avx512vbmi") {
+            let base = has!("avx512f") && has!("avx512bw") && has!("avx512dq");
+            if base && has!("avx512vnni") && has!("avx512vbmi") {
                 return Level::Avx512;
             }
             if has!("avx2") {
@@ -121,7 +122,11 @@ impl<'a> Job<'a> {
 
 /// Does a tile end where its layout ends, or later?
 #[cfg(target_arch = "x86_64")]
+#[inline]
 fn complete(shape: &TileShape, bytes: &[u8]) -> bool {
+    if bytes.len() as u64 >= shape.most_units() * UNIT_BYTES as u64 {
+        return true;
+    }
     let end = match shape.units() {
         Some(units) => units as usize,
         None => shape.groups_of(bytes).last().map_or(0, |g| g.unit + g.units_of(g.words, shape.nm)),
