@@ -16,6 +16,7 @@ two logits are close anywhere in the continuation gets another seed, because tok
 import argparse
 import hashlib
 import json
+import math
 import pathlib
 import platform
 import shutil
@@ -35,6 +36,7 @@ GREEDY_TOKENS = 8
 GAP_MIN = 1e-3  # of the logit range
 
 IMAGE = 7  # placeholder id of the tiny models
+VIDEO = 8  # placeholder id of videos
 LINE_END = 9  # of Fuyu's pictures
 
 CLIP = dict(model_type="clip_vision_model", hidden_size=32, intermediate_size=48, num_hidden_layers=2,
@@ -49,6 +51,8 @@ INTERNVIT = dict(model_type="internvl_vision", hidden_size=32, intermediate_size
 QWEN2_VISION = dict(depth=2, embed_dim=48, hidden_size=40, num_heads=3, mlp_ratio=2, patch_size=6)
 QWEN25_VISION = dict(depth=3, hidden_size=48, out_hidden_size=40, num_heads=3, intermediate_size=52, patch_size=6,
                      window_size=36, fullatt_block_indexes=[1])
+FASTVIT = dict(model_type="timm_wrapper", architecture="fastvit_mci3", hidden_size=128,
+               model_args=dict(inference_mode=True, layers=[1, 2, 1, 2, 1], embed_dims=[8, 16, 32, 32, 64]))
 TEXT = dict(hidden_size=40, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4,
             num_key_value_heads=2, vocab_size=128, max_position_embeddings=128)
 LLAMA = dict(TEXT, model_type="llama")
@@ -152,6 +156,12 @@ CASES = {
     # 3 lines of 4 patches, each with its end (token 9).
     "fuyu": dict(family="Fuyu", text=PERSIMMON, keys=dict(patch_size=5, image_size=20), lines=[3, 4],
                  prompt=[-1, 1, 33, 64, 4]),
+    # A picture, and a video of 3 frames, whose class rows stay.
+    "video-llava": dict(family="VideoLlava", vision=dict(CLIP, num_hidden_layers=3), text=LLAMA, frames=3,
+                        keys=dict(video_token_index=VIDEO), prompt=[1, "video", 20, -1, 33, 64]),
+    # 128 x 128 pixels, 2 x 2 tokens.
+    "fastvlm": dict(family="FastVlm", vision=FASTVIT, text=QWEN2, keys=dict(image_seq_length=4),
+                    prompt=[1, 20, -1, 33, 64]),
     "paligemma": dict(family="PaliGemma", vision=SIGLIP, text=GEMMA, keys=dict(projection_dim=40, hidden_size=40),
                       prompt=[-1, *range(20, 90)]),  # more than a tile
     "clip-llama-sharded": dict(vision=CLIP, text=LLAMA, prompt=[1, 20, -1, 33, 64, 90],
@@ -207,10 +217,10 @@ def randomise(model, seed):
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             noise = torch.randn(parameter.shape, generator=generator)
-            is_norm = "norm" in name or "layrnorm" in name
+            is_norm = "norm" in name or "layrnorm" in name or ".bn." in name
             if name in ("logit_scale", "logit_bias"):
                 parameter.fill_(1.5)
-            elif (is_norm and name.endswith("weight")) or "lambda_" in name or "ln_q.weight" in name:
+            elif (is_norm and name.endswith("weight")) or "lambda_" in name or "ln_q.weight" in name or "gamma" in name:
                 parameter.copy_(1.0 + 0.2 * noise)
             elif name.endswith("bias"):
                 parameter.copy_(0.2 * noise)
@@ -218,6 +228,12 @@ def randomise(model, seed):
                 parameter.copy_(0.3 * noise)
             else:
                 parameter.copy_(noise * min(0.3, 1.5 / parameter[0].numel() ** 0.5))
+
+
+    for name, buffer in model.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            noise = 0.2 * torch.randn(buffer.shape, generator=generator)
+            buffer.copy_(1.0 + noise.abs() if name.endswith("var") else noise)
 
 
 def round_parameters(model, dtype):
@@ -245,7 +261,10 @@ def pictures(model, case, count, generator):
         values = draw(generator, int(grids.prod(dim=1).sum()), columns)
         tensors = dict(pixel_values=values, image_grid_thw=grids)
         return tensors, [int(grid.prod()) // vision.spatial_merge_size ** 2 for grid in grids]
-    size = vision.image_size if isinstance(vision.image_size, int) else vision.image_size[0]
+    if family == "FastVlm":
+        size = 64 * math.isqrt(model.config.image_seq_length)
+    else:
+        size = vision.image_size if isinstance(vision.image_size, int) else vision.image_size[0]
     if family in ("LlavaNext", "LlavaOnevision"):
         from transformers.models.llava_next.modeling_llava_next import image_size_to_num_patches
         sizes = torch.tensor(case["sizes"][:count])
@@ -271,12 +290,20 @@ def pictures(model, case, count, generator):
 
 def make_inputs(model, case, seed):
     """Expands pictures into placeholders and draws their pixels."""
-    count = sum(item < 0 for item in case["prompt"])
+    count = sum(item != "video" and item < 0 for item in case["prompt"])
     tensors, rows = {}, []
+    generator = torch.Generator().manual_seed(seed + 1)
     if count:
-        tensors, rows = pictures(model, case, count, torch.Generator().manual_seed(seed + 1))
+        tensors, rows = pictures(model, case, count, generator)
     ids = []
     for item in case["prompt"]:
+        if item == "video":
+            side = model.config.vision_config.image_size
+            tensors["pixel_values_videos"] = draw(generator, 1, case["frames"], 3, side, side)
+            with torch.no_grad():
+                features = model.model.get_video_features(tensors["pixel_values_videos"]).pooler_output
+            ids.extend([VIDEO] * (features.shape[0] * features.shape[1]))
+            continue
         shown = None if item >= 0 else rows[-item - 1]
         ids.extend([item] if shown is None else shown if isinstance(shown, list) else [IMAGE] * shown)
     return {"input_ids": torch.tensor([ids]), **tensors}
@@ -306,8 +333,9 @@ def reference(model, inputs, stop=(), cache=False):
         spread = float(logits.max() - logits.min())
         row = logits[0, -1].clone()
         while len(greedy) < GREEDY_TOKENS and not (greedy and greedy[-1] in stop):
-            if placeholder is not None and placeholder < row.numel():
-                row[placeholder] = -float("inf")
+            for token in (placeholder, getattr(model.config, "video_token_id", None)):
+                if token is not None and token < row.numel():
+                    row[token] = -float("inf")
             top = torch.topk(row, 2).values
             if float(top[0] - top[1]) < GAP_MIN * spread:
                 break

@@ -194,6 +194,10 @@ def tilings():
                          "size": {"height": 28, "width": 28}, "min_patches": 2, "max_patches": 6},
         "qwen2-vl": {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 7, "merge_size": 2,
                      "size": {"shortest_edge": 1568, "longest_edge": 12544}},
+        "video-llava": {"image_processor_type": "VideoLlavaImageProcessor", "size": {"shortest_edge": 48},
+                        "crop_size": {"height": 48, "width": 48}},
+        "video-llava-frames": {"video_processor_type": "VideoLlavaVideoProcessor", "size": {"shortest_edge": 48},
+                               "crop_size": {"height": 48, "width": 48}},
         "fuyu": {"image_processor_type": "FuyuImageProcessor", "size": {"height": 60, "width": 96},
                  "patch_size": {"height": 6, "width": 6}},
     }
@@ -206,8 +210,14 @@ SIDES = [9, 28, 29, 31, 45, 64, 97, 150, 233]
 def cut(settings, picture):
     """Tiles [n, 3, height, width] that a processor makes of one picture, and the grid it reports."""
     keys = dict(settings)
+    if kind := keys.pop("video_processor_type", None):
+        frames = numpy.stack([numpy.asarray(picture)] * 2)
+        values = getattr(transformers, kind)(**keys)([frames], return_tensors="np")["pixel_values_videos"]
+        return values[0][:1].astype(numpy.float32), None
     kind = keys.pop("image_processor_type")
     processor = getattr(transformers, kind)(**keys)
+    if kind == "VideoLlavaImageProcessor":
+        return processor(picture, return_tensors="np")["pixel_values_images"].astype(numpy.float32), None
     if kind == "FuyuImageProcessor":
         return fuyu_patches(processor, picture)
     rows = {"return_row_col_info": True} if kind in ("SmolVLMImageProcessor", "Idefics3ImageProcessor") else {}

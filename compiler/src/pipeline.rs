@@ -7,7 +7,9 @@ mod fold;
 mod pack;
 mod pattern;
 
-use crate::codegen::{generate, text_layout, vision_layout, Build, Code, TextLayout, VisionLayout};
+use crate::codegen::{
+    generate, text_layout, video_layout, vision_layout, Build, Code, TextLayout, VisionLayout,
+};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::graph::Prune;
 use crate::import::Model;
@@ -26,7 +28,7 @@ use std::path::Path;
 /// Tiles of full size that one prompt may show: single pictures, or those of models that cut them.
 fn image_slots(plan: &Plan) -> usize {
     // Without a tower, a picture has as many tokens as many tiles of others.
-    if plan.vision.as_ref().is_some_and(|v| v.patch.is_none()) {
+    if plan.vision.as_ref().is_some_and(|v| v.patch.is_none() && v.conv.is_none()) {
         return 1;
     }
     let cut = plan.text.learned.is_some() || plan.vision.as_ref().is_some_and(|v| v.join > 1);
@@ -241,11 +243,11 @@ pub fn compile<'m>(model: &'m Model, options: &Options) -> Result<Compiled<'m>, 
     if stop(&stages) {
         return Ok(Compiled { stages, program: None });
     }
-    let mut code = generate(&plan, laid.vision.as_ref(), &laid.text);
+    let mut code = generate(&plan, laid.pictures(), &laid.text);
     if code.asm.insns.len() as u32 > options.config.imem_words {
         // In pieces, which need more room.
         laid = lay_out(&plan, &build, options, code.entries().len() as u32)?;
-        code = generate(&plan, laid.vision.as_ref(), &laid.text);
+        code = generate(&plan, laid.pictures(), &laid.text);
     }
     let stored = stored(&code, options)?;
     stages.push(("asm", listing(&code)));
@@ -293,10 +295,16 @@ fn verify_graph(model: &Model) -> Result<(), Diagnostics> {
 struct Laid {
     dram: DramMap,
     vision: Option<VisionLayout>,
+    video: Option<VisionLayout>,
     text: TextLayout,
 }
 
 impl Laid {
+    /// Of pictures, and of frames of videos.
+    fn pictures(&self) -> [Option<&VisionLayout>; 2] {
+        [self.vision.as_ref(), self.video.as_ref()]
+    }
+
     fn onchip(&self) -> String {
         let mut out = String::new();
         let towers = [
@@ -320,6 +328,10 @@ fn lay_out(plan: &Plan, build: &Build, options: &Options, pieces: u32) -> Result
     dram.add(Space::Main, CODE_REGION, Kind::Content, 1, imem_units)
         .expect("invariant: the first region fits");
     let mut vision = plan.vision.as_ref().map(|v| vision_layout(v, build, &mut dram)).transpose()?;
+    let mut video = match (&plan.video, &vision) {
+        (Some(v), Some(pictures)) => Some(video_layout(v, pictures, build, &mut dram)?),
+        _ => None,
+    };
     let learned = plan.text.learned.map_or(0, |(_, rows)| rows);
     // Visual tokens have the language model's width, vectors of pictures one of their own.
     let rows_of = |v: &Vision| {
@@ -327,14 +339,14 @@ fn lay_out(plan: &Plan, build: &Build, options: &Options, pieces: u32) -> Result
         let width = v.projector.last().map_or_else(tower, |(l, _)| l.cols_out);
         v.tokens * image_slots(plan) * words(width).div_ceil(words(plan.text.hidden)) as usize
     };
-    let visual_rows = plan.vision.as_ref().map_or(0, rows_of);
+    let visual_rows = plan.vision.iter().chain(&plan.video).map(rows_of).max().unwrap_or(0);
     let text = text_layout(&plan.text, learned + visual_rows, options.max_context, build, &mut dram)?;
-    if let Some(v) = &mut vision {
+    for v in vision.iter_mut().chain(&mut video) {
         let table = dram.get("text.embed").expect("invariant: text_layout adds it").base;
         v.set_features(table + (plan.text.vocab + learned) as u32 * text.dims.dw);
     }
     check_capacity(&dram, build, options)?;
-    Ok(Laid { dram, vision, text })
+    Ok(Laid { dram, vision, video, text })
 }
 
 /// Does the map fit the target's memories? The message says what would make it fit.
@@ -478,11 +490,13 @@ fn assemble(
     let vision = plan.vision.as_ref().zip(laid.vision.as_ref()).zip(code.vision_entry);
     let vision = vision.map(|((v, l), entry)| VisionMeta {
         entry,
+        rest: code.vision_rest.clone(),
+        video_entry: code.video_entry,
         rows: v.rows,
         has_class: v.has_class,
         pixel_cols: v.pixel_cols,
         pixel_units: l.pixel_words(),
-        tokens: v.tokens,
+        tokens: plan.video.as_ref().map_or(v.tokens, |video| video.tokens.max(v.tokens)),
         slots: image_slots(plan),
         learned_rows: plan.text.learned.map_or(0, |(_, rows)| rows),
         rope_half_words: if l.chip().0.rope { l.chip().0.half_words } else { 0 },

@@ -61,3 +61,58 @@ fn a_picture_of_patches_of_another_size_is_reported() {
     let error = Inputs::read(&inputs, &model.spec).expect_err("other patches").to_string();
     assert!(error.contains("[patches, 75]") && error.contains("[92, 216]"), "{error}");
 }
+
+#[test]
+fn a_video_model_whose_tokens_or_towers_contradict_each_other_is_reported() {
+    let folder = Folder::copy_of("video-llava");
+    folder.edit_config(|c| c["video_token_index"] = c["image_token_index"].clone());
+    folder.import_error(&["video_token_index", "another id than image_token_index"]);
+    let folder = Folder::copy_of("video-llava");
+    folder.edit_tensors(|tensors| tensors.retain(|t| !t.name.contains("video_tower")));
+    folder.import_error(&["missing", "video_tower.vision_model.encoder.layers.1.mlp.fc1.weight"]);
+}
+
+#[test]
+fn videos_that_a_model_does_not_take_are_reported() {
+    use flightvlm_compiler::eval::Inputs;
+    let inputs = common::root().join("tests/golden/video-llava/inputs.safetensors");
+    let other = Folder::copy_of("clip-llama").import().expect("imports");
+    let error = Inputs::read(&inputs, &other.spec).expect_err("no videos").to_string();
+    assert!(error.contains("no videos, as LlavaForConditionalGeneration takes none"), "{error}");
+    // 3 frames of 5 rows and a picture of 4: a prompt of one row less says so.
+    let folder = Folder::copy_of("video-llava");
+    let mut model = folder.import().expect("imports");
+    assert_eq!(Inputs::read(&inputs, &model.spec).map(|i| i.images.len()), Ok(2));
+    model.spec.video.as_mut().expect("a tower").vision.skip_rows = 1;
+    let error = Inputs::read(&inputs, &model.spec).expect_err("too many rows").to_string();
+    assert!(error.contains("16 image placeholders") && error.contains("19 placeholders"), "{error}");
+}
+
+#[test]
+fn a_fastvit_that_is_not_what_it_says_is_reported() {
+    let folder = Folder::copy_of("fastvlm");
+    folder.edit_config(|c| {
+        c["image_seq_length"] = json!(5);
+        c["vision_config"]["hidden_size"] = json!(64);
+        c["vision_config"]["model_args"]["embed_dims"] = json!([8, 16, 24, 32, 64]);
+        c["vision_config"]["model_args"]["inference_mode"] = json!(false);
+        c["vision_config"]["model_args"]["se_downsamples"] = json!([true]);
+    });
+    folder.import_error(&[
+        "image_seq_length",
+        "a square number of tokens",
+        "vision_config.hidden_size",
+        "128, 2 times the last of embed_dims",
+        "vision_config.model_args.embed_dims",
+        "heads of 32 columns",
+        "vision_config.model_args.inference_mode",
+        "each block is one convolution",
+        "vision_config.model_args.se_downsamples",
+    ]);
+    let folder = Folder::copy_of("fastvlm");
+    folder.edit_config(|c| c["vision_config"]["architecture"] = json!("fastvit_mci2"));
+    folder.import_error(&["vision_config.architecture", "fastvit_mci3, fastvit_mci4"]);
+    let folder = Folder::copy_of("fastvlm");
+    folder.edit_config(|c| c["vision_config"]["model_args"]["layers"] = json!([1, 2, 1, 2, 2]));
+    folder.import_error(&["missing", "stages.4.blocks.1.mlp.conv.bn.running_var"]);
+}

@@ -46,9 +46,8 @@ fn run(model: &Model, inputs: &Inputs, steps: usize) -> (Vec<f32>, Vec<u32>) {
     let mut row = logits[logits.len() - vocab..].to_vec();
     let mut greedy = Vec::new();
     while greedy.len() < steps {
-        if let Some(slot) = model.spec.image_token_id.and_then(|id| row.get_mut(id as usize)) {
-            *slot = f32::NEG_INFINITY;
-        }
+        let placeholders = (0..).zip(&mut row).filter(|(id, _)| model.spec.is_placeholder(*id));
+        placeholders.for_each(|(_, slot)| *slot = f32::NEG_INFINITY);
         let best = (0..vocab).max_by(|a, b| row[*a].total_cmp(&row[*b])).expect("a vocabulary");
         greedy.push(best as u32);
         if greedy.len() < steps {

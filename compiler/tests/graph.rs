@@ -6,8 +6,10 @@ use flightvlm_compiler::graph::{
 
 /// Tokens -> embedding -> norm -> activation -> head, with one picture row merged in.
 fn tiny() -> Graph {
-    let mut g =
-        Graph { image: Some(ImageExtents { patch_count: 4, visual_token_count: 4 }), ..Default::default() };
+    let mut g = Graph {
+        image: Some(ImageExtents { patch_count: 4, visual_token_count: 4, frame_token_count: 0 }),
+        ..Default::default()
+    };
     let patches = |cols| ValueType::new(Rows::Patches { with_class: false }, cols);
     let prompt = |cols| ValueType::new(Rows::Prompt, cols);
     let patch_w = g.add_weight("patch.weight", &[8, 12]);
@@ -23,7 +25,12 @@ fn tiny() -> Graph {
     );
     let ids = g.push("input_ids", Op::Input(InputKind::TokenIds), &[], prompt(1));
     let x = g.push("embed", Op::Embedding { w: table }, &[ids], prompt(8));
-    let x = g.push("merge", Op::MergeImageRows { placeholder: 7, learned: None }, &[x, image], prompt(8));
+    let x = g.push(
+        "merge",
+        Op::MergeImageRows { placeholder: 7, video: None, learned: None },
+        &[x, image],
+        prompt(8),
+    );
     let x = g.push("norm", Op::RmsNorm { w: norm, eps: 1e-6 }, &[x], prompt(8));
     let x = g.push("act", Op::Act(ActKind::Silu), &[x], prompt(8));
     let logits = g.push("head", Op::Linear { w: table, b: None }, &[x], prompt(16));

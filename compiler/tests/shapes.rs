@@ -52,6 +52,17 @@ fn models_that_cut_pictures_have_programs() {
     }
 }
 
+/// FastVLM-0.5B: 44 blocks of convolutions and attention at 1024 x 1024 pixels. Its tower is launched in pieces.
+#[test]
+fn a_tower_of_convolutions_of_real_size_has_a_program() {
+    let w4 = (Widths::Uniform(4), Sparsity::Dense);
+    let (code_bytes, weight_bytes, _) = stats("fastvlm-0.5b", HwConfig::u280(), w4.0, w4.1).unwrap();
+    assert!(code_bytes <= 64 << 10, "{code_bytes} bytes of code");
+    assert!(weight_bytes > 100 << 20, "{weight_bytes} bytes of weights");
+    let e = stats("fastvlm-0.5b", HwConfig::sim(), w4.0, w4.1).unwrap_err();
+    assert!(e.contains("3 lines of 512 pixels of 96 channels"), "{e}");
+}
+
 #[test]
 fn what_does_not_fit_says_by_how_much_and_what_would() {
     let half = HwConfig { channel_mib: 128, ..HwConfig::u280() };

@@ -4,7 +4,7 @@
 //! checkpoint folder gives the same set. Parsing happens on first use: a folder without a
 //! tokenizer is fine until somebody asks for text.
 
-use crate::image::{ImageError, ImageProcessor, ProcessorConfig};
+use crate::image::{Backend, ImageError, ImageProcessor, ProcessorConfig};
 use crate::text::{ChatTemplate, ImageTokens, SpecialTokens, TextError, Tokenizer};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// The names that are looked for in a checkpoint folder; others are left alone.
-pub const FILE_NAMES: [&str; 9] = [
+pub const FILE_NAMES: [&str; 10] = [
     "chat_template.jinja",
     "chat_template.json",
     "config.json",
@@ -22,6 +22,7 @@ pub const FILE_NAMES: [&str; 9] = [
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "video_preprocessor_config.json",
 ];
 
 /// No such file is anywhere near this large.
@@ -76,6 +77,7 @@ pub struct TextAssets {
     files: BTreeMap<String, Vec<u8>>,
     tokenizer: OnceLock<Tokenizer>,
     image_processor: OnceLock<ImageProcessor>,
+    video_processor: OnceLock<ImageProcessor>,
     template: OnceLock<ChatTemplate>,
 }
 
@@ -135,6 +137,28 @@ impl TextAssets {
                 purpose: "prepare images",
             })?;
             Ok(ImageProcessor::new(ProcessorConfig::from_json(file, bytes)?))
+        })
+    }
+
+    /// The processor of frames of videos: settings of its own in `processor_config.json` or
+    /// `video_preprocessor_config.json`, else those of pictures. Its arithmetic is always Torchvision's.
+    pub fn video_processor(&self) -> Result<&ImageProcessor, BundleError> {
+        get_or_try(&self.video_processor, || {
+            let nested =
+                self.json("processor_config.json")?.and_then(|json| json.get("video_processor").cloned());
+            let own = match nested {
+                Some(nested) => Some(("processor_config.json", nested)),
+                None => {
+                    let file = "video_preprocessor_config.json";
+                    self.json(file)?.map(|json| (file, json))
+                }
+            };
+            let mut config = match own {
+                Some((file, json)) => ProcessorConfig::from_json(file, json.to_string().as_bytes())?,
+                None => self.image_processor()?.config().clone(),
+            };
+            config.backend = Backend::Torchvision;
+            Ok(ImageProcessor::new(config))
         })
     }
 

@@ -217,11 +217,7 @@ fn read_prompt(
     want: Logits,
 ) -> Result<StepOutput, DeviceError> {
     // Pictures whose tokens are all kept are not shown again.
-    let mut placeholders = device
-        .model()
-        .image
-        .as_ref()
-        .map_or(0, |image| prompt.ids[..kept].iter().filter(|&&id| id == image.token_id).count());
+    let mut placeholders = prompt.ids[..kept].iter().filter(|id| device.model().is_placeholder(**id)).count();
     let shown = prompt.images.iter().skip_while(|picture| {
         let rows = picture.placeholders();
         let whole = kept > 0 && rows <= placeholders;

@@ -5,8 +5,9 @@ use crate::device::{check_prompt, DeviceError, ImageInfo, ModelInfo};
 use crate::image::{Extent, RgbPicture};
 use crate::text::{
     expand_placeholders, lines_before_start, pictures_before_start, Message, Part, PictureText, TextError,
+    VIDEO_TOKEN,
 };
-use flightvlm_compiler::graph::{Arrange, Picture, Tile, VisionSpec};
+use flightvlm_compiler::graph::{order_by_placeholders, Arrange, Picture, Tile, VisionSpec};
 
 /// A request in the device's terms.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +32,9 @@ pub enum PromptError {
     /// Pictures for a model without eyes.
     #[error("{0} is a text-only model; ask without images")]
     TextOnly(String),
+    /// Videos for a model that takes none.
+    #[error("{0} takes no videos; ask about pictures (--image shows a folder or GIF as one picture)")]
+    NoVideos(String),
     /// The checkpoint's files contradict each other.
     #[error("{0}")]
     Inconsistent(String),
@@ -72,6 +76,17 @@ pub fn prepare(
     messages: &[Message],
     pictures: &[RgbPicture],
 ) -> Result<Prompt, PromptError> {
+    prepare_shown(assets, model, messages, pictures, &[])
+}
+
+/// The same with videos, each a list of frames.
+pub fn prepare_shown(
+    assets: &TextAssets,
+    model: &ModelInfo,
+    messages: &[Message],
+    pictures: &[RgbPicture],
+    videos: &[Vec<RgbPicture>],
+) -> Result<Prompt, PromptError> {
     let template = assets.template()?;
     let token = assets.image_token()?;
     let mut text = template.render(messages)?;
@@ -96,9 +111,15 @@ pub fn prepare(
             expand_placeholders(&text, &token, &written)?
         };
     }
+    let shown = plan_videos(assets, model, videos)?;
+    if !shown.is_empty() {
+        let written: Vec<String> = shown.iter().map(|v| VIDEO_TOKEN.repeat(v.placeholders())).collect();
+        text = expand_placeholders(&text, VIDEO_TOKEN, &written)?;
+    }
     let ids = assets.tokenizer()?.encode(&text, special)?;
-    let image_tokens = count_image_tokens(model, &ids);
-    if image_tokens != planned.iter().map(|(_, picture)| picture.placeholders()).sum::<usize>() {
+    let image_tokens = ids.iter().filter(|id| model.is_placeholder(**id)).count();
+    let counts = shown.iter().map(Picture::placeholders).sum::<usize>();
+    if image_tokens != counts + planned.iter().map(|(_, picture)| picture.placeholders()).sum::<usize>() {
         let error = TextError::NoImageToken(token);
         return Err(error.into());
     }
@@ -110,12 +131,62 @@ pub fn prepare(
     if let Some(image) = &model.image {
         fill(assets, image, pictures, &mut images)?;
     }
+    let images = in_prompt_order(model, &ids, images, fill_videos(assets, model, videos, shown)?);
     Ok(Prompt { ids, image_tokens, images })
 }
 
-fn count_image_tokens(model: &ModelInfo, ids: &[u32]) -> usize {
-    let Some(image) = &model.image else { return 0 };
-    ids.iter().filter(|&&id| id == image.token_id).count()
+/// Frames of each video without their pixels.
+fn plan_videos(
+    assets: &TextAssets,
+    model: &ModelInfo,
+    videos: &[Vec<RgbPicture>],
+) -> Result<Vec<Picture>, PromptError> {
+    if videos.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Some(video) = model.image.as_ref().and_then(|image| image.video.as_ref()) else {
+        return Err(PromptError::NoVideos(model.architecture.clone()));
+    };
+    let processor = assets.video_processor()?;
+    let frame = |frame: &RgbPicture| {
+        let (_, sizes) = processor.plan([frame.width, frame.height]).map_err(BundleError::from)?;
+        planned(&video.vision, sizes.first().copied().unwrap_or_default())
+    };
+    let of = |frames: &Vec<RgbPicture>| {
+        let tiles = frames.iter().map(frame).collect::<Result<_, PromptError>>()?;
+        Ok(Picture::of_frames(&video.vision, tiles))
+    };
+    videos.iter().map(of).collect()
+}
+
+/// Computes the pixels of the planned frames.
+fn fill_videos(
+    assets: &TextAssets,
+    model: &ModelInfo,
+    videos: &[Vec<RgbPicture>],
+    mut planned: Vec<Picture>,
+) -> Result<Vec<Picture>, PromptError> {
+    let Some(video) = model.image.as_ref().and_then(|image| image.video.as_ref()) else { return Ok(planned) };
+    for (frames, planned) in videos.iter().zip(&mut planned) {
+        for (frame, tile) in frames.iter().zip(&mut planned.tiles) {
+            let values = assets.video_processor()?.process(frame).map_err(BundleError::from)?;
+            if let Some(values) = values.first() {
+                *tile = video.vision.tile(&values.data, [values.height, values.width]);
+            }
+        }
+    }
+    Ok(planned)
+}
+
+/// Pictures and videos as their placeholders follow each other.
+fn in_prompt_order(
+    model: &ModelInfo,
+    ids: &[u32],
+    pictures: Vec<Picture>,
+    videos: Vec<Picture>,
+) -> Vec<Picture> {
+    let video_id = model.image.as_ref().and_then(|image| image.video.as_ref()).map(|video| video.token_id);
+    order_by_placeholders(ids, model.image.as_ref().map(|image| image.token_id), video_id, pictures, videos)
 }
 
 /// Columns and rows, tiles without their pixels, and placeholders of each picture; the processor's and

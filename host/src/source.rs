@@ -255,6 +255,7 @@ pub fn model_info(spec: &ModelSpec) -> ModelInfo {
         rows: spec.visual_tokens,
         rows_unpruned: spec.visual_tokens,
         prune: None,
+        video: spec.video.clone(),
     });
     ModelInfo {
         architecture: spec.architecture.clone(),

@@ -38,8 +38,14 @@ struct Script {
 
 impl Script {
     fn new(says: &[u32]) -> Self {
-        let image =
-            ImageInfo { vision: Default::default(), token_id: 2, rows: 4, rows_unpruned: 4, prune: None };
+        let image = ImageInfo {
+            vision: Default::default(),
+            token_id: 2,
+            rows: 4,
+            rows_unpruned: 4,
+            prune: None,
+            video: None,
+        };
         let model = ModelInfo {
             architecture: "script".into(),
             vocabulary: WORDS.len(),

@@ -10,7 +10,7 @@ use flightvlm_compiler::eval::{Inputs, Pairs, Session};
 use std::path::PathBuf;
 
 /// Families that also run on the RTL, and what each adds.
-const ON_RTL: [&str; 16] = [
+const ON_RTL: [&str; 18] = [
     "clip-qwen2",           // class row
     "siglip-llama",         // none
     "llama-all-biases",     // biases
@@ -20,6 +20,8 @@ const ON_RTL: [&str; 16] = [
     "gemma",                // GeGLU, norms stored minus one
     "persimmon-wide",       // layer norms of heads, of which a part turns, squared ReLU
     "fuyu",                 // no tower
+    "fastvlm",              // convolutions, squeeze and excitation, a tower in pieces
+    "video-llava",          // a second tower
     "llava-next",           // tiles and learned rows
     "idefics3-small-tiles", // free grid, joined patches
     "internvl",             // layer scales, norm in the projector

@@ -1,12 +1,15 @@
-//! What computes visual tokens: a vision transformer with a projector, or a projector alone.
+//! What computes visual tokens: a vision transformer or a tower of convolutions with a projector, or a projector
+//! alone.
 
 use super::asm::{Asm, Reg};
+use super::conv::{conv_layout, ConvLayout};
 use super::projector::{projector_layout, ProjectorLayout};
 use super::tower::{Chip, Dims};
 use super::vision::{self, tower_layout, TowerLayout};
 use super::{add, vision_args, Build};
 use crate::diag::Diagnostic;
 use crate::layout::dram::{DramMap, Kind, Space};
+use crate::layout::pack::padded;
 use crate::layout::words;
 use crate::plan::Vision;
 use flightvlm_hw::isa;
@@ -18,6 +21,8 @@ pub enum VisionLayout {
     Tower(Box<TowerLayout>),
     /// None: the projector takes patches.
     Patches(PatchesLayout),
+    /// A tower of convolutions.
+    Conv(Box<ConvLayout>),
 }
 
 /// A projector that takes patches.
@@ -32,13 +37,29 @@ pub struct PatchesLayout {
 /// Lays the picture side out. Where visual tokens go is set later by [`VisionLayout::set_features`].
 pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<VisionLayout, Diagnostic> {
     if let Some(patch) = &v.patch {
-        return Ok(VisionLayout::Tower(Box::new(tower_layout(v, patch, build, dram)?)));
+        return Ok(VisionLayout::Tower(Box::new(tower_layout(v, patch, build, dram, None)?)));
     }
-    let pixel_words = words(v.pixel_cols);
-    let projector = projector_layout(v, &Dims::of_rows(v.pixel_cols as u32, build), build, dram)?;
+    if let Some(conv) = &v.conv {
+        return Ok(VisionLayout::Conv(Box::new(conv_layout(v, conv, build, dram)?)));
+    }
+    let (pixel_words, rows) = (words(v.pixel_cols), Dims::of_rows(v.pixel_cols as u32, build));
+    let projector = projector_layout(v, &rows, &padded(v.pixel_cols), build, dram)?;
     let units = pixel_words.into();
     let pixels_base = add(dram, Space::Main, "vision.pixels", Kind::Input, v.rows, units)?;
     Ok(VisionLayout::Patches(PatchesLayout { projector, pixel_words, pixels_base, features_base: 0 }))
+}
+
+/// Lays the tower for frames of videos out, beside that for pictures.
+pub fn video_layout(
+    v: &Vision,
+    pictures: &VisionLayout,
+    build: &Build,
+    dram: &mut DramMap,
+) -> Result<VisionLayout, Diagnostic> {
+    let (patch, tower) =
+        v.patch.as_ref().zip(pictures.tower()).expect("invariant: both are towers of a kind");
+    let build = &Build { read_outs: 0, ..build.clone() };
+    Ok(VisionLayout::Tower(Box::new(tower_layout(v, patch, build, dram, Some(tower))?)))
 }
 
 impl VisionLayout {
@@ -46,7 +67,7 @@ impl VisionLayout {
     pub fn tower(&self) -> Option<&TowerLayout> {
         match self {
             VisionLayout::Tower(tower) => Some(tower),
-            VisionLayout::Patches(_) => None,
+            VisionLayout::Patches(_) | VisionLayout::Conv(_) => None,
         }
     }
 
@@ -55,6 +76,7 @@ impl VisionLayout {
         match self {
             VisionLayout::Tower(tower) => &tower.projector,
             VisionLayout::Patches(patches) => &patches.projector,
+            VisionLayout::Conv(conv) => &conv.projector,
         }
     }
 
@@ -63,6 +85,7 @@ impl VisionLayout {
         match self {
             VisionLayout::Tower(tower) => tower.pixel_words,
             VisionLayout::Patches(patches) => patches.pixel_words,
+            VisionLayout::Conv(conv) => conv.pixel_words,
         }
     }
 
@@ -70,7 +93,8 @@ impl VisionLayout {
     pub fn chip(&self) -> (&Dims, &Chip) {
         match self {
             VisionLayout::Tower(tower) => (&tower.dims, &tower.chip),
-            VisionLayout::Patches(patches) => (&patches.projector.dims, &patches.projector.chip),
+            VisionLayout::Patches(patches) => (&patches.projector.chain.dims, &patches.projector.chain.chip),
+            VisionLayout::Conv(conv) => conv.chip(),
         }
     }
 
@@ -79,12 +103,14 @@ impl VisionLayout {
         match self {
             VisionLayout::Tower(tower) => tower.features_base = base,
             VisionLayout::Patches(patches) => patches.features_base = base,
+            VisionLayout::Conv(conv) => conv.features_base = base,
         }
     }
 }
 
-/// The entry point.
-pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) {
+/// The entry points, launched one after the other; gives their pcs.
+pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) -> Vec<u32> {
+    let entry = asm.insns.len() as u32;
     match l {
         VisionLayout::Tower(tower) => vision::emit(asm, v, tower),
         VisionLayout::Patches(patches) => {
@@ -94,5 +120,10 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) {
             patches.projector.emit(asm, v, patches.pixels_base, patches.features_base, args);
             asm.emit(isa::Halt {});
         }
+        VisionLayout::Conv(conv) => {
+            let tower = v.conv.as_ref().expect("invariant: the layout is of this tower");
+            return conv.emit(asm, v, tower);
+        }
     }
+    vec![entry]
 }

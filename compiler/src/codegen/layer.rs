@@ -494,6 +494,29 @@ impl Tower<'_> {
         });
     }
 
+    /// Activation of `rows` rows in place, without anything they would still lack.
+    pub fn activate_rows(
+        &self,
+        asm: &mut Asm,
+        act: ActKind,
+        rows: u32,
+        cols: u32,
+        (base, stride): (At, u32),
+    ) {
+        let row = || vx(rows, cols).a(base, stride).to_spad(base, stride);
+        match act {
+            ActKind::Gelu => row().func(F_GELU).emit(asm),
+            ActKind::GeluTanh => row().func(F_GELU_TANH).emit(asm),
+            ActKind::Silu => row().func(F_SILU).emit(asm),
+            ActKind::Relu => row().imm(OP_MAX, 0.0).emit(asm),
+            ActKind::Relu2 => row().imm(OP_MAX, 0.0).spad(OP_MUL, base, stride, ROW).emit(asm),
+            ActKind::QuickGelu => {
+                row().imm(OP_MUL, 1.702).func(F_SILU).emit(asm);
+                row().imm(OP_MUL, 1.0 / 1.702).emit(asm);
+            }
+        }
+    }
+
     /// Activation in place, times `up` when gated, row maxima to `x_scale`. Gives a factor that the rows
     /// still lack.
     pub fn activate(

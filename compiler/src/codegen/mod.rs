@@ -4,6 +4,7 @@
 
 pub mod asm;
 mod attention;
+mod conv;
 mod early_exit;
 mod front;
 mod head_norm;
@@ -16,20 +17,21 @@ mod tower;
 mod vision;
 mod windows;
 
-pub use front::{vision_layout, VisionLayout};
+pub use conv::ConvLayout;
+pub use front::{video_layout, vision_layout, VisionLayout};
 pub use head_norm::head_norm_vectors;
 pub use layer::LayerOffsets;
 pub use prefix::PrefixEntries;
-pub use projector::{projector_region, ProjectorLayout};
+pub use projector::projector_region;
 pub use text::{text_layout, TextLayout};
 pub use tower::{Chip, Dims, Halves};
-pub use vision::{TowerLayout, READ_OUT_REGION};
+pub use vision::{TowerLayout, PICTURE, READ_OUT_REGION, VIDEO};
 
 use crate::diag::Diagnostic;
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::pack::Storage;
 use crate::layout::LayerStorage;
-use crate::plan::{Layer, Plan};
+use crate::plan::{Layer, Plan, Vision};
 use asm::Asm;
 use flightvlm_hw::config::HwConfig;
 
@@ -95,6 +97,10 @@ pub struct Code {
     pub asm: Asm,
     /// pc of the vision entry point.
     pub vision_entry: Option<u32>,
+    /// pcs of the entry points that are launched behind it, for towers in several pieces.
+    pub vision_rest: Vec<u32>,
+    /// pc of the entry point of frames of videos.
+    pub video_entry: Option<u32>,
     /// pc of the text entry point.
     pub text_entry: u32,
     /// Entry points of prompts whose rows see each other.
@@ -105,23 +111,30 @@ impl Code {
     /// pcs of all entry points. Each ends in a halt and none jumps into another's instructions.
     pub fn entries(&self) -> Vec<u32> {
         let prefix = self.prefix.iter().flat_map(|p| [p.layers, p.logits]);
-        self.vision_entry.into_iter().chain([self.text_entry]).chain(prefix).collect()
+        self.vision_entry
+            .into_iter()
+            .chain(self.vision_rest.iter().copied())
+            .chain(self.video_entry)
+            .chain([self.text_entry])
+            .chain(prefix)
+            .collect()
     }
 }
 
-/// Generates the code for layouts that fit.
-pub fn generate(plan: &Plan, vision: Option<&VisionLayout>, text: &TextLayout) -> Code {
+/// Generates the code for layouts that fit; `vision`: of pictures, and of frames of videos.
+pub fn generate(plan: &Plan, vision: [Option<&VisionLayout>; 2], text: &TextLayout) -> Code {
     let mut asm = Asm::default();
-    let vision_entry = plan.vision.as_ref().zip(vision).map(|(v, l)| {
-        let entry = asm.insns.len() as u32;
-        front::emit(&mut asm, v, l);
-        entry
-    });
+    let mut entries = |(v, l): (&Vision, &VisionLayout)| front::emit(&mut asm, v, l);
+    let [vision_layout, video_layout] = vision;
+    let vision = plan.vision.as_ref().zip(vision_layout).map(&mut entries).unwrap_or_default();
+    let video = plan.video.as_ref().zip(video_layout).map(&mut entries).unwrap_or_default();
+    let (vision_entry, video_entry) = (vision.first().copied(), video.first().copied());
+    let vision_rest = vision.get(1..).unwrap_or_default().to_vec();
     let text_entry = asm.insns.len() as u32;
     text::emit(&mut asm, &plan.text, text);
     let prefix = plan.text.layers[0].attention.prefix;
     let prefix = prefix.then(|| prefix::emit(&mut asm, &plan.text, text));
-    Code { asm, vision_entry, text_entry, prefix }
+    Code { asm, vision_entry, vision_rest, video_entry, text_entry, prefix }
 }
 
 /// What code and layout depend on besides the model.

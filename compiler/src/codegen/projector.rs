@@ -1,57 +1,72 @@
-//! The projector: joined rows of the tower through linear layers to visual tokens.
+//! Rows in memory through linear layers to rows in memory: the projector, which makes visual tokens of joined
+//! rows of the tower, and the layers over single pixels of towers of convolutions.
 //!
 //! Joining costs nothing: the tower keeps patches that become one token behind each other, so a token's
 //! input is a longer row of the same memory. The projector has tiles and on-chip regions of its own (the
 //! tower's are free by then), because its rows may be much wider than the tower's.
 
-use super::asm::{abs, vx, Asm, Reg, LD, MM, ST, VX};
+use super::asm::{abs, vx, Asm, At, Reg, LD, MM, ST, VX};
 use super::layer::Tower;
 use super::tower::{norm_words, regs, Chip, Dims, Requests};
 use super::vision::{count_tiles, each_tile, load_half, row_generator, store_half, A_ROWS};
 use super::{add, Build, TILE_ROWS};
 use crate::diag::Diagnostic;
+use crate::graph::ActKind;
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::onchip::Request;
 use crate::layout::pack::{padded, Packed, Part, Storage};
 use crate::layout::words;
-use crate::plan::{Linear, Vision};
+use crate::plan::{Linear, Norm, Vision};
 use flightvlm_hw::isa::names::*;
 
-/// Where everything of the projector lies.
+/// Linear layers, one behind the other.
 #[derive(Debug, Clone)]
-pub struct ProjectorLayout {
+pub struct ChainLayout {
     /// Tile height and widths.
     pub dims: Dims,
     /// On-chip regions.
     pub chip: Chip,
     /// Each linear layer, cut along its inputs where the FIFO needs it.
     pub linears: Vec<Vec<Packed>>,
-    bases: Vec<Vec<u32>>,
-    norm_base: u32,
-    text_words: u32,
+    /// Where they lie in the channels.
+    at: Vec<Vec<At>>,
+    out_words: u32,
 }
 
-/// Lays the projector out behind a tower of `tower` dimensions.
+/// Where everything of the projector lies.
+#[derive(Debug, Clone)]
+pub struct ProjectorLayout {
+    /// Its linear layers.
+    pub chain: ChainLayout,
+    norm_base: u32,
+}
+
+/// The linear layers of a chain, with an optional activation behind each, and the norm in front of it.
+#[derive(Clone, Copy)]
+pub(super) struct Chain<'p> {
+    pub linears: &'p [(Linear, Option<ActKind>)],
+    pub norm: Option<(&'p Norm, u32)>,
+}
+
+/// Where a chain reads and writes.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    /// First row that is read.
+    pub from: u32,
+    /// Row 0 of what is written, and the register with the first row that is.
+    pub to: (u32, Option<Reg>),
+    /// Rows that are added to the result.
+    pub residual: Option<u32>,
+}
+
+/// Lays the projector out behind a tower of `tower` dimensions, whose columns lie in the order `columns`.
 pub(super) fn projector_layout(
     v: &Vision,
     tower: &Dims,
+    columns: &[Option<u32>],
     build: &Build,
     dram: &mut DramMap,
 ) -> Result<ProjectorLayout, Diagnostic> {
-    let storage = Storage::w8(build.config.slices);
-    let linears: Vec<Vec<Packed>> = v
-        .projector
-        .iter()
-        .enumerate()
-        .map(|(i, (l, _))| {
-            let packed = if i == 0 { joined(l, v.join, storage) } else { Packed::plain(l, storage) };
-            packed.split(build.config.wfifo_words)
-        })
-        .collect();
-    for p in linears.iter().flatten() {
-        p.check(&build.config)?;
-    }
-    let row_words = tower.dw * v.join as u32;
     if let Some(n) = v.projector_norm.as_ref().filter(|_| !tower.cols.is_multiple_of(16)) {
         return Err(Diagnostic::new(
             &n.path,
@@ -61,43 +76,68 @@ pub(super) fn projector_layout(
         ));
     }
     let norm_vectors = v.projector_norm.as_ref().map_or(0, norm_words);
-    let widest = v.projector.iter().map(|(l, _)| words(l.cols_out)).max().unwrap_or(0);
-    let pieces = linears.iter().map(|p| p.len() as u32).max().unwrap_or(1);
-    let cols = tower.cols * v.join as u32;
+    let base = Dims { cols: tower.cols * v.join as u32, dw: tower.dw * v.join as u32, ..tower.clone() };
+    let columns = joined(columns, tower.cols, v.join);
+    let mut chain = chain_layout("projector", &v.projector, columns, &base, (norm_vectors, false), build)?;
+    for (i, pieces) in chain.linears.iter().enumerate() {
+        let mut own = Vec::new();
+        for (j, p) in pieces.iter().enumerate() {
+            let name = projector_region(i, j);
+            own.push(abs(add(dram, Space::Channels, &name, Kind::Content, 1, p.units().into())?));
+        }
+        chain.at.push(own);
+    }
+    let norm_base = add(dram, Space::Main, "vision.projector_norm", Kind::Content, 1, norm_vectors.into())?;
+    Ok(ProjectorLayout { chain, norm_base })
+}
+
+/// Lays linear layers out over rows of `base` dimensions with `columns` in that order, but not where their weights
+/// lie. `norm_vectors`: words of the norm in front; the flag: rows are added to the result.
+pub(super) fn chain_layout(
+    what: &str,
+    linears: &[(Linear, Option<ActKind>)],
+    columns: Vec<Option<u32>>,
+    base: &Dims,
+    (norm_vectors, residual): (u32, bool),
+    build: &Build,
+) -> Result<ChainLayout, Diagnostic> {
+    let storage = Storage::w8(build.config.slices);
+    let packed = |(i, (l, _)): (usize, &(Linear, _))| {
+        let part = Part { linear: l.clone(), rows: padded(l.cols_out) };
+        let cols = if i == 0 { columns.clone() } else { padded(l.cols_in) };
+        Packed::new(vec![part], cols, storage).split(build.config.wfifo_words)
+    };
+    let packed: Vec<Vec<Packed>> = linears.iter().enumerate().map(packed).collect();
+    for p in packed.iter().flatten() {
+        p.check(&build.config)?;
+    }
+    let widest = linears.iter().map(|(l, _)| words(l.cols_out)).max().unwrap_or(0);
+    let pieces = packed.iter().map(|p| p.len() as u32).max().unwrap_or(1);
+    let out_words = linears.last().map_or(0, |(l, _)| words(l.cols_out));
     let fit = |tile_rows: &u32| {
-        let dims = Dims { tile_rows: *tile_rows, cols, dw: row_words, ..tower.clone() };
+        let dims = Dims { tile_rows: *tile_rows, ..base.clone() };
         let rows = dims.half_rows();
         let r = |name, words| Request { name, words, from: 0, to: 9 };
+        let mut of_half = vec![r("x", rows * dims.dw), r("out", pieces * rows * widest)];
+        if residual {
+            of_half.push(r("residual", rows * out_words));
+        }
         let want = Requests {
-            spad: (
-                vec![r("norm", norm_vectors)],
-                vec![r("x", rows * row_words), r("out", pieces * rows * widest)],
-            ),
-            abuf: vec![r("x8", (rows * row_words.max(widest)).next_multiple_of(8))],
+            spad: (vec![r("norm", norm_vectors)], of_half),
+            abuf: vec![r("x8", (rows * dims.dw.max(widest)).next_multiple_of(8))],
             s: (vec![], ["stat0", "stat1", "x_scale", "inv"].map(|name| r(name, rows)).to_vec()),
         };
         Chip::fit(&want, &build.config).map(|chip| (dims, chip))
     };
     let (dims, chip) = TILE_ROWS.iter().find_map(fit).ok_or_else(|| {
         Diagnostic::new(
-            "projector",
+            what,
             format!("a tile of {} rows within the on-chip memories", TILE_ROWS[TILE_ROWS.len() - 1]),
-            format!("rows of {} columns, results of {}", cols, widest * 16),
+            format!("rows of {} columns, results of {}", base.cols, widest * 16),
             "use a target with larger on-chip memories",
         )
     })?;
-    let mut bases = Vec::new();
-    for (i, pieces) in linears.iter().enumerate() {
-        let mut own = Vec::new();
-        for (j, p) in pieces.iter().enumerate() {
-            let name = projector_region(i, j);
-            own.push(add(dram, Space::Channels, &name, Kind::Content, 1, p.units().into())?);
-        }
-        bases.push(own);
-    }
-    let norm_base = add(dram, Space::Main, "vision.projector_norm", Kind::Content, 1, norm_vectors.into())?;
-    let text_words = v.projector.last().map_or(0, |(l, _)| words(l.cols_out));
-    Ok(ProjectorLayout { dims, chip, linears, bases, norm_base, text_words })
+    Ok(ChainLayout { dims, chip, linears: packed, at: Vec::new(), out_words })
 }
 
 /// Name of the region of a piece of a linear layer.
@@ -105,13 +145,10 @@ pub fn projector_region(linear: usize, piece: usize) -> String {
     format!("vision.projector.{linear}.{piece}")
 }
 
-/// A linear layer over `join` rows behind each other, each padded to whole words.
-fn joined(linear: &Linear, join: usize, storage: Storage) -> Packed {
-    let cols = linear.cols_in / join;
-    let row = padded(cols);
-    let shifted = |at: usize| row.iter().map(move |c| c.map(|c| c + (at * cols) as u32));
-    let part = Part { linear: linear.clone(), rows: padded(linear.cols_out) };
-    Packed::new(vec![part], (0..join).flat_map(shifted).collect(), storage)
+/// Columns of `join` rows behind each other.
+fn joined(columns: &[Option<u32>], cols: u32, join: usize) -> Vec<Option<u32>> {
+    let shifted = |at: usize| columns.iter().map(move |c| c.map(|c| c + at as u32 * cols));
+    (0..join).flat_map(shifted).collect()
 }
 
 impl ProjectorLayout {
@@ -124,18 +161,46 @@ impl ProjectorLayout {
         features: u32,
         (first, tokens): (Reg, Reg),
     ) {
-        let t = Tower { d: &self.dims, chip: &self.chip };
         asm.mark("projector");
+        let norm = v.projector_norm.as_ref().map(|n| (n, self.norm_base));
+        let chain = Chain { linears: &v.projector, norm };
+        let ends = Ends { from: rows, to: (features, Some(first)), residual: None };
+        // Loops over halves are of one level everywhere.
+        self.chain.emit(asm, chain, ends, tokens, true);
+    }
+}
+
+impl ChainLayout {
+    /// Says that the weights lie in a record that generator `agu` points to, from unit `from` on; gives the unit
+    /// behind them.
+    pub(super) fn place(&mut self, agu: u32, from: u32) -> u32 {
+        let mut off = from;
+        let mut place = |p: &Packed| {
+            let here = At { agu, off };
+            off += p.units();
+            here
+        };
+        self.at = self.linears.iter().map(|pieces| pieces.iter().map(&mut place).collect()).collect();
+        off
+    }
+
+    /// Code for `rows` rows; `outermost`: in no other loop.
+    pub(super) fn emit(&self, asm: &mut Asm, chain: Chain<'_>, ends: Ends, rows: Reg, outermost: bool) {
+        let t = Tower { d: &self.dims, chip: &self.chip };
         t.half_generators(asm);
-        count_tiles(asm, &t, tokens);
-        asm.repeat(1, |asm| {
-            each_tile(asm, &t, tokens, |asm| {
+        count_tiles(asm, &t, rows);
+        let tiles = |asm: &mut Asm| {
+            each_tile(asm, &t, rows, |asm| {
                 for i in 0..self.linears.len() {
-                    self.linear(asm, &t, v, i, rows);
+                    self.linear(asm, &t, chain, i, ends.from);
                 }
-                self.store(asm, &t, v, features, first);
+                self.store(asm, &t, chain, ends);
             });
-        });
+        };
+        match outermost {
+            true => asm.repeat(1, tiles),
+            false => tiles(asm),
+        }
     }
 
     /// Rows between the pieces of a result, in words.
@@ -144,13 +209,13 @@ impl ProjectorLayout {
     }
 
     /// What stands in front of linear layer `i`, and the layer.
-    fn linear(&self, asm: &mut Asm, t: &Tower<'_>, v: &Vision, i: usize, rows: u32) {
+    fn linear(&self, asm: &mut Asm, t: &Tower<'_>, chain: Chain<'_>, i: usize, rows: u32) {
         use regs::*;
         let (d, x, out, peak) = (t.d, t.spad("x"), t.spad("out"), t.s("x_scale"));
-        asm.mark(&v.projector[i].0.path);
-        let norm = v.projector_norm.as_ref().filter(|_| i == 0);
-        if let Some(n) = norm {
-            t.load_norms(asm, abs(self.norm_base), norm_words(n), t.spad("norm"), 0);
+        asm.mark(&chain.linears[i].0.path);
+        let norm = chain.norm.filter(|_| i == 0);
+        if let Some((n, base)) = norm {
+            t.load_norms(asm, abs(base), norm_words(n), t.spad("norm"), 0);
         }
         let each = if i == 0 { Tower::each_half_at } else { Tower::each_half };
         each(t, asm, &mut |asm: &mut Asm| {
@@ -159,7 +224,7 @@ impl ProjectorLayout {
                     row_generator(asm, A_ROWS, rows, d.dw);
                     load_half(asm, d.dw, x, VX);
                     match norm {
-                        Some(n) => {
+                        Some((n, _)) => {
                             asm.vx_sync(LD, 0);
                             t.norm(asm, n, t.spad("norm"), x, false);
                         }
@@ -168,7 +233,7 @@ impl ProjectorLayout {
                     (x, d.dw * 16, d.dw, 1.0)
                 }
                 Some(before) => {
-                    let (cols, w, lacks) = self.finish(asm, t, v, before);
+                    let (cols, w, lacks) = self.finish(asm, t, chain, before);
                     (out, cols, w, lacks)
                 }
             };
@@ -176,7 +241,7 @@ impl ProjectorLayout {
             t.quantise(asm, ROWS, cols, (src, width), (act, width), peak, lacks, MM);
             let pieces = &self.linears[i];
             for (j, p) in pieces.iter().enumerate() {
-                t.load_weights(asm, abs(self.bases[i][j]), p);
+                t.load_weights(asm, self.at[i][j], p);
                 let wait = if j == 0 { VX } else { 0 };
                 let release = if j + 1 == pieces.len() { VX } else { 0 };
                 let to = out.plus(j as u32 * self.piece_words(i));
@@ -188,8 +253,8 @@ impl ProjectorLayout {
 
     /// Sums the pieces of layer `i` and applies its activation in place, row maxima to `x_scale`; waits
     /// for MM. Gives columns and words of a row, and a factor that the rows still lack.
-    fn finish(&self, asm: &mut Asm, t: &Tower<'_>, v: &Vision, i: usize) -> (u32, u32, f32) {
-        let (linear, act) = &v.projector[i];
+    fn finish(&self, asm: &mut Asm, t: &Tower<'_>, chain: Chain<'_>, i: usize) -> (u32, u32, f32) {
+        let (linear, act) = &chain.linears[i];
         let (cols, w, out) = (linear.cols_out as u32, self.linears[i][0].tiles(), t.spad("out"));
         let mut wait = MM;
         for j in 1..self.linears[i].len() {
@@ -208,25 +273,35 @@ impl ProjectorLayout {
         (cols, w, lacks)
     }
 
-    fn store(&self, asm: &mut Asm, t: &Tower<'_>, v: &Vision, features: u32, first: Reg) {
+    fn store(&self, asm: &mut Asm, t: &Tower<'_>, chain: Chain<'_>, ends: Ends) {
         use regs::*;
-        let last = self.linears.len() - 1;
+        let (last, out) = (self.linears.len() - 1, t.spad("out"));
+        let (to, first) = ends.to;
         t.each_half_at(asm, |asm| {
-            match (v.projector[last].1, self.linears[last].len()) {
-                (None, 1) => asm.vx_sync(MM, ST),
-                _ => {
-                    let (cols, w, lacks) = self.finish(asm, t, v, last);
-                    if lacks != 1.0 {
-                        let out = t.spad("out");
-                        vx(ROWS, cols).a(out, w).imm(OP_MUL, lacks).to_spad(out, w).emit(asm);
-                    }
-                    asm.vx_sync(0, ST);
+            let plain = chain.linears[last].1.is_none() && self.linears[last].len() == 1;
+            if !plain {
+                let (cols, w, lacks) = self.finish(asm, t, chain, last);
+                if lacks != 1.0 {
+                    vx(ROWS, cols).a(out, w).imm(OP_MUL, lacks).to_spad(out, w).emit(asm);
                 }
             }
-            asm.alu(ALU_ADD, TMP, first, POS);
-            asm.alu_imm(ALU_MUL, TMP, TMP, self.text_words);
-            asm.base(A_ROWS, TMP, features);
-            store_half(asm, A_ROWS, self.text_words, t.spad("out"));
+            let wait = if plain { MM } else { 0 };
+            if let Some(residual) = ends.residual {
+                let (w, add) = (self.out_words, t.spad("residual"));
+                row_generator(asm, A_ROWS, residual, w);
+                load_half(asm, w, add, VX);
+                let sum = vx(ROWS, w * 16).a(out, w).spad(OP_ADD, add, w, ROW);
+                sum.to_spad(out, w).sync(asm, wait | LD, ST);
+            } else {
+                asm.vx_sync(wait, ST);
+            }
+            match first {
+                Some(first) => asm.alu(ALU_ADD, TMP, first, POS),
+                None => asm.copy(TMP, POS),
+            }
+            asm.alu_imm(ALU_MUL, TMP, TMP, self.out_words);
+            asm.base(A_ROWS, TMP, to);
+            store_half(asm, A_ROWS, self.out_words, out);
         });
     }
 }

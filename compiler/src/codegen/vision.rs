@@ -13,13 +13,17 @@ use super::{add, choose_tile, vision_args, windows, Build};
 use crate::diag::Diagnostic;
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::onchip::Request;
-use crate::layout::pack::{Packed, Storage};
+use crate::layout::pack::{padded, Packed, Storage};
 use crate::layout::words;
 use crate::layout::LayerStorage;
 use crate::plan::{Linear, Norm, Vision};
 use flightvlm_hw::config::TILE;
 use flightvlm_hw::isa::{self, names::*};
 
+/// In front of the names of memory regions of the tower for pictures, and of that for frames of videos.
+pub const PICTURE: &str = "vision";
+/// See [`PICTURE`].
+pub const VIDEO: &str = "video";
 /// Name of the region with the attention that is read out.
 pub const READ_OUT_REGION: &str = "vision.attention";
 
@@ -75,12 +79,14 @@ pub fn outer_norm_words(v: &Vision) -> (u32, u32) {
     (n(&v.pre_norm), n(&v.post_norm))
 }
 
-/// Lays the vision tower out, whose patch embedding is `patch_linear`. Where visual tokens go is set later.
+/// Lays the vision tower out, whose patch embedding is `patch_linear`. Where visual tokens go is set later. A tower
+/// with a `sibling` is for frames of videos, and shares its projector.
 pub(super) fn tower_layout(
     v: &Vision,
     patch_linear: &Linear,
     build: &Build,
     dram: &mut DramMap,
+    sibling: Option<&TowerLayout>,
 ) -> Result<TowerLayout, Diagnostic> {
     let first = v.layers.first().ok_or_else(|| {
         Diagnostic::new(
@@ -116,9 +122,15 @@ pub(super) fn tower_layout(
     for p in layer.pieces().map(|x| &x.1).chain([&patch]) {
         p.check(&build.config)?;
     }
-    let projector = projector_layout(v, &dims, build, dram)?;
+    let projector = match sibling {
+        None => projector_layout(v, &dims, &padded(dims.cols as usize), build, dram)?,
+        Some(sibling) => sibling.projector.clone(),
+    };
+    let side = if sibling.is_some() { VIDEO } else { PICTURE };
     let (main, channels) = (Space::Main, Space::Channels);
-    let mut add = |space, name: &str, kind, records, units| add(dram, space, name, kind, records, units);
+    let mut add = |space, name: &str, kind, records, units| {
+        add(dram, space, &format!("{side}.{name}"), kind, records, units)
+    };
     let (rows, dw, layers) = (v.rows, u64::from(dims.dw), v.all_layers().count());
     let (pre, post) = outer_norm_words(v);
     let table = v.position.map_or(0, |(_, rows)| rows);
@@ -127,7 +139,7 @@ pub(super) fn tower_layout(
     let read_out = match build.read_outs.min(layers as u32) {
         0 => None,
         records => Some(ReadOut {
-            base: add(main, READ_OUT_REGION, Kind::Output, records as usize, dims.scw.into())?,
+            base: add(main, "attention", Kind::Output, records as usize, dims.scw.into())?,
             records,
             layers: layers as u32,
             class_row: v.has_class,
@@ -135,19 +147,19 @@ pub(super) fn tower_layout(
     };
     Ok(TowerLayout {
         read_out,
-        patch_base: add(channels, "vision.patch", Kind::Content, 1, patch.units().into())?,
-        layers_base: add(channels, "vision.layers", Kind::Content, layers, layer.units.into())?,
-        k_base: add(channels, "vision.k", Kind::State, 1, dims.k_units())?,
-        v_base: add(channels, "vision.v", Kind::State, 1, dims.v_units())?,
-        layer_norms_base: add(main, "vision.layer_norms", Kind::Content, layers, dims.norm_words.into())?,
-        position_base: add(main, "vision.position", Kind::Content, table, dw)?,
-        position_ids_base: add(main, "vision.position_ids", Kind::Input, 1, id_units)?,
-        rope_base: add(main, "vision.rope", Kind::Input, positions as usize, rope_words)?,
-        norms_base: add(main, "vision.norms", Kind::Content, 1, u64::from(pre + post))?,
-        pixels_base: add(main, "vision.pixels", Kind::Input, rows, pixel_words.into())?,
-        x_base: add(main, "vision.x", Kind::State, rows, dw)?,
-        probe_base: add(main, "vision.probe", Kind::Content, usize::from(v.pool.is_some()), dw)?,
-        v_scales_base: add(main, "vision.v_scales", Kind::State, 1, u64::from(dims.v_scale_units()))?,
+        patch_base: add(channels, "patch", Kind::Content, 1, patch.units().into())?,
+        layers_base: add(channels, "layers", Kind::Content, layers, layer.units.into())?,
+        k_base: add(channels, "k", Kind::State, 1, dims.k_units())?,
+        v_base: add(channels, "v", Kind::State, 1, dims.v_units())?,
+        layer_norms_base: add(main, "layer_norms", Kind::Content, layers, dims.norm_words.into())?,
+        position_base: add(main, "position", Kind::Content, table, dw)?,
+        position_ids_base: add(main, "position_ids", Kind::Input, 1, id_units)?,
+        rope_base: add(main, "rope", Kind::Input, positions as usize, rope_words)?,
+        norms_base: add(main, "norms", Kind::Content, 1, u64::from(pre + post))?,
+        pixels_base: add(main, "pixels", Kind::Input, rows, pixel_words.into())?,
+        x_base: add(main, "x", Kind::State, rows, dw)?,
+        probe_base: add(main, "probe", Kind::Content, usize::from(v.pool.is_some()), dw)?,
+        v_scales_base: add(main, "v_scales", Kind::State, 1, u64::from(dims.v_scale_units()))?,
         features_base: 0,
         dims,
         chip,

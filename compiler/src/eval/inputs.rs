@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::pictures;
 use crate::diag::Diagnostic;
-use crate::graph::{ModelSpec, Picture};
+use crate::graph::{order_by_placeholders, ModelSpec, Picture};
 use crate::import::{Dtype, TensorFile, TensorRef};
 
 /// One prompt with its pictures.
@@ -12,7 +12,7 @@ use crate::import::{Dtype, TensorFile, TensorRef};
 pub struct Inputs {
     /// Token ids, placeholders already repeated once per visual token.
     pub input_ids: Vec<u32>,
-    /// Pictures, in the order of their placeholders.
+    /// Pictures and videos, in the order of their placeholders.
     pub images: Vec<Picture>,
 }
 
@@ -43,8 +43,13 @@ impl Inputs {
                 return Err(Diagnostic::new(name, "ones only", "masked positions", help));
             }
         }
-        let inputs = Self { input_ids: read_ids(&ids)?, images: pictures::read(&find, spec)? };
-        spec.check_ids(&inputs.input_ids)?;
+        let input_ids = read_ids(&ids)?;
+        spec.check_ids(&input_ids)?;
+        let videos = pictures::read_videos(&find, spec)?;
+        let images = pictures::read(&find, spec)?;
+        let video_id = spec.video.as_ref().map(|video| video.token_id);
+        let images = order_by_placeholders(&input_ids, spec.image_token_id, video_id, images, videos);
+        let inputs = Self { input_ids, images };
         let counts: Vec<usize> = inputs.images.iter().map(|picture| picture.placeholders()).collect();
         spec.check_placeholders(&inputs.input_ids, &counts)?;
         Ok(inputs)

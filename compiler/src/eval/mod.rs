@@ -4,6 +4,7 @@
 //! products in f32; the result must stay within 1e-3 of the logit range of Hugging Face `transformers`
 //! (float32, CPU), and is usually within 1e-6. It knows no device, no quantisation and no tiles.
 
+mod conv;
 mod inputs;
 mod kernels;
 mod matmul;

@@ -1,6 +1,7 @@
 //! The picture tensors of the `logits` command, as each family's Hugging Face processor returns them.
 //!
 //! * `pixel_values` `[..., 3, H, W]`: tiles. All-zero tiles of a five-dimensional tensor are padding.
+//! * `pixel_values_videos` `[n, frames, 3, H, W]`: videos (Video-LLaVA).
 //! * `image_sizes` `[n, 2]` beside it: how the tiles of each picture are arranged (LLaVA-NeXT).
 //! * `[patches, values]` or `[1, patches, values]` alone: the patches of one picture (Fuyu).
 //! * `image_grid_thw` `[n, 3]`: `pixel_values` is `[patches, values]`, block by block of patches that become a
@@ -8,7 +9,7 @@
 
 use super::inputs::integers;
 use crate::diag::Diagnostic;
-use crate::graph::{Arrange, ModelSpec, Picture, PositionTable, Tile, VisionSpec};
+use crate::graph::{Arrange, ModelSpec, Picture, PositionTable, Tile, VisionKind, VisionSpec};
 use crate::import::{to_f32, TensorRef};
 
 const HELP: &str = "prepare the pictures with the model's own image processor";
@@ -22,8 +23,10 @@ pub(super) fn read(
     find: &dyn Fn(&str) -> Option<TensorRef>,
     spec: &ModelSpec,
 ) -> Result<Vec<Picture>, Diagnostic> {
-    // Fuyu's processor has an older name.
-    let found = ["pixel_values", "image_patches"].into_iter().find_map(|name| Some((name, find(name)?)));
+    // Fuyu's and Video-LLaVA's processors have older names.
+    let found = ["pixel_values", "image_patches", "pixel_values_images"]
+        .into_iter()
+        .find_map(|name| Some((name, find(name)?)));
     let Some((name, tensor)) = found else { return Ok(Vec::new()) };
     let shape = &tensor.entry.shape;
     let Some(vision) = &spec.vision else {
@@ -36,7 +39,7 @@ pub(super) fn read(
     if vision.positions == PositionTable::Rotary {
         return rows_in_order(find, vision, shape, &values);
     }
-    if vision.positions == PositionTable::None {
+    if vision.kind == VisionKind::Patches {
         return patches_of_one(vision, shape, &values);
     }
     let size = vision.image_size;
@@ -73,6 +76,34 @@ pub(super) fn read(
         Picture::arranged(vision, group[..used].iter().map(|p| cut(p)).collect(), size)
     };
     groups.map(arranged).collect()
+}
+
+/// Videos `[n, frames, 3, H, W]`.
+pub(super) fn read_videos(
+    find: &dyn Fn(&str) -> Option<TensorRef>,
+    spec: &ModelSpec,
+) -> Result<Vec<Picture>, Diagnostic> {
+    let name = "pixel_values_videos";
+    let Some(tensor) = find(name) else { return Ok(Vec::new()) };
+    let shape = &tensor.entry.shape;
+    let Some(video) = &spec.video else {
+        let expected = format!("no videos, as {} takes none", spec.architecture);
+        return Err(fault(name, expected, format!("{shape:?}")));
+    };
+    let size = video.vision.image_size;
+    let values = to_f32(&tensor).ok_or_else(|| fault(name, "float32 values", &tensor.entry.dtype_name))?;
+    match *shape.as_slice() {
+        [_, frames, 3, height, width] if frames > 0 && (height, width) == (size, size) => {
+            if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+                return Err(fault(name, "finite values", format!("{} at {index}", values[index])));
+            }
+            let frame = |pixels: &[f32]| video.vision.tile(pixels, [size; 2]);
+            let of = |values: &[f32]| values.chunks_exact(3 * size * size).map(frame).collect();
+            let videos = values.chunks_exact(frames * 3 * size * size);
+            Ok(videos.map(|values| Picture::of_frames(&video.vision, of(values))).collect())
+        }
+        _ => Err(fault(name, format!("shape [n, frames, 3, {size}, {size}]"), format!("{shape:?}"))),
+    }
 }
 
 /// Patches of one picture; how many are in a line, the prompt says.

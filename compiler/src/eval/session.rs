@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
+use super::conv;
 use super::inputs::Inputs;
 use super::kernels::{self, AttentionShape};
 use super::matmul::matmul;
@@ -23,6 +24,8 @@ pub struct Session<'m> {
     last_use: Vec<Option<NodeId>>,
     /// Value that carries the visual tokens into the text part, and the learned rows beside them.
     image_value: Option<(ValueId, Option<WeightId>)>,
+    /// Value that carries the visual tokens of a frame of a video.
+    video_value: Option<ValueId>,
     caches: HashMap<NodeId, KvCache>,
     position: usize,
     /// Added to a row's place to get its rotary position.
@@ -101,13 +104,16 @@ impl<'m> Session<'m> {
         let fits = graph.weights.iter().map(|decl| decl.len()).eq(weights.iter().map(Vec::len));
         assert!(fits, "one value per element of every weight");
         let mut last_use = vec![None; graph.values.len()];
-        let mut image_value = None;
+        let (mut image_value, mut video_value) = (None, None);
         for (id, node) in graph.iter() {
             for input in &node.inputs {
                 last_use[input.index()] = Some(id);
             }
             match node.op {
-                Op::MergeImageRows { learned, .. } => image_value = Some((node.inputs[1], learned)),
+                Op::MergeImageRows { learned, .. } => {
+                    image_value = Some((node.inputs[1], learned));
+                    video_value = node.inputs.get(2).copied();
+                }
                 Op::Output if graph.ty(node.inputs[0]).rows == Rows::Image => {
                     image_value = Some((node.inputs[0], None));
                 }
@@ -122,6 +128,7 @@ impl<'m> Session<'m> {
             weights,
             last_use,
             image_value,
+            video_value,
             caches,
             position: 0,
             shift: 0.0,
@@ -170,14 +177,17 @@ impl<'m> Session<'m> {
         picture: &Picture,
         watch: &mut Watch<'_>,
     ) -> Result<Embedded, Diagnostic> {
-        let (Some((target, learned)), Some(vision)) = (self.image_value, &self.spec.vision) else {
+        let target = if picture.video { self.video_value } else { self.image_value.map(|(value, _)| value) };
+        let (Some(target), Some(vision)) = (target, self.spec.tower_of(picture)) else {
+            let what = if picture.video { ["videos", "a video"] } else { ["pictures", "a picture"] };
             return Err(Diagnostic::new(
                 "pixel_values",
-                "no pictures, as the model is text-only",
-                "a picture",
-                "leave the picture out, or use a vision-language model",
+                format!("no {}, as {} takes none", what[0], self.spec.architecture),
+                what[1],
+                "leave it out, or use a vision-language model that takes it",
             ));
         };
+        let learned = self.image_value.and_then(|(_, learned)| learned);
         let mut tiles = Vec::with_capacity(picture.tiles.len());
         let mut read = Vec::new();
         for tile in &picture.tiles {
@@ -254,7 +264,7 @@ impl<'m> Session<'m> {
 
     /// As [`Session::step`].
     pub fn step_watched(&mut self, token: u32, watch: &mut Watch<'_>) -> Result<Vec<f32>, Diagnostic> {
-        if Some(token) == self.spec.image_token_id {
+        if self.spec.is_placeholder(token) {
             return Err(Diagnostic::new(
                 "step",
                 "a text token",
@@ -299,6 +309,7 @@ impl<'m> Session<'m> {
     /// Interprets the vision part up to `image_target`, or the text part up to the output.
     fn run(&mut self, feed: &Feed<'_>, image_target: Option<ValueId>, watch: &mut Watch<'_>) -> Vec<f32> {
         let graph = self.graph;
+        let needed = image_target.map(|target| graph.ancestors(target));
         let mut values: Vec<Option<Vec<f32>>> = vec![None; graph.values.len()];
         if let (Some((image, _)), None) = (self.image_value, image_target) {
             values[image.index()] = Some(feed.images.to_vec());
@@ -314,7 +325,7 @@ impl<'m> Session<'m> {
                 return values[node.inputs[0].index()].take().expect("invariant: logits are computed");
             };
             let is_text = graph.ty(output).rows == Rows::Prompt;
-            if is_text == image_target.is_some() {
+            if is_text == image_target.is_some() || needed.as_ref().is_some_and(|n| !n[output.index()]) {
                 continue;
             }
             if skipping {
@@ -381,7 +392,7 @@ impl<'m> Session<'m> {
         let second = second.unwrap_or(&[]);
         let weight = |id: WeightId| self.weights[id.index()].as_slice();
         match &node.op {
-            Op::Input(InputKind::Pixels) => return feed.pixels.to_vec(),
+            Op::Input(InputKind::Pixels | InputKind::FramePixels) => return feed.pixels.to_vec(),
             Op::Input(InputKind::TokenIds) => return Vec::new(),
             Op::LearnedRow { w } => return weight(*w).to_vec(),
             Op::PrependRow { w } => return [weight(*w), x.as_slice()].concat(),
@@ -399,14 +410,20 @@ impl<'m> Session<'m> {
             }
             Op::Add => x.iter_mut().zip(second).for_each(|(x, y)| *x += y),
             Op::Mul => x.iter_mut().zip(second).for_each(|(x, y)| *x *= y),
+            Op::Depthwise { w, b, kernel, stride, side } => {
+                return conv::depthwise(&x, (weight(*w), weight(*b)), (*kernel, *stride, *side));
+            }
+            Op::Excite { first, second } => {
+                conv::excite(&mut x, [first[0], first[1], second[0], second[1]].map(weight));
+            }
             Op::Act(kind) => kernels::activate(*kind, &mut x),
             Op::Embedding { w } => {
                 let cols = self.out_cols(node);
-                return embed(weight(*w), cols, feed.ids, self.spec.image_token_id);
+                return embed(weight(*w), cols, feed.ids, self.spec);
             }
-            Op::MergeImageRows { placeholder, .. } => {
+            Op::MergeImageRows { .. } => {
                 let cols = self.out_cols(node);
-                merge(&mut x, second, cols, feed.ids, *placeholder);
+                merge(&mut x, second, cols, feed.ids, self.spec);
             }
             Op::SelectRows { skip, join, pooled } => {
                 let cols = self.out_cols(node);
@@ -455,18 +472,18 @@ fn add_row(x: &mut [f32], row: &[f32]) {
 }
 
 /// Rows of the table; placeholders, which may lie outside the vocabulary, get zeros.
-fn embed(table: &[f32], cols: usize, ids: &[u32], placeholder: Option<u32>) -> Vec<f32> {
+fn embed(table: &[f32], cols: usize, ids: &[u32], spec: &ModelSpec) -> Vec<f32> {
     let mut out = vec![0.0; ids.len() * cols];
     for (row, &id) in out.chunks_exact_mut(cols).zip(ids) {
-        if Some(id) != placeholder {
+        if !spec.is_placeholder(id) {
             row.copy_from_slice(&table[id as usize * cols..][..cols]);
         }
     }
     out
 }
 
-fn merge(x: &mut [f32], images: &[f32], cols: usize, ids: &[u32], placeholder: u32) {
-    let rows = x.chunks_exact_mut(cols).zip(ids).filter(|(_, id)| **id == placeholder);
+fn merge(x: &mut [f32], images: &[f32], cols: usize, ids: &[u32], spec: &ModelSpec) {
+    let rows = x.chunks_exact_mut(cols).zip(ids).filter(|(_, id)| spec.is_placeholder(**id));
     let mut images = images.chunks_exact(cols);
     for (row, _) in rows {
         row.copy_from_slice(images.next().expect("invariant: placeholders were counted"));

@@ -63,6 +63,18 @@ impl Graph {
         id
     }
 
+    /// By [`ValueId`]: is the value needed for `target`, or is it that?
+    pub fn ancestors(&self, target: ValueId) -> Vec<bool> {
+        let mut needed = vec![false; self.values.len()];
+        needed[target.index()] = true;
+        for node in self.nodes.iter().rev() {
+            if node.output.is_some_and(|output| needed[output.index()]) {
+                node.inputs.iter().for_each(|input| needed[input.index()] = true);
+            }
+        }
+        needed
+    }
+
     /// Type of a value.
     pub fn ty(&self, value: ValueId) -> ValueType {
         self.values[value.index()]

@@ -32,11 +32,13 @@ pub use dot::dot;
 pub use id::{NodeId, ValueId, WeightId};
 pub use mask::{BlockMask, MASK_BLOCK};
 pub use op::{ActKind, InputKind, Op};
-pub use picture::{best_pinpoint, Picture, Tile, VisualRow};
+pub use picture::{best_pinpoint, order_by_placeholders, Picture, Tile, VisualRow};
 pub use positions::{Positions, VisualPositions};
 pub use prune::{Method, Prune, ReadOut};
 pub use rope::{plain_frequencies, Frequencies, Position, Rotary};
-pub use spec::{Arrange, ModelSpec, PositionScheme, PositionTable, TextSpec, VisionKind, VisionSpec};
+pub use spec::{
+    Arrange, ModelSpec, PositionScheme, PositionTable, TextSpec, VideoSpec, VisionKind, VisionSpec,
+};
 pub use ty::{ImageExtents, Rows, ValueType};
 pub use verify::GraphError;
 pub use weight::{Change, WeightDecl};

@@ -10,6 +10,8 @@ pub enum InputKind {
     /// `[patches, 3*p*p]`: one image, patch-major, each row in the flatten order of a Hugging Face
     /// convolution weight (channel, y, x).
     Pixels,
+    /// The same of a frame of a video.
+    FramePixels,
     /// `[prompt, 1]`: token ids.
     TokenIds,
 }
@@ -140,6 +142,28 @@ pub enum Op {
         /// Factor on q·k before the softmax.
         scale: f32,
     },
+    /// Convolution of each channel of a square map (rows are its pixels, line by line) with kernels of its own, zeros
+    /// around the map: `[side^2, c] -> [side'^2, m c]`, output `o` from input `o / m`; weight `[m c, kernel^2]`.
+    Depthwise {
+        /// `[m c, kernel^2]`.
+        w: WeightId,
+        /// `[m c]`.
+        b: WeightId,
+        /// Pixels of a side of the kernel; odd.
+        kernel: usize,
+        /// Pixels from one output to the next.
+        stride: usize,
+        /// Pixels of a side of the input.
+        side: usize,
+    },
+    /// Squeeze and excitation: each column times the sigmoid of what two linear layers, ReLU between, make of the
+    /// means of all columns.
+    Excite {
+        /// `[r, c]` and `[r]`.
+        first: [WeightId; 2],
+        /// `[c, r]` and `[c]`.
+        second: [WeightId; 2],
+    },
     /// Element-wise sum of two equal shapes.
     Add,
     /// Element-wise product of two equal shapes.
@@ -151,11 +175,14 @@ pub enum Op {
         /// `[vocab, cols]`.
         w: WeightId,
     },
-    /// Text rows `[prompt, c]`, image rows `[image, c]`: the k-th placeholder row of the prompt is
-    /// replaced by the k-th visual row, pictures one after the other.
+    /// Text rows `[prompt, c]`, image rows `[image, c]` and, from models with a tower for videos, `[frame, c]`:
+    /// the k-th placeholder row of the prompt is replaced by the k-th visual row, pictures and videos one
+    /// after the other.
     MergeImageRows {
         /// Token id that marks a visual row's place.
         placeholder: u32,
+        /// The same for visual rows of videos, if there is a third input.
+        video: Option<u32>,
         /// Rows `[n, c]` that pictures may show between their visual tokens (ends of lines).
         learned: Option<WeightId>,
     },
@@ -179,6 +206,7 @@ impl Op {
     pub fn name(&self) -> &'static str {
         match self {
             Op::Input(InputKind::Pixels) => "input.pixels",
+            Op::Input(InputKind::FramePixels) => "input.frame_pixels",
             Op::Input(InputKind::TokenIds) => "input.token_ids",
             Op::Linear { .. } => "linear",
             Op::LearnedRow { .. } => "learned_row",
@@ -188,6 +216,8 @@ impl Op {
             Op::RmsNorm { .. } => "rms_norm",
             Op::Rope { .. } => "rope",
             Op::Attention { .. } => "attention",
+            Op::Depthwise { .. } => "depthwise",
+            Op::Excite { .. } => "excite",
             Op::Add => "add",
             Op::Mul => "mul",
             Op::Act(_) => "act",
@@ -202,7 +232,8 @@ impl Op {
     pub fn weights(&self) -> Vec<WeightId> {
         match self {
             Op::Linear { w, b } => std::iter::once(*w).chain(*b).collect(),
-            Op::LayerNorm { w, b, .. } => vec![*w, *b],
+            Op::LayerNorm { w, b, .. } | Op::Depthwise { w, b, .. } => vec![*w, *b],
+            Op::Excite { first, second } => [*first, *second].concat(),
             Op::MergeImageRows { learned, .. } => learned.iter().copied().collect(),
             Op::LearnedRow { w }
             | Op::PrependRow { w }
@@ -219,8 +250,8 @@ impl Op {
     pub fn input_count(&self) -> usize {
         match self {
             Op::Input(_) | Op::LearnedRow { .. } => 0,
-            Op::Attention { .. } => 3,
-            Op::Add | Op::Mul | Op::MergeImageRows { .. } => 2,
+            Op::Attention { .. } | Op::MergeImageRows { video: Some(_), .. } => 3,
+            Op::Add | Op::Mul | Op::MergeImageRows { video: None, .. } => 2,
             _ => 1,
         }
     }

@@ -7,7 +7,7 @@
 
 use super::prune::Prune;
 use super::rope::Position;
-use super::spec::{Arrange, PositionTable, VisionSpec};
+use super::spec::{Arrange, PositionTable, VisionKind, VisionSpec};
 use crate::diag::Diagnostic;
 
 /// One run of the vision tower.
@@ -42,6 +42,8 @@ pub struct Picture {
     pub rows: Vec<VisualRow>,
     /// Which of them enter the prompt; `None`: all.
     pub prune: Option<Prune>,
+    /// The tiles are frames of a video, for the tower that models have for these.
+    pub video: bool,
     /// Tiles down and across behind a thumbnail of the whole; zeros where there is none.
     pub detail: [usize; 2],
 }
@@ -54,6 +56,11 @@ impl Picture {
         };
         let rows = tiles.iter().enumerate().flat_map(token).collect();
         Picture { tiles, rows, ..Picture::default() }
+    }
+
+    /// Frames of a video; `vision` is the tower for these.
+    pub fn of_frames(vision: &VisionSpec, frames: Vec<Tile>) -> Picture {
+        Picture { video: true, ..Picture::of_tiles(vision, frames) }
     }
 
     /// Tiles of a picture of `height` x `width` pixels, in the model's own arrangement.
@@ -76,10 +83,33 @@ impl Picture {
                         "prepare the picture with the model's own processor",
                     ));
                 }
-                Ok(Picture { tiles, rows, prune: None, detail })
+                Ok(Picture { tiles, rows, detail, ..Picture::default() })
             }
         }
     }
+}
+
+/// Pictures and videos as their placeholders, `image_id` and `video_id`, follow each other in a prompt. Those without
+/// placeholders come last.
+pub fn order_by_placeholders(
+    ids: &[u32],
+    image_id: Option<u32>,
+    video_id: Option<u32>,
+    images: Vec<Picture>,
+    videos: Vec<Picture>,
+) -> Vec<Picture> {
+    let (mut images, mut videos) = (images.into_iter(), videos.into_iter());
+    let (mut out, mut left) = (Vec::new(), 0);
+    for id in ids.iter().map(|id| Some(*id)).filter(|id| *id == image_id || *id == video_id) {
+        if left == 0 {
+            let next = if id == video_id { videos.next() } else { images.next() };
+            left = next.as_ref().map_or(1, |picture| picture.placeholders().max(1));
+            out.extend(next);
+        }
+        left -= 1;
+    }
+    out.extend(images.chain(videos));
+    out
 }
 
 impl VisionSpec {
@@ -141,6 +171,9 @@ impl VisionSpec {
     pub fn tile(&self, pixels: &[f32], size: [usize; 2]) -> Tile {
         let ([height, width], patch) = (size, self.patch);
         assert_eq!(pixels.len(), 3 * height * width, "a picture of 3 x {height} x {width} values");
+        if self.kind == VisionKind::Convolutions {
+            return receptive_fields(pixels, size);
+        }
         let grid = [height / patch, width / patch];
         let frames = self.pixel_cols / (3 * patch * patch);
         let mut rows = Vec::with_capacity(grid[0] * grid[1] * self.pixel_cols);
@@ -186,6 +219,20 @@ impl VisionSpec {
             "prepare the picture with the model's own processor",
         ))
     }
+}
+
+/// What each output of a convolution of 3 x 3 pixels with stride 2 sees, zeros around the picture.
+fn receptive_fields(pixels: &[f32], [height, width]: [usize; 2]) -> Tile {
+    let grid = [height / 2, width / 2];
+    let mut rows = Vec::with_capacity(grid[0] * grid[1] * 27);
+    for (y, x) in (0..grid[0]).flat_map(|y| (0..grid[1]).map(move |x| (y, x))) {
+        for (c, ky, kx) in (0..27).map(|i| (i / 9, i / 3 % 3, i % 3)) {
+            let (down, across) = ((2 * y + ky).checked_sub(1), (2 * x + kx).checked_sub(1));
+            let at = down.zip(across).filter(|(down, across)| *down < height && *across < width);
+            rows.push(at.map_or(0.0, |(down, across)| pixels[(c * height + down) * width + across]));
+        }
+    }
+    Tile { grid, rows }
 }
 
 /// Row of a table with `side` rows for each of `n` patches: the fraction of the picture at which a patch
@@ -305,6 +352,10 @@ mod tests {
         assert_eq!(&tile.rows[12..24], [2., 3., 7., 8., 27., 28., 32., 33., 52., 53., 57., 58.]);
         let mixed = VisionSpec { interleaved: true, ..plain.clone() };
         assert_eq!(&mixed.tile(&pixels, [5, 5]).rows[12..18], [2., 27., 52., 3., 28., 53.]);
+        let conv = VisionSpec { kind: VisionKind::Convolutions, ..plain.clone() };
+        let fields = conv.tile(&(0..48).map(|v| v as f32).collect::<Vec<_>>(), [4, 4]);
+        assert_eq!((fields.grid, fields.rows.len()), ([2, 2], 4 * 27));
+        assert_eq!(&fields.rows[27..36], [0., 0., 0., 1., 2., 3., 5., 6., 7.]);
         let film = VisionSpec { pixel_cols: 24, ..plain };
         assert_eq!(&film.tile(&pixels, [5, 5]).rows[..8], [0., 1., 5., 6., 0., 1., 5., 6.]);
     }
@@ -340,6 +391,22 @@ mod tests {
         assert_eq!((one.len(), one[729]), (730, VisualRow::Learned(0)));
         let error = rows(26, [1920, 1920]).expect_err("25 tiles").to_string();
         assert!(error.contains("1152 pixels"), "{error}");
+    }
+
+    #[test]
+    fn pictures_and_videos_come_as_their_placeholders_do() {
+        let shown = |rows: usize, video| Picture {
+            tiles: vec![Tile { grid: [1, 1], rows: Vec::new() }],
+            rows: vec![VisualRow::Token { tile: 0, row: 0 }; rows],
+            video,
+            ..Picture::default()
+        };
+        let ids = [1, 8, 8, 8, 2, 7, 7, 8, 8, 8];
+        let (images, videos) = (vec![shown(2, false)], vec![shown(3, true), shown(3, true), shown(1, true)]);
+        let order = order_by_placeholders(&ids, Some(7), Some(8), images, videos);
+        let kinds: Vec<(bool, usize)> = order.iter().map(|p| (p.video, p.rows.len())).collect();
+        // The last has no placeholder.
+        assert_eq!(kinds, [(true, 3), (false, 2), (true, 3), (true, 1)]);
     }
 
     #[test]

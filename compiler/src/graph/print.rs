@@ -42,6 +42,8 @@ fn changes(weight: &WeightDecl) -> String {
             Change::HeadRows { part, parts, rows } => {
                 write!(out, " part {part} of {parts} x {rows} rows of each head")
             }
+            Change::Normed { gamma, .. } => write!(out, " normed by {gamma:?}"),
+            Change::MinusNormed { mean, .. } => write!(out, " - normed {mean:?}"),
             Change::PlusOne => write!(out, " + 1"),
             Change::Times(x) => write!(out, " * {x}"),
             Change::RowsTimes(name) => write!(out, " * {name:?}"),
@@ -82,7 +84,13 @@ fn describe(node: &Node) -> String {
                 " heads={heads} kv_heads={kv_heads} head_dim={head_dim} causal={causal} prefix={prefix}{mask}{windows} scale={scale}"
             )
         }
+        Op::Depthwise { kernel, stride, side, .. } => {
+            write!(text, " kernel={kernel} stride={stride} side={side}")
+        }
         Op::Act(kind) => write!(text, " {}", kind.name()),
+        Op::MergeImageRows { placeholder, video: Some(video), .. } => {
+            write!(text, " placeholder={placeholder} video={video}")
+        }
         Op::MergeImageRows { placeholder, .. } => write!(text, " placeholder={placeholder}"),
         Op::SelectRows { skip, join, pooled } => {
             write!(text, " skip={skip} join={join}{}", if *pooled { " first" } else { "" })

@@ -261,7 +261,7 @@ mod tests {
             rows.push(VisualRow::Learned(0));
         }
         let prune = Some(Prune { method, tokens });
-        (vision, Picture { tiles, rows, prune, detail: [2, 2] })
+        (vision, Picture { tiles, rows, prune, detail: [2, 2], ..Picture::default() })
     }
 
     /// Attention of a class row and 16 tokens, the highest at `at`.

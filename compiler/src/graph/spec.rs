@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::contrast::Contrast;
+use super::picture::Picture;
 use super::positions::VisualPositions;
 use super::window::Windows;
 use crate::diag::Diagnostic;
@@ -25,6 +26,8 @@ pub enum VisionKind {
     Qwen25Vl,
     /// None: patches go straight into the projector (Fuyu).
     Patches,
+    /// FastViT: convolutions, in its last stages attention.
+    Convolutions,
 }
 
 /// Where a tower's rows get their positions.
@@ -153,6 +156,15 @@ pub enum PositionScheme {
     Visual(VisualPositions),
 }
 
+/// The tower that videos go through, frame by frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VideoSpec {
+    /// Placeholder id.
+    pub token_id: u32,
+    /// The tower and projector.
+    pub vision: VisionSpec,
+}
+
 /// Facts about the whole model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelSpec {
@@ -164,6 +176,8 @@ pub struct ModelSpec {
     pub text: TextSpec,
     /// Placeholder id; `Some` where prompts show pictures.
     pub image_token_id: Option<u32>,
+    /// The tower for videos, where there is one.
+    pub video: Option<VideoSpec>,
     /// Visual tokens of one tile of full size; 0 for text-only models.
     pub visual_tokens: usize,
     /// Positions of a prompt's rows.
@@ -177,9 +191,22 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
-    /// Checks that every id is in the vocabulary (or is the image placeholder).
+    /// Does this id stand for a visual row, of a picture or of a video?
+    pub fn is_placeholder(&self, id: u32) -> bool {
+        Some(id) == self.image_token_id || self.video.as_ref().is_some_and(|video| video.token_id == id)
+    }
+
+    /// The tower that a picture goes through, if the model has it.
+    pub fn tower_of(&self, picture: &Picture) -> Option<&VisionSpec> {
+        match picture.video {
+            false => self.vision.as_ref(),
+            true => self.video.as_ref().map(|video| &video.vision),
+        }
+    }
+
+    /// Checks that every id is in the vocabulary (or is a placeholder).
     pub fn check_ids(&self, ids: &[u32]) -> Result<(), Diagnostic> {
-        let bad = |id: &&u32| **id as usize >= self.text.vocab && Some(**id) != self.image_token_id;
+        let bad = |id: &&u32| **id as usize >= self.text.vocab && !self.is_placeholder(**id);
         match ids.iter().find(bad) {
             None => Ok(()),
             Some(id) => Err(Diagnostic::new(
@@ -193,8 +220,7 @@ impl ModelSpec {
 
     /// Checks that the prompt has one placeholder per visual token of each picture.
     pub fn check_placeholders(&self, ids: &[u32], pictures: &[usize]) -> Result<(), Diagnostic> {
-        let is_placeholder = |id: &&u32| Some(**id) == self.image_token_id;
-        let found = ids.iter().filter(is_placeholder).count();
+        let found = ids.iter().filter(|id| self.is_placeholder(**id)).count();
         let wanted: usize = pictures.iter().sum();
         if found == wanted && (pictures.is_empty() || self.vision.is_some()) {
             return Ok(());

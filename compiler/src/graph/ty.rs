@@ -12,6 +12,8 @@ pub enum Rows {
     },
     /// The visual tokens of one tile, as the language model sees them.
     Image,
+    /// Those of one frame of a video.
+    Frame,
     /// The rows of the text part in one call: the whole prompt, a chunk of it, or one new token.
     Prompt,
     /// A fixed number of rows.
@@ -24,6 +26,7 @@ impl fmt::Display for Rows {
             Rows::Patches { with_class: true } => write!(f, "patches+1"),
             Rows::Patches { with_class: false } => write!(f, "patches"),
             Rows::Image => write!(f, "image"),
+            Rows::Frame => write!(f, "frame"),
             Rows::Prompt => write!(f, "prompt"),
             Rows::Const(count) => write!(f, "{count}"),
         }
@@ -59,6 +62,8 @@ pub struct ImageExtents {
     pub patch_count: usize,
     /// Visual tokens of one image.
     pub visual_token_count: usize,
+    /// Visual tokens of one frame of a video; 0 without a tower for videos.
+    pub frame_token_count: usize,
 }
 
 impl ImageExtents {
@@ -67,6 +72,7 @@ impl ImageExtents {
         match rows {
             Rows::Patches { with_class } => Some(self.patch_count + usize::from(with_class)),
             Rows::Image => Some(self.visual_token_count),
+            Rows::Frame => Some(self.frame_token_count),
             Rows::Prompt => None,
             Rows::Const(count) => Some(count),
         }

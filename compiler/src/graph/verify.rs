@@ -112,7 +112,7 @@ impl Verifier<'_> {
             }
         };
         match &node.op {
-            Op::Input(InputKind::Pixels) => {
+            Op::Input(InputKind::Pixels | InputKind::FramePixels) => {
                 let rows = Rows::Patches { with_class: false };
                 expect("pixels", ValueType::new(rows, output.cols), output);
             }
@@ -180,6 +180,25 @@ impl Verifier<'_> {
                     faults.push("the attention scale must be finite".into());
                 }
             }
+            Op::Depthwise { w, b, kernel, stride, side } => {
+                let out = (side.max(&1) - 1) / (*stride).max(1) + 1;
+                expect("output", ValueType::new(Rows::Const(out * out), output.cols), output);
+                let rows = self.graph.image.and_then(|image| image.resolve(first.rows));
+                if rows != Some(side * side) || kernel % 2 == 0 || first.cols == 0 {
+                    faults.push(format!("a map of {side} x {side} pixels, got {first}, kernel {kernel}"));
+                } else if !output.cols.is_multiple_of(first.cols) {
+                    faults.push(format!("{} channels of {}", output.cols, first.cols));
+                }
+                self.weight(*w, &[output.cols, kernel * kernel], faults);
+                self.weight(*b, &[output.cols], faults);
+            }
+            Op::Excite { first: [w1, b1], second: [w2, b2] } => {
+                expect("output", first, output);
+                let inner = self.graph.weight(*b1).shape.first().copied().unwrap_or(0);
+                self.weight(*w1, &[inner, first.cols], faults);
+                self.weight(*w2, &[first.cols, inner], faults);
+                self.weight(*b2, &[first.cols], faults);
+            }
             Op::Add | Op::Mul => {
                 expect("second input", first, inputs[1]);
                 expect("output", first, output);
@@ -195,16 +214,20 @@ impl Verifier<'_> {
                 expect("text", ValueType::new(Rows::Prompt, first.cols), first);
                 expect("image", ValueType::new(Rows::Image, first.cols), inputs[1]);
                 expect("output", first, output);
+                if let Some(frame) = inputs.get(2) {
+                    expect("frames", ValueType::new(Rows::Frame, first.cols), *frame);
+                }
                 if let Some(w) = learned {
                     let rows = self.graph.weight(*w).shape.first().copied().unwrap_or(0);
                     self.weight(*w, &[rows, first.cols], faults);
                 }
             }
             Op::SelectRows { skip, join, pooled } => {
-                expect("output", ValueType::new(Rows::Image, join * first.cols), output);
+                let rows = if output.rows == Rows::Frame { Rows::Frame } else { Rows::Image };
+                expect("output", ValueType::new(rows, join * first.cols), output);
                 let resolve = |rows| self.graph.image.and_then(|image| image.resolve(rows));
-                match (first.rows, resolve(first.rows), resolve(Rows::Image)) {
-                    (Rows::Patches { .. }, Some(from), Some(to)) if from == join * to + skip => {}
+                match (first.rows, resolve(first.rows), resolve(rows)) {
+                    (Rows::Patches { .. } | Rows::Const(_), Some(from), Some(to)) if from == join * to + skip => {}
                     (Rows::Patches { .. }, Some(from), Some(1)) if *pooled && from > *skip => {}
                     (rows, from, to) => faults.push(format!(
                         "{rows} ({from:?}) minus {skip} rows, {join} joined, must be the visual tokens ({to:?})"

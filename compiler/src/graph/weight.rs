@@ -28,8 +28,40 @@ pub enum Change {
     PlusOne,
     /// Multiplies every value.
     Times(f32),
+    /// Multiplies row `i` by `gamma[i] / sqrt(var[i] + eps)` (a batch norm folded into the layer in front of it).
+    Normed {
+        /// Tensor of the norm's weights.
+        gamma: String,
+        /// Tensor of its variances.
+        var: String,
+        /// Added to the variance.
+        eps: f32,
+    },
+    /// Takes `mean[i] gamma[i] / sqrt(var[i] + eps)` off row `i` (the bias of that).
+    MinusNormed {
+        /// Tensor of the norm's means.
+        mean: String,
+        /// Tensor of its weights.
+        gamma: String,
+        /// Tensor of its variances.
+        var: String,
+        /// Added to the variance.
+        eps: f32,
+    },
     /// Multiplies row `i` by element `i` of another tensor (a layer scale folded into the layer).
     RowsTimes(String),
+}
+
+impl Change {
+    /// Tensors that it reads beside the weight's own, an element a row.
+    fn vectors(&self) -> Vec<&str> {
+        match self {
+            Change::RowsTimes(name) => vec![name],
+            Change::Normed { gamma, var, .. } => vec![gamma, var],
+            Change::MinusNormed { mean, gamma, var, .. } => vec![mean, gamma, var],
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// A weight: its tensor in the checkpoint, what is done with it, and the shape the graph uses.
@@ -81,10 +113,7 @@ impl WeightDecl {
     /// Names and lengths of the vectors that the changes read.
     pub fn factors(&self) -> impl Iterator<Item = (&str, usize)> {
         let rows = self.shape.first().copied().unwrap_or(0);
-        self.changes.iter().filter_map(move |c| match c {
-            Change::RowsTimes(name) => Some((name.as_str(), rows)),
-            _ => None,
-        })
+        self.changes.iter().flat_map(Change::vectors).map(move |name| (name, rows))
     }
 
     /// Applies the changes to the stored values; `factors` are the vectors of [`WeightDecl::factors`].
@@ -104,9 +133,22 @@ impl WeightDecl {
                         heads.flat_map(|head| &head[part * rows * cols..][..rows * cols]).copied().collect();
                 }
                 Change::PlusOne => values.iter_mut().for_each(|v| *v += 1.0),
+                Change::Normed { eps, .. } => {
+                    let (gamma, var) = (next(&mut factors), next(&mut factors));
+                    for (row, (g, v)) in values.chunks_exact_mut(cols.max(1)).zip(gamma.iter().zip(var)) {
+                        row.iter_mut().for_each(|x| *x *= g / (v + eps).sqrt());
+                    }
+                }
+                Change::MinusNormed { eps, .. } => {
+                    let (mean, gamma, var) = (next(&mut factors), next(&mut factors), next(&mut factors));
+                    for (i, row) in values.chunks_exact_mut(cols.max(1)).enumerate() {
+                        let by = mean[i] * gamma[i] / (var[i] + eps).sqrt();
+                        row.iter_mut().for_each(|x| *x -= by);
+                    }
+                }
                 Change::Times(factor) => values.iter_mut().for_each(|v| *v *= factor),
                 Change::RowsTimes(_) => {
-                    let by = factors.next().expect("invariant: a vector for every change that reads one");
+                    let by = next(&mut factors);
                     for (row, by) in values.chunks_exact_mut(cols.max(1)).zip(by) {
                         row.iter_mut().for_each(|v| *v *= by);
                     }
@@ -115,6 +157,10 @@ impl WeightDecl {
         }
         values
     }
+}
+
+fn next<'f>(factors: &mut impl Iterator<Item = &'f Vec<f32>>) -> &'f Vec<f32> {
+    factors.next().expect("invariant: a vector for every name that changes read")
 }
 
 #[cfg(test)]
@@ -134,6 +180,13 @@ mod tests {
         assert_eq!(w.factors().collect::<Vec<_>>(), [("scale", 2)]);
         let stored = (0..12).map(|v| v as f32).collect();
         assert_eq!(w.apply(stored, &[vec![2.0, 4.0]]), [4., 5., 6., 14., 16., 18.]);
+        let (gamma, var, eps) = ("g".to_string(), "v".to_string(), 0.0);
+        let changes = vec![Change::Normed { gamma: gamma.clone(), var: var.clone(), eps }];
+        let w = WeightDecl { name: "w".into(), shape: vec![2, 2], changes };
+        assert_eq!(w.apply(vec![1., 2., 3., 4.], &[vec![2., 3.], vec![4., 9.]]), [1., 2., 3., 4.]);
+        let changes = vec![Change::MinusNormed { mean: "m".into(), gamma, var, eps }];
+        let w = WeightDecl { name: "b".into(), shape: vec![1], changes };
+        assert_eq!(w.apply(vec![5.], &[vec![3.], vec![2.], vec![4.]]), [2.]);
         let changes = vec![Change::HeadRows { part: 1, parts: 3, rows: 2 }];
         let w = WeightDecl { name: "qkv".into(), shape: vec![4], changes };
         assert_eq!((w.stored_shape(), w.first_row()), (vec![12], 2));

@@ -7,31 +7,48 @@ use super::blocks::{AttentionShape, Blocks};
 use super::config::Config;
 use super::contrast::TextEncoder;
 use super::families::Fused;
+use super::fastvit;
 use super::layouts::Tiling;
 use super::text::TextConfig;
-use super::tower;
+use super::tower::{self, Side};
 use super::vision::VisionConfig;
 use crate::graph::{Change, ImageExtents, InputKind, Op, Rows, ValueId, ValueType};
 
 /// Appends the whole model.
 pub(super) fn model(blocks: &mut Blocks<'_>, config: &Config) {
     let image = config.vision.as_ref().map(|vision| {
+        let frame = vision.video.as_ref().map(|video| &video.vision);
         blocks.graph.image = Some(ImageExtents {
             patch_count: vision.spec.patch_count,
             visual_token_count: vision.visual_tokens,
+            frame_token_count: frame.map_or(0, |spec| spec.tokens(spec.full_grid())),
         });
-        let rows = match vision.family {
-            Some(family) => tower::tower(blocks, config.layout, vision, family),
-            None => tower::patches(blocks, vision),
+        let side = Side {
+            roots: config.layout.vision,
+            input: InputKind::Pixels,
+            tokens: Rows::Image,
+            skip_rows: vision.spec.skip_rows,
+        };
+        let rows = match (vision.family, &vision.fastvit) {
+            (Some(family), _) => tower::tower(blocks, config.layout, vision, family, &side),
+            (None, Some(vit)) => fastvit::tower(blocks, config.layout, vit, &vision.spec),
+            (None, None) => tower::patches(blocks, vision),
         };
         projector(blocks, config, vision, rows)
+    });
+    let video = config.vision.as_ref().zip(config.layout.video.as_ref()).and_then(|(vision, video)| {
+        let skip_rows = vision.video.as_ref()?.vision.skip_rows;
+        let (input, tokens) = (InputKind::FramePixels, Rows::Frame);
+        let side = Side { roots: video.tower, input, tokens, skip_rows };
+        let rows = tower::tower(blocks, config.layout, vision, vision.family?, &side);
+        Some(projector(blocks, config, vision, rows))
     });
     match (&config.text.encoder, image) {
         (Some(encoder), Some(image)) => {
             blocks.graph.push_output("image_embeds", image);
             text_encoder(blocks, config, encoder);
         }
-        _ => language_model(blocks, config, image.zip(config.image_token_id)),
+        _ => language_model(blocks, config, image.zip(config.image_token_id), video),
     }
 }
 
@@ -57,7 +74,12 @@ fn projector(blocks: &mut Blocks<'_>, config: &Config, vision: &VisionConfig, mu
 }
 
 /// Token ids (and visual tokens) to logits `[prompt, vocab]`.
-fn language_model(blocks: &mut Blocks<'_>, config: &Config, merge: Option<(ValueId, u32)>) {
+fn language_model(
+    blocks: &mut Blocks<'_>,
+    config: &Config,
+    merge: Option<(ValueId, u32)>,
+    frames: Option<ValueId>,
+) {
     let text = &config.text;
     let spec = &text.spec;
     let root = blocks.spelling(config.layout.text, "embed_tokens.weight");
@@ -77,8 +99,11 @@ fn language_model(blocks: &mut Blocks<'_>, config: &Config, merge: Option<(Value
                 Some(blocks.weight(name.to_string(), &[1, spec.hidden]))
             }
         };
-        let op = Op::MergeImageRows { placeholder, learned };
-        x = blocks.same("merge_image_features", op, &[x, image]);
+        let video = config.vision.as_ref().and_then(|vision| vision.video.as_ref());
+        let video = video.filter(|_| frames.is_some()).map(|video| video.token_id);
+        let op = Op::MergeImageRows { placeholder, video, learned };
+        let inputs: Vec<ValueId> = [x, image].into_iter().chain(frames).collect();
+        x = blocks.same("merge_image_features", op, &inputs);
     }
     for layer in 0..spec.layers {
         x = decoder_layer(blocks, &format!("{root}layers.{layer}"), text, x);

@@ -159,7 +159,10 @@ fn multimodal(
         true => ("", top),
         false => ("text_config", part("text_config").unwrap_or(&empty)),
     };
-    let image_token_id = layout.contrast.is_none().then(|| image_token(layout, &mut fields));
+    let image_token_id = layout
+        .contrast
+        .is_none()
+        .then(|| token(&mut fields, ["image_token_index", "image_token_id"], layout.image_token));
     let tied = fields.flag("tie_word_embeddings", layout.tied);
     let (mut text, contrast) = match layout.contrast {
         None => (text::read(text_path, text_map, layout.text_type, options.max_context, faults), None),
@@ -169,9 +172,15 @@ fn multimodal(
         }
     };
     let vision = match has_tower {
+        true if layout.convolutions => vision::read_convolutions(layout, top, vision_map, &text.spec, faults),
         true => vision::read(layout, top, vision_map, &text.spec, faults),
         false => vision::read_patches(layout, vision_map, &text.spec, faults),
     };
+    if let Some(video) = vision.video.as_ref().filter(|video| Some(video.token_id) == image_token_id) {
+        let mut fields = Fields::new("", top, faults);
+        let expected = "another id than image_token_index";
+        fields.fault("video_token_index", expected, video.token_id.to_string(), FIX_CONFIG);
+    }
     text.spec.tied_embeddings |= tied;
     text.prefix = layout.prefix;
     if layout.positions == PositionScheme::Multimodal {
@@ -189,10 +198,10 @@ fn multimodal(
     }
 }
 
-/// The placeholder's id, under either of its names.
-fn image_token(layout: &Layout, fields: &mut Fields<'_, '_>) -> u32 {
+/// A placeholder's id, under either of its names.
+pub(super) fn token(fields: &mut Fields<'_, '_>, keys: [&str; 2], default: u32) -> u32 {
     let mut found: Vec<(&str, u32)> = Vec::new();
-    for key in ["image_token_index", "image_token_id"] {
+    for key in keys {
         match fields.token_ids(key).as_deref() {
             None => {}
             Some([id]) => found.push((key, *id)),
@@ -204,7 +213,7 @@ fn image_token(layout: &Layout, fields: &mut Fields<'_, '_>) -> u32 {
             fields.fault(second, format!("{a}, as {first}"), b.to_string(), FIX_CONFIG);
         }
     }
-    found.first().map_or(layout.image_token, |(_, id)| *id)
+    found.first().map_or(default, |(_, id)| *id)
 }
 
 /// Things that make stored weights or the computation something else than the architecture says.

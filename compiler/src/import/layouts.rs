@@ -71,6 +71,14 @@ pub(super) enum Tiling {
     },
 }
 
+/// A tower for frames of videos, of the same kind as that for pictures; no row of it is dropped.
+pub(super) struct VideoTower {
+    /// In front of its tensors.
+    pub tower: &'static [&'static str],
+    /// Placeholder where the configuration names none.
+    pub token: u32,
+}
+
 /// An architecture: how it names its parts in the checkpoint, and how it joins them.
 pub(super) struct Layout {
     /// For the support table.
@@ -98,6 +106,10 @@ pub(super) struct Layout {
     pub positions: PositionScheme,
     /// The rows of a prompt see each other.
     pub prefix: bool,
+    /// The tower is a FastViT.
+    pub convolutions: bool,
+    /// Frames of videos go through a tower of their own.
+    pub video: Option<VideoTower>,
     /// Pictures are compared with texts, of which an encoder makes vectors.
     pub contrast: Option<&'static ContrastFamily>,
 }
@@ -134,6 +146,8 @@ const LLAVA: Layout = Layout {
     tied: false,
     positions: PositionScheme::Sequence,
     prefix: false,
+    convolutions: false,
+    video: None,
     contrast: None,
 };
 
@@ -212,6 +226,27 @@ const QWEN2_VL: Layout = Layout {
 /// The vision-language architectures.
 pub(super) const LAYOUTS: &[Layout] = &[
     LLAVA,
+    Layout {
+        about: "a second tower for frames of videos, whose class row stays; `run --video`",
+        architecture: "VideoLlavaForConditionalGeneration",
+        model_type: "video_llava",
+        vision: &[
+            "image_tower.vision_model.",
+            "model.image_tower.vision_model.",
+            "image_tower.",
+            "model.image_tower.",
+        ],
+        video: Some(VideoTower {
+            tower: &[
+                "video_tower.vision_model.",
+                "model.video_tower.vision_model.",
+                "video_tower.",
+                "model.video_tower.",
+            ],
+            token: 32_001,
+        }),
+        ..LLAVA
+    },
     Layout {
         about: "tiles of any resolution, padding removed, learned end of each row",
         architecture: "LlavaNextForConditionalGeneration",
@@ -305,6 +340,17 @@ pub(super) const LAYOUTS: &[Layout] = &[
         image_token: 71_011,
         text_type: "persimmon",
         tower: "",
+        ..LLAVA
+    },
+    Layout {
+        about: "FastViTHD: stages of convolutions, attention in the last ones; one size of picture",
+        architecture: "FastVlmForConditionalGeneration",
+        model_type: "fast_vlm",
+        vision: &["model.vision_tower.timm_model.", "vision_tower.timm_model."],
+        convolutions: true,
+        image_token: 151_646,
+        text_type: "qwen2",
+        tower: "timm_wrapper",
         ..LLAVA
     },
     CLIP,

@@ -10,6 +10,7 @@ mod checkpoint;
 mod config;
 mod contrast;
 mod families;
+mod fastvit;
 mod fields;
 mod gguf;
 mod header;
@@ -118,6 +119,7 @@ fn spec(config: &config::Config) -> ModelSpec {
         vision: config.vision.as_ref().map(|vision| vision.spec.clone()),
         text: config.text.spec.clone(),
         image_token_id: config.image_token_id,
+        video: config.vision.as_ref().and_then(|vision| vision.video.clone()),
         visual_tokens: config.vision.as_ref().map_or(0, |vision| vision.visual_tokens),
         position_scheme: config.layout.positions,
         contrast: config.contrast.clone(),
@@ -168,13 +170,17 @@ fn is_read_beside(name: &str, config: &config::Config) -> bool {
 /// Tensors that checkpoints carry although the computation doesn't need them: buffers, vision layers
 /// behind the feature layer, the tower's own head and last norm.
 fn is_harmless(name: &str, config: &config::Config) -> bool {
-    let buffer = name.ends_with(".position_ids") || name.ends_with("rotary_emb.inv_freq");
+    let buffer = name.ends_with(".position_ids")
+        || name.ends_with("rotary_emb.inv_freq")
+        || name.ends_with(".num_batches_tracked");
     if buffer || is_read_beside(name, config) || (config.text.spec.tied_embeddings && is_head(name)) {
         return true;
     }
     let Some(vision) = &config.vision else { return false };
     let Some(family) = vision.family else { return false };
-    let Some(name) = config.layout.vision.iter().find_map(|root| name.strip_prefix(root)) else {
+    let video = config.layout.video.as_ref().map_or(&[][..], |video| video.tower);
+    let roots = config.layout.vision.iter().chain(video);
+    let Some(name) = roots.into_iter().find_map(|root| name.strip_prefix(root)) else {
         return false;
     };
     let number = name.strip_prefix(family.layer).and_then(|rest| rest.split('.').next()?.parse().ok());

@@ -12,16 +12,28 @@ use crate::graph::{
     ValueType,
 };
 
+/// What a tower is for: pictures, or frames of videos.
+pub(super) struct Side {
+    /// In front of the tower's tensors.
+    pub roots: &'static [&'static str],
+    pub input: InputKind,
+    /// Its visual tokens.
+    pub tokens: Rows,
+    /// Rows dropped behind it.
+    pub skip_rows: usize,
+}
+
 /// `[patches, pixels] -> [image, joined columns]`.
 pub(super) fn tower(
     blocks: &mut Blocks<'_>,
     layout: &Layout,
     vision: &VisionConfig,
     family: &'static Tower,
+    side: &Side,
 ) -> ValueId {
     let spec = &vision.spec;
-    let root = blocks.spelling(layout.vision, &format!("{}.weight", family.patch_embedding)).to_string();
-    let pixels = pixels(blocks, vision);
+    let root = blocks.spelling(side.roots, &format!("{}.weight", family.patch_embedding)).to_string();
+    let pixels = pixels(blocks, side.input, vision);
     let path = format!("{root}{}", family.patch_embedding);
     let mut x = blocks.linear(&path, pixels, spec.hidden, family.patch_bias);
     if let Some(class) = family.class {
@@ -68,19 +80,20 @@ pub(super) fn tower(
         return pool(blocks, &format!("{root}head"), &shape, x);
     }
     let (join, pooled) = (spec.merge * spec.merge, spec.pooled);
-    let ty = ValueType::new(Rows::Image, join * spec.hidden);
-    let op = Op::SelectRows { skip: spec.skip_rows, join, pooled };
+    let ty = ValueType::new(side.tokens, join * spec.hidden);
+    let op = Op::SelectRows { skip: side.skip_rows, join, pooled };
     blocks.graph.push("vision_feature_select", op, &[x], ty)
 }
 
-fn pixels(blocks: &mut Blocks<'_>, vision: &VisionConfig) -> ValueId {
+fn pixels(blocks: &mut Blocks<'_>, input: InputKind, vision: &VisionConfig) -> ValueId {
     let ty = ValueType::new(Rows::Patches { with_class: false }, vision.spec.pixel_cols);
-    blocks.graph.push("pixel_values", Op::Input(InputKind::Pixels), &[], ty)
+    let path = if input == InputKind::FramePixels { "pixel_values_videos" } else { "pixel_values" };
+    blocks.graph.push(path, Op::Input(input), &[], ty)
 }
 
 /// No tower: patches are what the projector takes.
 pub(super) fn patches(blocks: &mut Blocks<'_>, vision: &VisionConfig) -> ValueId {
-    let pixels = pixels(blocks, vision);
+    let pixels = pixels(blocks, InputKind::Pixels, vision);
     let ty = ValueType::new(Rows::Image, vision.spec.pixel_cols);
     let op = Op::SelectRows { skip: 0, join: 1, pooled: false };
     blocks.graph.push("patches", op, &[pixels], ty)

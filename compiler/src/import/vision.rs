@@ -3,12 +3,14 @@
 use serde_json::{Map, Value};
 
 use super::blocks::NormShape;
+use super::config::token;
+use super::fastvit::{self, FastVit};
 use super::fields::{Fields, FIX_CONFIG};
 use super::layouts::{Activation, Layout, Merge, PostNorm, ProjectorBias, Tiling};
 use super::text::{activation, LAYERS_MAX, WIDTH_MAX};
 use super::towers::{Intermediate, Norms, Tower, TOWERS};
 use crate::diag::Diagnostics;
-use crate::graph::{ActKind, Arrange, PositionTable, TextSpec, VisionKind, VisionSpec, Windows};
+use crate::graph::{ActKind, Arrange, PositionTable, TextSpec, VideoSpec, VisionKind, VisionSpec, Windows};
 
 /// Everything the vision builder needs.
 pub(super) struct VisionConfig {
@@ -19,6 +21,10 @@ pub(super) struct VisionConfig {
     pub norm: NormShape,
     pub qkv_bias: bool,
     pub qk_norm: bool,
+    /// A tower of convolutions.
+    pub fastvit: Option<FastVit>,
+    /// The tower for frames of videos.
+    pub video: Option<VideoSpec>,
     /// The norm behind the layers applies.
     pub post_norm: bool,
     pub visual_tokens: usize,
@@ -158,7 +164,13 @@ pub(super) fn read(
             most_tiles,
         };
     }
+    let video = layout.video.as_ref().map(|video| VideoSpec {
+        token_id: token(&mut fields, ["video_token_index", "video_token_id"], video.token),
+        vision: VisionSpec { skip_rows: 0, ..spec.clone() },
+    });
     VisionConfig {
+        fastvit: None,
+        video,
         family: Some(family),
         activation: activation_kind,
         norm,
@@ -207,7 +219,30 @@ pub(super) fn read_patches(
         rows: patch_count,
         ..VisionSpec::default()
     };
+    without_transformer(layout, spec, patch_count)
+}
+
+/// A model with a tower of convolutions.
+pub(super) fn read_convolutions(
+    layout: &'static Layout,
+    top: &Map<String, Value>,
+    map: &Map<String, Value>,
+    text: &TextSpec,
+    faults: &mut Diagnostics,
+) -> VisionConfig {
+    let (vit, spec) = fastvit::read(top, map, text, faults);
+    let tokens = spec.tokens(spec.full_grid());
+    let mut fields = Fields::new("", top, faults);
+    let projector_activation = activation(&mut fields, "projector_hidden_act", "gelu");
+    let projector_bias = fields.flag("multimodal_projector_bias", true);
+    let config = without_transformer(layout, spec, tokens);
+    VisionConfig { fastvit: Some(vit), projector_activation, projector_bias, ..config }
+}
+
+fn without_transformer(layout: &Layout, spec: VisionSpec, visual_tokens: usize) -> VisionConfig {
     VisionConfig {
+        fastvit: None,
+        video: None,
         family: None,
         spec,
         activation: ActKind::Gelu,
@@ -215,7 +250,7 @@ pub(super) fn read_patches(
         qkv_bias: false,
         qk_norm: false,
         post_norm: false,
-        visual_tokens: patch_count,
+        visual_tokens,
         projector_activation: ActKind::Gelu,
         projector_bias: matches!(layout.projector.bias, ProjectorBias::Always),
     }

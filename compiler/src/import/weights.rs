@@ -157,8 +157,12 @@ fn check_tensor(name: &str, shape: &[usize], tensor: &TensorRef, diagnostics: &m
     // A convolution weight [out, c, (t,) p, p] is used as [out, c*t*p*p]: same elements, same order.
     let flat: usize = entry.shape.iter().skip(1).product();
     let folded = entry.shape.len() >= 4 && *shape == [entry.shape[0], flat];
-    // Leading dimensions of one row ([1, n, c] tables, a single [c] row) hold the same elements, too.
-    let bare = |shape: &[usize]| shape.iter().copied().skip_while(|n| *n == 1).collect::<Vec<_>>();
+    // Leading and trailing dimensions of one row ([1, n, c] tables, a single [c] row, [c, 1, 1] scales) hold the same
+    // elements, too.
+    let bare = |shape: &[usize]| {
+        let used = shape.iter().rposition(|n| *n != 1).map_or(0, |last| last + 1);
+        shape[..used].iter().copied().skip_while(|n| *n == 1).collect::<Vec<_>>()
+    };
     let same =
         entry.shape == shape || folded || (!entry.shape.is_empty() && bare(&entry.shape) == bare(shape));
     if !same {

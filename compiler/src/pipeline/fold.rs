@@ -32,7 +32,7 @@ pub(super) fn all(
     calibration: &Calibration,
 ) -> Result<Folding, Diagnostic> {
     let mut places = Vec::new();
-    if let Some(v) = &plan.vision {
+    for v in plan.vision.iter().chain(&plan.video) {
         v.layers
             .iter()
             .for_each(|l| layer(l, &LayerStorage::uniform(Storage::w8(build.config.slices)), &mut places));

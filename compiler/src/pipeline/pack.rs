@@ -1,14 +1,17 @@
 //! Contents of the memory regions, made record by record so that no model has to be in memory whole.
 
 use super::Laid;
-use crate::codegen::{head_norm_vectors, projector_region, Build, Dims, LayerOffsets};
+use crate::codegen::{
+    head_norm_vectors, projector_region, Build, ConvLayout, Dims, LayerOffsets, VisionLayout, PICTURE, VIDEO,
+};
 use crate::diag::Diagnostics;
 use crate::graph::WeightId;
 use crate::import::WeightStore;
 use crate::layout::pack::{matrix, vector, Packed};
 use crate::layout::words;
-use crate::plan::{Layer, Norm, Plan, Vision};
+use crate::plan::{ConvTower, Layer, Norm, Plan, Vision};
 use crate::quant::Calibration;
+use std::collections::BTreeMap;
 
 /// What the sink receives, in order: a region's name, then its bytes.
 pub(super) enum Piece<'a> {
@@ -48,26 +51,19 @@ pub(super) fn all<E: From<Diagnostics>>(
         p.table("text.position", &rows, t.hidden)?;
     }
     if let Some((v, l)) = plan.vision.as_ref().zip(laid.vision.as_ref()) {
-        for (i, pieces) in l.projector().linears.iter().enumerate() {
+        for (i, pieces) in l.projector().chain.linears.iter().enumerate() {
             for (j, packed) in pieces.iter().enumerate() {
                 p.linear(&projector_region(i, j), packed)?;
             }
         }
         p.norms("vision.projector_norm", &v.projector_norm)?;
-        let Some(l) = l.tower() else { return Ok(()) };
-        let layers: Vec<&Layer> = v.all_layers().collect();
-        p.layers("vision.layers", &layers, |x| l.record(x, build))?;
-        p.linear("vision.patch", &l.patch)?;
-        p.layer_norms("vision.layer_norms", &layers, &l.dims)?;
-        p.norms("vision.norms", [&v.pre_norm, &v.post_norm].into_iter().flatten())?;
-        if let Some((probe, layer)) = &v.pool {
-            let row = w.load_f32(*probe).map_err(Diagnostics::from)?;
-            p.table("vision.probe", &row, layer.norm1.cols)?;
+        if let (VisionLayout::Conv(l), Some(conv)) = (l, &v.conv) {
+            p.convolutions(conv, l, build)?;
         }
-        if let Some((table, _)) = v.position {
-            let position = position_table(v, w, table)?;
-            p.table("vision.position", &position, l.dims.cols as usize)?;
-        }
+        p.tower(PICTURE, v, l, build)?;
+    }
+    if let Some((v, l)) = plan.video.as_ref().zip(laid.video.as_ref()) {
+        p.tower(VIDEO, v, l, build)?;
     }
     Ok(())
 }
@@ -83,6 +79,39 @@ struct Packer<'a, 's, E> {
 }
 
 impl<E: From<Diagnostics>> Packer<'_, '_, E> {
+    /// Everything of a vision transformer but its projector, in regions behind the name of its `side`.
+    fn tower(&mut self, side: &str, v: &Vision, l: &VisionLayout, build: &Build) -> Result<(), E> {
+        let Some(l) = l.tower() else { return Ok(()) };
+        let name = |part: &str| format!("{side}.{part}");
+        let layers: Vec<&Layer> = v.all_layers().collect();
+        self.layers(&name("layers"), &layers, |x| l.record(x, build))?;
+        self.linear(&name("patch"), &l.patch)?;
+        self.layer_norms(&name("layer_norms"), &layers, &l.dims)?;
+        self.norms(&name("norms"), [&v.pre_norm, &v.post_norm].into_iter().flatten())?;
+        if let Some((probe, layer)) = &v.pool {
+            let row = self.w.load_f32(*probe).map_err(Diagnostics::from)?;
+            self.table(&name("probe"), &row, layer.norm1.cols)?;
+        }
+        if let Some((table, _)) = v.position {
+            let position = position_table(v, self.w, table)?;
+            self.table(&name("position"), &position, l.dims.cols as usize)?;
+        }
+        Ok(())
+    }
+
+    /// A tower of convolutions; its regions take turns, so they are collected first.
+    fn convolutions(&mut self, conv: &ConvTower, l: &ConvLayout, build: &Build) -> Result<(), E> {
+        let mut regions: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        l.pack(conv, build, self.w, &mut |name, bytes| {
+            regions.entry(name.to_string()).or_default().extend(bytes);
+        })?;
+        for (name, bytes) in &regions {
+            self.region(name)?;
+            (self.sink)(Piece::Bytes(bytes))?;
+        }
+        Ok(())
+    }
+
     fn region(&mut self, name: &str) -> Result<(), E> {
         (self.sink)(Piece::Region(name))
     }

@@ -6,6 +6,8 @@ use crate::diag::{Diagnostic, Diagnostics};
 use crate::graph::{ActKind, Graph, InputKind, Node, NodeId, Op, Rotary, Rows, ValueId, WeightId};
 use std::collections::HashSet;
 
+mod conv;
+
 /// Finds the fused form, or lists every node that does not fit one.
 pub fn fuse(graph: &Graph) -> Result<Plan, Diagnostics> {
     let mut m = Matcher::new(graph);
@@ -116,7 +118,9 @@ impl<'g> Matcher<'g> {
 
     fn plan(&mut self) -> Option<Plan> {
         let has_pixels = self.graph.nodes.iter().any(|n| n.op == Op::Input(InputKind::Pixels));
-        let vision = if has_pixels { Some(self.vision()?) } else { None };
+        let has_frames = self.graph.nodes.iter().any(|n| n.op == Op::Input(InputKind::FramePixels));
+        let vision = if has_pixels { Some(self.vision(InputKind::Pixels)?) } else { None };
+        let video = if has_frames { Some(self.vision(InputKind::FramePixels)?) } else { None };
         let ids = self.input(InputKind::TokenIds)?;
         let (vision, image_rows) = match vision {
             Some((v, rows)) => (Some(v), Some(rows)),
@@ -131,7 +135,8 @@ impl<'g> Matcher<'g> {
             self.take(output);
         } else if let Some(rows) = image_rows {
             let merge = self.sole(x, |op| matches!(op, Op::MergeImageRows { .. }))?;
-            if self.node(merge).inputs != [x, rows] {
+            let wanted = [x, rows].into_iter().chain(video.as_ref().map(|(_, rows)| *rows));
+            if !self.node(merge).inputs.iter().copied().eq(wanted) {
                 return None;
             }
             learned = self.node(merge).op.weights().first().map(|w| (*w, self.graph.weight(*w).shape[0]));
@@ -158,16 +163,24 @@ impl<'g> Matcher<'g> {
         let vocab = self.graph.weight(embed).shape[0];
         Some(Plan {
             vision,
+            video: video.map(|(v, _)| v),
             text: Text { embed, learned, vocab, position, hidden, layers, final_norm, head },
         })
     }
 
-    fn vision(&mut self) -> Option<(Vision, ValueId)> {
-        let pixels = self.input(InputKind::Pixels)?;
+    fn vision(&mut self, input: InputKind) -> Option<(Vision, ValueId)> {
+        let pixels = self.input(input)?;
         if let Some(select) = self.sole(pixels, |op| matches!(op, Op::SelectRows { .. })) {
             return self.patches(pixels, select);
         }
         let (patch, mut x) = self.sole_linear(pixels)?;
+        if self.graph.nodes.iter().any(|n| matches!(n.op, Op::Depthwise { .. })) {
+            let pixel_cols = patch.cols_in;
+            let (tower, x) = self.convolutions(patch, x)?;
+            let select = self.sole(x, |op| matches!(op, Op::SelectRows { .. }))?;
+            let (v, out) = self.patches(pixels, select)?;
+            return Some((Vision { conv: Some(tower), pixel_cols, ..v }, out));
+        }
         let (mut class_row, mut position, mut pre_norm) = (None, None, None);
         if let Some(id) = self.sole(x, |op| matches!(op, Op::PrependRow { .. })) {
             class_row = Some(self.node(id).op.weights()[0]);
@@ -195,7 +208,11 @@ impl<'g> Matcher<'g> {
             post_norm = self.norm_of(id);
             x = self.take(id)?;
         }
-        let tokens = self.graph.image?.visual_token_count;
+        let tokens = match input {
+            InputKind::FramePixels => Rows::Frame,
+            _ => Rows::Image,
+        };
+        let tokens = self.graph.image?.resolve(tokens)?;
         let v = Vision {
             rows,
             has_class,
@@ -209,6 +226,7 @@ impl<'g> Matcher<'g> {
             pool: None,
             skip_rows: 0,
             join: 1,
+            conv: None,
             tokens,
             projector_norm: None,
             projector: Vec::new(),
@@ -248,6 +266,7 @@ impl<'g> Matcher<'g> {
             pool: None,
             skip_rows: 0,
             join: 1,
+            conv: None,
             tokens: image.visual_token_count,
             projector_norm: None,
             projector,
@@ -498,8 +517,9 @@ fn shape(l: &Layer) -> String {
 }
 
 fn check_uniform(plan: &Plan, problems: &mut Diagnostics) {
-    let tower = plan.vision.as_ref().map(|v| v.all_layers().collect::<Vec<_>>());
-    for layers in [tower, Some(plan.text.layers.iter().collect())].into_iter().flatten() {
+    let [tower, frames] =
+        [&plan.vision, &plan.video].map(|v| v.as_ref().map(|v| v.all_layers().collect::<Vec<_>>()));
+    for layers in [tower, frames, Some(plan.text.layers.iter().collect())].into_iter().flatten() {
         let Some(first) = layers.first().map(|l| shape(l)) else { continue };
         for l in &layers[1..] {
             if shape(l) != first {

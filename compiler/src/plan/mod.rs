@@ -5,10 +5,12 @@
 //! activation + product + quantise, attention as one sequence. The layers of a tower have one
 //! shape, so that the program can loop over them.
 
+mod conv;
 mod fuse;
 mod placement;
 mod print;
 
+pub use conv::{ConvTower, Depthwise, Excite, Group, Map, Pass, Step};
 pub use fuse::fuse;
 pub use placement::placement;
 
@@ -129,6 +131,8 @@ pub struct Vision {
     pub pixel_cols: usize,
     /// Patch embedding of a tower; `None`: there is no tower, the projector takes the patches.
     pub patch: Option<Linear>,
+    /// A tower of convolutions in front of the projector, in place of a transformer.
+    pub conv: Option<ConvTower>,
     /// Class row.
     pub class_row: Option<WeightId>,
     /// Position table `[positions, cols]`, and its rows.
@@ -192,6 +196,8 @@ pub struct Text {
 pub struct Plan {
     /// Vision part.
     pub vision: Option<Vision>,
+    /// The tower for frames of videos, with the same projector.
+    pub video: Option<Vision>,
     /// Text part.
     pub text: Text,
 }

@@ -52,6 +52,9 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(v) = &self.vision {
             writeln!(f, "vision rows {} tokens {} skip {} join {}", v.rows, v.tokens, v.skip_rows, v.join)?;
+            if let Some(conv) = &v.conv {
+                write!(f, "{conv}")?;
+            }
             if let Some(patch) = &v.patch {
                 writeln!(f, "  patch {}", linear(patch))?;
             }

@@ -94,7 +94,13 @@ pub struct VisionMeta {
     pub pixel_cols: usize,
     /// DRAM units of a pixel row.
     pub pixel_units: u32,
-    /// Visual tokens of a tile of full size.
+    /// pcs of the entry points that are launched behind it, of towers in several pieces.
+    #[serde(default)]
+    pub rest: Vec<u32>,
+    /// pc of the entry point of frames of videos.
+    #[serde(default)]
+    pub video_entry: Option<u32>,
+    /// Visual tokens of a tile of full size, or of a frame of a video if these are more.
     pub tokens: usize,
     /// Tiles of that size that a prompt may show.
     pub slots: usize,

@@ -7,15 +7,19 @@ use super::progress::{interrupt_flag, spinner};
 use crate::context;
 use crate::device::{open, open_with_waves, Device, PhaseStats, Waves};
 use crate::generate::{continue_from, Answer, Finish, Options, Watch};
-use crate::image::decode_file;
-use crate::prompt::{prepare, user_turn, Prompt};
+use crate::image::{decode_file, decode_video, RgbPicture};
+use crate::prompt::{prepare_shown, user_turn, Prompt};
 use crate::serve::Conversation;
+use crate::text::Part;
 use anyhow::{anyhow, bail, Context, Result};
 use flightvlm_compiler::eval::write_states;
 use indicatif::ProgressBar;
 use serde_json::{json, Value};
 use std::io::Write as _;
 use std::path::PathBuf;
+
+/// Frames of a video that are shown (Video-LLaVA).
+const VIDEO_FRAMES: usize = 8;
 
 /// Answer one question, about pictures if there are any
 #[derive(clap::Args)]
@@ -25,6 +29,10 @@ pub(super) struct Args {
     /// PNG or JPEG picture; may be given several times
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
+    /// Video, for models with a tower for videos: a folder of pictures in the order of their names, or an animated
+    /// GIF, of which eight frames at equal distances are shown; in front of the pictures
+    #[arg(long = "video", value_name = "FOLDER|GIF")]
+    videos: Vec<PathBuf>,
     /// The question; several are answered one after the other, each about the same pictures, which are
     /// read once
     #[arg(long = "prompt", value_name = "TEXT", required = true, allow_hyphen_values = true)]
@@ -75,6 +83,11 @@ pub(super) fn main(args: Args) -> Result<()> {
         let picture = decode_file(path).with_context(|| path.display().to_string())?;
         pictures.push(picture);
     }
+    let videos: Vec<Vec<RgbPicture>> = args
+        .videos
+        .iter()
+        .map(|path| decode_video(path, VIDEO_FRAMES).with_context(|| path.display().to_string()))
+        .collect::<Result<_>>()?;
     let hidden = args.hidden.as_deref().map(PendingFile::create).transpose()?;
     let mut saved = args.save_context.as_deref().map(PendingFile::create).transpose()?;
     let waiting = spinner("loading the model");
@@ -97,12 +110,13 @@ pub(super) fn main(args: Args) -> Result<()> {
     let mut show = Show { waiting: &waiting, streams, states: hidden.is_some().then(Vec::new) };
     let flag = interrupt_flag();
     device.interrupt(flag.clone());
-    let image_token = device.model().image.as_ref().map(|image| image.token_id);
+    let model = device.model().clone();
     let (mut reports, mut ran) = (Vec::new(), 0);
     for text in &args.prompts {
-        let turn = user_turn(source.assets(), pictures.len(), text)?;
-        let prompt = prepare(source.assets(), device.model(), &[turn], &pictures)?;
-        let asked = Conversation::of(&prompt, image_token);
+        let mut turn = user_turn(source.assets(), pictures.len(), text)?;
+        turn.content.splice(0..0, vec![Part::Video; videos.len()]);
+        let prompt = prepare_shown(source.assets(), &model, &[turn], &pictures, &videos)?;
+        let asked = Conversation::of_visual(&prompt, |id| model.is_placeholder(id));
         let known = asked.known_in(&held);
         let answer = continue_from(device.as_mut(), tokenizer, &prompt, known, &options, flag, &mut show)?;
         waiting.finish_and_clear();

@@ -8,8 +8,7 @@ pub fn check_prompt(model: &ModelInfo, ids: &[u32], images: &[ImageHandle]) -> R
         return Err(DeviceError::Input("the prompt has no tokens".into()));
     }
     check_ids(model, ids)?;
-    let token = model.image.as_ref().map(|image| image.token_id);
-    let placeholders = ids.iter().filter(|&&id| Some(id) == token).count();
+    let placeholders = ids.iter().filter(|&&id| model.is_placeholder(id)).count();
     let rows: usize = images.iter().map(|image| image.rows).sum();
     if placeholders != rows {
         return Err(DeviceError::Input(format!(
@@ -53,8 +52,14 @@ mod tests {
     use crate::device::ImageInfo;
 
     fn model() -> ModelInfo {
-        let image =
-            ImageInfo { vision: Default::default(), token_id: 9, rows: 4, rows_unpruned: 4, prune: None };
+        let image = ImageInfo {
+            vision: Default::default(),
+            token_id: 9,
+            rows: 4,
+            rows_unpruned: 4,
+            prune: None,
+            video: None,
+        };
         ModelInfo {
             architecture: "test".into(),
             vocabulary: 10,

@@ -1,7 +1,7 @@
 //! The facts about a loaded model that callers need.
 
 use super::DeviceError;
-use flightvlm_compiler::graph::{Prune, VisionSpec};
+use flightvlm_compiler::graph::{Prune, VideoSpec, VisionSpec};
 
 /// What everyone above a device has to know about the model.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,14 @@ pub struct ModelInfo {
 }
 
 impl ModelInfo {
+    /// Does this id stand for a visual token, of a picture or of a video?
+    pub fn is_placeholder(&self, id: u32) -> bool {
+        let of = |image: &ImageInfo| {
+            image.token_id == id || image.video.as_ref().is_some_and(|video| video.token_id == id)
+        };
+        self.image.as_ref().is_some_and(of)
+    }
+
     /// Tokens that a prompt may have.
     pub fn longest_prompt(&self) -> usize {
         self.max_context - usize::from(self.answers)
@@ -55,4 +63,6 @@ pub struct ImageInfo {
     pub rows_unpruned: usize,
     /// How visual tokens are chosen; `None`: all stay.
     pub prune: Option<Prune>,
+    /// The tower for frames of videos, where there is one.
+    pub video: Option<VideoSpec>,
 }

@@ -340,10 +340,9 @@ impl<'p> ProgramDevice<'p> {
 
     /// Row of the embedding table, or behind it, for each prompt position.
     pub(super) fn table_rows(&self, ids: &[u32], images: &[ImageHandle]) -> Vec<u32> {
-        let placeholder = self.info.image.as_ref().map(|i| i.token_id);
         let mut visual = images.iter().flat_map(|h| self.images[h.index].rows.iter().copied());
         let mut row = |id: &u32| {
-            let seen = if Some(*id) == placeholder { visual.next() } else { None };
+            let seen = if self.info.is_placeholder(*id) { visual.next() } else { None };
             seen.unwrap_or(*id)
         };
         ids.iter().map(&mut row).collect()

@@ -6,7 +6,7 @@
 
 use super::program::{rope_rows, ProgramDevice};
 use super::{DeviceError, ImageHandle};
-use flightvlm_compiler::codegen::{vision_args, READ_OUT_REGION};
+use flightvlm_compiler::codegen::{vision_args, PICTURE, READ_OUT_REGION, VIDEO};
 use flightvlm_compiler::graph::{Picture, ReadOut, Tile, VisionSpec, VisualRow};
 use flightvlm_compiler::program::VisionMeta;
 use flightvlm_hw::config::UNIT_BYTES;
@@ -27,8 +27,9 @@ impl ProgramDevice<'_> {
     /// Runs the tower on every tile of a picture.
     pub(super) fn show(&mut self, picture: &Picture) -> Result<Shown, DeviceError> {
         let meta = &self.program.meta;
-        let (Some(v), Some(spec)) = (meta.vision.clone(), meta.model.vision.clone()) else {
-            return Err(DeviceError::Input("the model takes no images".into()));
+        let (Some(v), Some(spec)) = (meta.vision.clone(), meta.model.tower_of(picture).cloned()) else {
+            let what = if picture.video { "videos" } else { "images" };
+            return Err(DeviceError::Input(format!("the model takes no {what}")));
         };
         let behind_vocabulary = meta.text.vocab;
         if let Some(prune) = &picture.prune {
@@ -44,7 +45,7 @@ impl ProgramDevice<'_> {
                     v.slots, v.tokens
                 )));
             }
-            self.encode_tile(&v, &spec, tile)?;
+            self.encode_tile(&v, &spec, tile, picture.video)?;
             if picture.prune.is_some() {
                 read.push(self.read_out(&v, tile)?);
             }
@@ -87,8 +88,19 @@ impl ProgramDevice<'_> {
     }
 
     /// One launch; its tokens go behind those of the tiles before.
-    fn encode_tile(&mut self, v: &VisionMeta, spec: &VisionSpec, tile: &Tile) -> Result<(), DeviceError> {
+    fn encode_tile(
+        &mut self,
+        v: &VisionMeta,
+        spec: &VisionSpec,
+        tile: &Tile,
+        video: bool,
+    ) -> Result<(), DeviceError> {
         let start = Instant::now();
+        let (side, entry) = match v.video_entry.filter(|_| video) {
+            Some(entry) => (VIDEO, entry),
+            None => (PICTURE, v.entry),
+        };
+        let region = |part: &str| format!("{side}.{part}");
         spec.check_grid(tile.grid).map_err(|e| DeviceError::Input(e.to_string()))?;
         let (class_rows, patches) = (usize::from(v.has_class), tile.grid[0] * tile.grid[1]);
         if tile.rows.len() != patches * v.pixel_cols {
@@ -106,20 +118,26 @@ impl ProgramDevice<'_> {
                 b.copy_from_slice(&x.to_le_bytes());
             }
         }
-        self.put("vision.pixels", 0, &bytes)?;
+        self.put(&region("pixels"), 0, &bytes)?;
         let ids: Vec<u8> = spec.position_ids(tile.grid).iter().flat_map(|id| id.to_le_bytes()).collect();
         if !ids.is_empty() {
-            self.put("vision.position_ids", 0, &ids)?;
+            self.put(&region("position_ids"), 0, &ids)?;
         }
         if let Some(rotary) = &v.rotary {
             let positions = spec.rotary_positions(tile.grid);
             let shape = (v.rope_half_words, v.rope_pairs);
-            self.put("vision.rope", 0, &rope_rows(rotary, shape, &positions, positions.len()))?;
+            self.put(&region("rope"), 0, &rope_rows(rotary, shape, &positions, positions.len()))?;
         }
         let args = vision_args::of_tile(spec, tile.grid, self.visual_rows);
-        let report = self.launch(v.entry, &args)?;
+        let report = self.launch(entry, &args)?;
         let phase = self.phase(class_rows + patches, &report, start.elapsed());
         self.stats.vision.add(&phase);
+        for entry in &v.rest {
+            let start = Instant::now();
+            let report = self.launch(*entry, &args)?;
+            let phase = self.phase(0, &report, start.elapsed());
+            self.stats.vision.add(&phase);
+        }
         Ok(())
     }
 }

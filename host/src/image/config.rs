@@ -100,6 +100,8 @@ struct Class {
     colours: Colours,
     filter: Filter,
     cutting: Cutting,
+    /// Its arithmetic is Pillow's and numpy's.
+    pillow: bool,
 }
 
 const CLIP: Class = Class {
@@ -109,6 +111,7 @@ const CLIP: Class = Class {
     colours: CLIP_COLOURS,
     filter: Filter::Bicubic,
     cutting: Cutting::None,
+    pillow: false,
 };
 
 const IDEFICS3: Class = Class {
@@ -118,6 +121,7 @@ const IDEFICS3: Class = Class {
     colours: HALF,
     filter: Filter::Lanczos,
     cutting: Cutting::LongestEdge,
+    pillow: false,
 };
 
 const ACROSS: Class = Class {
@@ -164,7 +168,10 @@ const CLASSES: &[Class] = &[
         colours: HALF,
         filter: Filter::Bilinear,
         cutting: Cutting::Fit,
+        pillow: false,
     },
+    Class { name: "VideoLlavaImageProcessor", pillow: true, ..CLIP },
+    Class { name: "VideoLlavaVideoProcessor", ..CLIP },
     Class { name: "Qwen2VLImageProcessor", size: None, crops: false, cutting: Cutting::SmartResize, ..CLIP },
     // Four whose processors are code beside a checkpoint or in a paper: `tests/golden/processor/README.md`.
     Class {
@@ -223,7 +230,8 @@ impl Keys<'_> {
         if rescale_factor <= 0.0 {
             return Err(self.error(format!("rescale_factor is {rescale_factor}, not positive")));
         }
-        let backend = if kind.ends_with("Pil") { Backend::Pillow } else { Backend::Torchvision };
+        let backend =
+            if kind.ends_with("Pil") || class.pillow { Backend::Pillow } else { Backend::Torchvision };
         Ok(ProcessorConfig {
             backend,
             scheme,
@@ -249,7 +257,8 @@ impl Keys<'_> {
 
     /// The class's name and row of the table.
     fn class(&self) -> Result<(&str, &'static Class), ImageError> {
-        let Some(name) = self.get("image_processor_type").or(self.get("feature_extractor_type")) else {
+        let keys = ["image_processor_type", "video_processor_type", "feature_extractor_type"];
+        let Some(name) = keys.into_iter().find_map(|key| self.get(key)) else {
             return Ok((CLASSES[0].name, &CLASSES[0]));
         };
         let name = name.as_str().unwrap_or_default();

@@ -27,13 +27,30 @@ pub fn decode_file(path: &Path) -> Result<RgbPicture, ImageError> {
     if path.is_dir() {
         return frames::of_folder(path);
     }
+    decode(&read(path)?)
+}
+
+/// `count` frames at equal distances of a video: a folder of pictures, or an animated GIF.
+pub fn decode_video(path: &Path, count: usize) -> Result<Vec<RgbPicture>, ImageError> {
+    if path.is_dir() {
+        return frames::of_video_folder(path, count);
+    }
+    let bytes = read(path)?;
+    match image::guess_format(&bytes) {
+        Ok(ImageFormat::Gif) => frames::of_video_gif(&bytes, count),
+        _ => Err(ImageError::NotAVideo { found: describe_start(&bytes) }),
+    }
+}
+
+/// A file of an accepted length.
+fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         let message = format!("it has more than the {MAX_FILE_BYTES} bytes accepted");
         return Err(ImageError::Damaged(message));
     }
-    decode(&bytes)
+    Ok(bytes)
 }
 
 /// Decodes a PNG or JPEG, or the frames of a GIF.

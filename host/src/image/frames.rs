@@ -1,7 +1,6 @@
-//! Video for models of single pictures: a few frames tiled into one picture (IG-VLM, arXiv 2403.18406).
-//!
-//! A video is a folder of pictures in the order of their names, or an animated GIF. Six frames at equal
-//! distances become two columns of three, row by row in time.
+//! Videos: a folder of pictures in the order of their names, or an animated GIF, of which a few frames at equal
+//! distances are shown. For models of single pictures, six frames are tiled into one picture, two columns of
+//! three, row by row in time (IG-VLM, arXiv 2403.18406).
 
 use super::decode::{check_size, decode_file, to_rgb};
 use super::{resize, Backend, Filter, ImageError, RgbPicture};
@@ -24,8 +23,29 @@ fn chosen(total: usize) -> Vec<usize> {
     }
 }
 
+/// Places of `count` frames of `total`, as `numpy.arange(0, total, total / count)` truncates them (the way of
+/// Video-LLaVA's examples).
+fn spread(total: usize, count: usize) -> Vec<usize> {
+    let step = total as f64 / count as f64;
+    (0..count).map(|k| ((k as f64 * step) as usize).min(total - 1)).collect()
+}
+
 /// The grid of a folder's pictures.
 pub(super) fn of_folder(folder: &Path) -> Result<RgbPicture, ImageError> {
+    Ok(grid(&folder_frames(folder, &chosen)?))
+}
+
+/// `count` of a folder's pictures.
+pub(super) fn of_video_folder(folder: &Path, count: usize) -> Result<Vec<RgbPicture>, ImageError> {
+    folder_frames(folder, &|total| spread(total, count))
+}
+
+/// `count` frames of an animation.
+pub(super) fn of_video_gif(bytes: &[u8], count: usize) -> Result<Vec<RgbPicture>, ImageError> {
+    gif_frames(bytes, &|total| spread(total, count))
+}
+
+fn folder_frames(folder: &Path, places: &dyn Fn(usize) -> Vec<usize>) -> Result<Vec<RgbPicture>, ImageError> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)?
         .map(|entry| entry.map(|e| e.path()))
         .collect::<Result<Vec<_>, _>>()?
@@ -40,11 +60,15 @@ pub(super) fn of_folder(folder: &Path) -> Result<RgbPicture, ImageError> {
         let file = || files[at].file_name().unwrap_or_default().to_string_lossy().into_owned();
         decode_file(&files[at]).map_err(|fault| ImageError::Frame { file: file(), fault: Box::new(fault) })
     };
-    Ok(grid(&chosen(files.len()).into_iter().map(frame).collect::<Result<Vec<_>, _>>()?))
+    places(files.len()).into_iter().map(frame).collect()
 }
 
 /// The grid of an animation; a GIF of one frame is that picture.
 pub(super) fn of_gif(bytes: &[u8]) -> Result<RgbPicture, ImageError> {
+    Ok(grid(&gif_frames(bytes, &chosen)?))
+}
+
+fn gif_frames(bytes: &[u8], places: &dyn Fn(usize) -> Vec<usize>) -> Result<Vec<RgbPicture>, ImageError> {
     let damaged = |error: image::ImageError| ImageError::Damaged(error.to_string());
     let decoder = GifDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
     check_size(decoder.dimensions())?;
@@ -53,16 +77,18 @@ pub(super) fn of_gif(bytes: &[u8]) -> Result<RgbPicture, ImageError> {
         return Err(ImageError::NoFrames("the GIF has no frame that can be decoded".into()));
     }
     // A second pass keeps a few frames in memory, not all.
-    let places = chosen(total);
+    let places = places(total);
     let again = GifDecoder::new(Cursor::new(bytes)).map_err(damaged)?.into_frames();
     let mut frames = Vec::with_capacity(places.len());
     for (at, frame) in again.take(total).enumerate() {
         let frame = frame.map_err(damaged)?;
-        if places.contains(&at) {
-            frames.push(to_rgb(&DynamicImage::ImageRgba8(frame.into_buffer())));
+        let wanted = places.iter().filter(|place| **place == at).count();
+        if wanted > 0 {
+            let picture = to_rgb(&DynamicImage::ImageRgba8(frame.into_buffer()));
+            frames.extend(std::iter::repeat_n(picture, wanted));
         }
     }
-    Ok(grid(&frames))
+    Ok(frames)
 }
 
 /// Frames in two columns (one frame alone stays as it is), scaled to the smallest width and height,
@@ -101,6 +127,8 @@ mod tests {
     fn six_frames_at_equal_distances_fill_two_columns_in_time_order() {
         assert_eq!(chosen(20), [0, 3, 6, 9, 12, 15]);
         assert_eq!(chosen(4), [0, 1, 2, 3]);
+        assert_eq!(spread(20, 8), [0, 2, 5, 7, 10, 12, 15, 17]);
+        assert_eq!(spread(3, 8), [0, 0, 0, 1, 1, 1, 2, 2]);
         let picture = grid(&(1..=5).map(grey).collect::<Vec<_>>());
         assert_eq!((picture.width, picture.height), (4, 3));
         let firsts: Vec<u8> = picture.data.chunks(6).map(|cell| cell[0]).collect();
@@ -128,6 +156,8 @@ mod tests {
                 .save(folder.path().join(name))
                 .expect("PNG");
         }
+        let shown = of_video_folder(folder.path(), 4).expect("frames");
+        assert_eq!(shown.iter().map(|f| f.data[0]).collect::<Vec<_>>(), [10, 10, 20, 20]);
         let picture = decode_file(folder.path()).expect("a grid");
         assert_eq!((picture.width, picture.height, picture.data[0]), (4, 4, 10));
     }

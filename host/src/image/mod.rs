@@ -21,7 +21,7 @@ mod resize;
 mod tiling;
 
 pub use config::{Backend, ProcessorConfig, Size};
-pub use decode::{decode, decode_file, MAX_PIXELS, MAX_SIDE};
+pub use decode::{decode, decode_file, decode_video, MAX_PIXELS, MAX_SIDE};
 pub use processor::ImageProcessor;
 pub use resize::{resize, Filter};
 pub use tiling::{Canvas, Cut, Extent, Scheme, Whole};
@@ -78,6 +78,12 @@ pub enum ImageError {
     /// The file cannot be read.
     #[error("cannot read the image")]
     Read(#[from] std::io::Error),
+    /// Not a video that we read.
+    #[error("it is {found}; a video is a folder of pictures or an animated GIF")]
+    NotAVideo {
+        /// How the file begins.
+        found: String,
+    },
     /// The first bytes are neither PNG nor JPEG nor GIF.
     #[error("not a PNG, JPEG or GIF image (the file starts with {found}); convert it to PNG or JPEG")]
     NotAnImage {

@@ -53,12 +53,17 @@ impl<'p> Runner<'p> {
         Some(profile)
     }
 
-    /// One tile of a picture of the usual size; `None` where the model takes none.
+    /// One tile of a picture of the usual size; `None` where the model takes none. Of a tower in several pieces, the
+    /// machine's profile is that of the last.
     pub fn vision(&mut self) -> Result<Option<Counters>, MachineError> {
         let meta = &self.program.meta;
         let (Some(v), Some(spec)) = (&meta.vision, &meta.model.vision) else { return Ok(None) };
         let args = vision_args::of_tile(spec, super::typical_picture(self.program, None).grid, 0);
-        self.launch(v.entry, &args).map(Some)
+        let mut sum = Counters::default();
+        for entry in std::iter::once(v.entry).chain(v.rest.iter().copied()) {
+            add(&mut sum, &self.launch(entry, &args)?);
+        }
+        Ok(Some(sum))
     }
 
     /// A prompt of `rows` tokens. The machine's profile is then that of the layers.
@@ -122,5 +127,29 @@ pub(super) fn interpolate(a: &Counters, b: &Counters, share: f64) -> Counters {
         channel_write_beats: mix(a.channel_write_beats, b.channel_write_beats),
         mac_beats: mix(a.mac_beats, b.mac_beats),
         starved_cycles: mix(a.starved_cycles, b.starved_cycles),
+    }
+}
+
+/// Adds the counters of one more launch.
+fn add(sum: &mut Counters, c: &Counters) {
+    let units = [
+        (&mut sum.retired, &c.retired),
+        (&mut sum.busy_cycles, &c.busy_cycles),
+        (&mut sum.wait_cycles, &c.wait_cycles),
+    ];
+    for (sum, c) in units {
+        sum.iter_mut().zip(c).for_each(|(sum, c)| *sum += c);
+    }
+    for (sum, c) in [
+        (&mut sum.cycles, c.cycles),
+        (&mut sum.dispatched, c.dispatched),
+        (&mut sum.read_beats, c.read_beats),
+        (&mut sum.write_beats, c.write_beats),
+        (&mut sum.channel_read_beats, c.channel_read_beats),
+        (&mut sum.channel_write_beats, c.channel_write_beats),
+        (&mut sum.mac_beats, c.mac_beats),
+        (&mut sum.starved_cycles, c.starved_cycles),
+    ] {
+        *sum += c;
     }
 }

@@ -253,6 +253,7 @@ pub fn prompt_error(param: &str, error: &PromptError) -> ApiError {
         }
         PromptError::Device(_)
         | PromptError::TextOnly(_)
+        | PromptError::NoVideos(_)
         | PromptError::Bundle(BundleError::Text(
             TextError::Template(_) | TextError::ImageCount { .. } | TextError::NoImageToken(_),
         ))

@@ -104,7 +104,7 @@ impl Chat {
     pub fn text_bytes(&self) -> usize {
         let text = |part: &Part| match part {
             Part::Text { text } => text.len(),
-            Part::Image => 0,
+            Part::Image | Part::Video => 0,
         };
         self.messages.iter().flat_map(|message| &message.content).map(text).sum()
     }

@@ -18,12 +18,17 @@ pub struct Conversation {
 impl Conversation {
     /// Of a prompt whose visual tokens are marked by `image_token`.
     pub fn of(prompt: &Prompt, image_token: Option<u32>) -> Conversation {
+        Self::of_visual(prompt, |id| Some(id) == image_token)
+    }
+
+    /// Of a prompt whose visual tokens, of pictures and videos, `is_visual` tells.
+    pub fn of_visual(prompt: &Prompt, is_visual: impl Fn(u32) -> bool) -> Conversation {
         let mut out = Conversation::default();
         let mut pictures = prompt.images.iter().map(|p| (fingerprint(p), p.placeholders()));
         // The picture that is being read, its row and their number: text may stand between its tiles.
         let (mut picture, mut row, mut rows) = (0, 0, 0);
         for &id in &prompt.ids {
-            if Some(id) == image_token {
+            if is_visual(id) {
                 if row == rows {
                     let next = pictures.next().unwrap_or_default();
                     (picture, row, rows) = (next.0, 0, next.1.max(1));

@@ -23,7 +23,7 @@ pub use placeholder::ImageTokens;
 pub use special::SpecialTokens;
 pub use stop::StopStrings;
 pub use stream::TokenStream;
-pub use template::{ChatTemplate, Message, Part};
+pub use template::{ChatTemplate, Message, Part, VIDEO_TOKEN};
 pub use tokenizer::Tokenizer;
 
 /// What can be wrong with a checkpoint's text files, or with a prompt.

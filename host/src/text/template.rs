@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Steps a template may take; a template comes with the model and must not hang us.
 const FUEL: u64 = 10_000_000;
 
+/// What stands for a video in a prompt.
+pub const VIDEO_TOKEN: &str = "<video>";
+
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
@@ -24,6 +27,8 @@ pub struct Message {
 pub enum Part {
     /// A picture; its pixels travel separately, in the same order.
     Image,
+    /// A video; its frames travel separately, in the same order.
+    Video,
     /// Words.
     Text {
         /// The words.
@@ -100,6 +105,7 @@ impl ChatTemplate {
     fn flatten(&self, message: &Message) -> String {
         let part = |part: &Part| match part {
             Part::Image => format!("{}\n", self.image_token),
+            Part::Video => format!("{VIDEO_TOKEN}\n"),
             Part::Text { text } => text.clone(),
         };
         message.content.iter().map(part).collect()
