@@ -27,6 +27,8 @@ pub struct LoadOptions {
     pub kv_bits: u32,
     /// The language model can be left early.
     pub early_exit: bool,
+    /// Inputs of the language model's down projections and output layer have 16 bits instead of 8.
+    pub wide_inputs: bool,
     /// How visual tokens are chosen, `Some(None)`: all stay; `None`: as the program says, else all stay.
     pub prune: Option<Option<Prune>>,
     /// Block-sparse attention of the language model; `None`: full.
@@ -42,6 +44,7 @@ impl Default for LoadOptions {
             storage: Spec::dense(Widths::Uniform(8)),
             kv_bits: 8,
             early_exit: false,
+            wide_inputs: false,
             prune: None,
             mask: None,
         }
@@ -146,6 +149,7 @@ impl Source {
             storage: self.options.storage,
             kv_bits: self.options.kv_bits,
             early_exit: self.options.early_exit,
+            wide_inputs: self.options.wide_inputs,
             prune: self.options.prune.flatten(),
             stop_after: stop_after.map(str::to_owned),
         };
