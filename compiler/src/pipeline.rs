@@ -18,12 +18,13 @@ use crate::layout::pack::Storage;
 use crate::layout::{words, LayerStorage};
 use crate::plan::{fuse, Plan, Vision};
 use crate::program::{CacheMeta, Meta, Program, Segment, TextMeta, VisionMeta, Writer, CODE_REGION};
-use crate::quant::{Calibration, Sparsity, Spec, Widths};
+use crate::quant::{Calibration, LayerReport, Sparsity, Spec, Widths};
 use flightvlm_hw::config::{HwConfig, TILE};
 use flightvlm_hw::isa::{disassemble, isa_hash};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Mutex;
 
 /// Tiles of full size that one prompt may show: single pictures, or those of models that cut them.
 fn image_slots(plan: &Plan) -> usize {
@@ -64,6 +65,8 @@ pub struct Options {
     pub kv_bits: u32,
     /// The language model can be left early and gone on with ([`crate::program::TextMeta::saved_row`]).
     pub early_exit: bool,
+    /// Inputs of the language model's down projections and output layer have 16 bits instead of 8.
+    pub wide_inputs: bool,
     /// How visual tokens are chosen where the request does not say; its read-outs are compiled in.
     pub prune: Option<Prune>,
     /// Leave weights out: code, map and timing only.
@@ -82,6 +85,7 @@ impl Options {
             storage,
             kv_bits: 8,
             early_exit: false,
+            wide_inputs: false,
             prune: None,
             detect_sparsity: false,
             no_weights: false,
@@ -96,8 +100,8 @@ impl Options {
         let head = Storage { widths: head, sparsity: Sparsity::Dense, ..layers };
         let read_outs = self.prune.map_or(0, |prune| prune.method.read_outs());
         let (config, kv_bits, early_exit) = (self.config.clone(), self.kv_bits, self.early_exit);
-        let layers = LayerStorage::uniform(layers);
-        Build { config, layers, head, kv_bits, early_exit, read_outs }
+        let (wide_inputs, layers) = (self.wide_inputs, LayerStorage::uniform(layers));
+        Build { config, layers, head, kv_bits, early_exit, wide_inputs, read_outs }
     }
 }
 
@@ -135,12 +139,13 @@ impl Built<'_> {
     fn pack<E: From<Diagnostics>>(
         &self,
         calibration: Option<&Calibration>,
+        report: Option<&Mutex<Vec<LayerReport>>>,
         sink: &mut dyn FnMut(pack::Piece<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         if self.no_weights {
             return Ok(());
         }
-        pack::all(&self.plan, &self.laid, &self.build, &self.model.weights, calibration, sink)
+        pack::all(&self.plan, &self.laid, &self.build, &self.model.weights, calibration, report, sink)
     }
 
     /// Chooses the scales that are folded into norms and weights, from the calibration's samples.
@@ -155,7 +160,7 @@ impl Built<'_> {
     pub fn collect(self, calibration: Option<&Calibration>) -> Result<Program, Diagnostics> {
         let mut contents: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let mut current = String::new();
-        self.pack::<Diagnostics>(calibration, &mut |piece| {
+        self.pack::<Diagnostics>(calibration, None, &mut |piece| {
             match piece {
                 pack::Piece::Region(name) => {
                     current = name.into();
@@ -170,9 +175,29 @@ impl Built<'_> {
 
     /// Writes the program file; weights are packed and written layer by layer.
     pub fn write(&self, path: &Path, calibration: Option<&Calibration>) -> Result<(), WriteError> {
+        self.write_with(path, calibration, None)
+    }
+
+    /// The same, and what compression costs in each linear layer. Takes longer: every layer is rounded to nearest, too.
+    pub fn write_measured(
+        &self,
+        path: &Path,
+        calibration: Option<&Calibration>,
+    ) -> Result<Vec<LayerReport>, WriteError> {
+        let report = Mutex::new(Vec::new());
+        self.write_with(path, calibration, Some(&report))?;
+        Ok(report.into_inner().unwrap_or_else(|e| e.into_inner()))
+    }
+
+    fn write_with(
+        &self,
+        path: &Path,
+        calibration: Option<&Calibration>,
+        report: Option<&Mutex<Vec<LayerReport>>>,
+    ) -> Result<(), WriteError> {
         let mut w = Writer::create(path)?;
         w.code(&self.program.code)?;
-        self.pack::<WriteError>(calibration, &mut |piece| match piece {
+        self.pack::<WriteError>(calibration, report, &mut |piece| match piece {
             pack::Piece::Region(name) => Ok(w.content(name)?),
             pack::Piece::Bytes(b) => Ok(w.append(b)?),
         })?;

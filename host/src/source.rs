@@ -29,6 +29,8 @@ pub struct LoadOptions {
     pub kv_bits: u32,
     /// The language model can be left early.
     pub early_exit: bool,
+    /// Inputs of the language model's down projections and output layer have 16 bits instead of 8.
+    pub wide_inputs: bool,
     /// How visual tokens are chosen, `Some(None)`: all stay; `None`: as the program says, else all stay.
     pub prune: Option<Option<Prune>>,
     /// Block-sparse attention of the language model; `None`: full.
@@ -49,6 +51,7 @@ impl Default for LoadOptions {
             detect_sparsity: false,
             kv_bits: 8,
             early_exit: false,
+            wide_inputs: false,
             prune: None,
             mask: None,
             image_positions: None,
@@ -156,6 +159,7 @@ impl Source {
             detect_sparsity: self.options.detect_sparsity,
             kv_bits: self.options.kv_bits,
             early_exit: self.options.early_exit,
+            wide_inputs: self.options.wide_inputs,
             prune: self.options.prune.flatten(),
             stop_after: stop_after.map(str::to_owned),
         };

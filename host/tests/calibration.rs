@@ -3,10 +3,12 @@
 
 use flightvlm::device::{Device, Logits, ProgramDevice};
 use flightvlm::source::{LoadOptions, Source};
-use flightvlm_compiler::eval::Session;
+use flightvlm_compiler::eval::{LinearInput, Session};
+use flightvlm_compiler::graph::{NodeId, Op};
 use flightvlm_compiler::program::Program;
-use flightvlm_compiler::quant::{Calibration, Calibrator, Sparsity, Spec, Widths};
+use flightvlm_compiler::quant::{dequantise, quantise, Calibration, Calibrator, Sparsity, Spec, Widths};
 use flightvlm_iss::Iss;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 fn open(widths: Widths) -> Source {
@@ -77,4 +79,71 @@ fn calibrated_programs_are_nearer_to_the_reference() {
         println!("{widths}: {before:.5} of the logits' square, calibrated {after:.5}");
         assert!(after < most * before, "{widths}: {after} against {before}");
     }
+}
+
+/// The report's numbers, computed again from the input rows themselves: squared distance of the outputs.
+#[test]
+fn the_report_says_what_compression_costs() {
+    let source = open(Widths::Uniform(4));
+    let model = source.model().expect("imports");
+    let built = source.compile(None).expect("compiles").program.expect("a program");
+    let mut calibration = calibration(&source);
+    built.fold(&mut calibration).expect("weights are there");
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = built.write_measured(&folder.path().join("m.fvp"), Some(&calibration)).expect("writes");
+    let plain = built.write_measured(&folder.path().join("p.fvp"), None).expect("writes");
+
+    // All inputs of the linear layers.
+    let mut inputs: BTreeMap<NodeId, Vec<f32>> = BTreeMap::new();
+    let mut session = Session::new(model).expect("weights");
+    for seed in 0..24 {
+        let mut watch = |x: LinearInput<'_>| inputs.entry(x.node).or_default().extend(x.rows);
+        session.prefill_watched(&prompt(seed), &[], &mut watch).expect("eval");
+    }
+    let mut compared = 0;
+    for (id, node) in model.graph.iter() {
+        let Op::Linear { w, .. } = node.op else { continue };
+        let wanted = ["mlp.gate_proj", "mlp.up_proj"].iter().any(|kind| node.path.ends_with(kind));
+        if !wanted || !inputs.contains_key(&id) {
+            continue;
+        }
+        let line = report.iter().find(|l| l.path == node.path).expect("a line for every layer");
+        let (cols, rows) = (line.inputs.1, line.outputs);
+        let weights = model.weights.load_f32(w).expect("weights");
+        let ones = vec![1.0; cols.max(rows)];
+        let folding = &calibration.folding;
+        let columns = folding.columns.get(&w).map_or(&ones[..cols], |s| s.as_slice());
+        let outputs = folding.outputs.get(&w).map_or(&ones[..rows], |s| s.as_slice());
+        let factor = |i: usize| columns[i % cols] * outputs[i / cols];
+        let folded: Vec<f32> = weights.iter().enumerate().map(|(i, w)| w * factor(i)).collect();
+        let spec = Spec { widths: Widths::Uniform(4), sparsity: Sparsity::Dense, group_words: 2 };
+        let hessian = calibration.hessians[&w].divided(columns);
+        let mut stored = dequantise(&quantise(&folded, rows, cols, &spec, Some(&hessian)));
+        stored.iter_mut().enumerate().for_each(|(i, x)| *x /= factor(i));
+        let rounded = dequantise(&quantise(&weights, rows, cols, &spec, None));
+        let square = |m: &dyn Fn(usize) -> f32| -> f64 {
+            let products = inputs[&id].chunks_exact(cols).flat_map(|x| {
+                (0..rows).map(move |r| {
+                    (0..cols).map(|c| f64::from(m(r * cols + c)) * f64::from(x[c])).sum::<f64>().powi(2)
+                })
+            });
+            products.sum()
+        };
+        let whole = square(&|i| weights[i]);
+        for (name, reported, again) in [
+            ("chosen", line.error, square(&|i| weights[i] - stored[i]) / whole),
+            ("rounded", line.rounded_error, square(&|i| weights[i] - rounded[i]) / whole),
+        ] {
+            let off = (reported / again - 1.0).abs();
+            assert!(off < 2e-3, "{}, {name}: {reported} reported, {again} computed again", node.path);
+        }
+        assert!(line.error < line.rounded_error, "{line:?}");
+        let fold =
+            columns.iter().fold(0.0f32, |a, b| a.max(*b)) / columns.iter().fold(f32::MAX, |a, b| a.min(*b));
+        assert!((line.fold - f64::from(fold)).abs() < 1e-3 && line.bits == 4.0, "{line:?}");
+        compared += 1;
+    }
+    assert!(compared >= 4, "{compared} layers");
+    let nothing = plain.iter().all(|l| l.error == l.rounded_error && l.fold == 1.0);
+    assert!(nothing, "without calibration weights are rounded to nearest");
 }

@@ -43,22 +43,26 @@ fn every_format_gives_equal_bits_on_every_target() {
     // 2:16 is left to random programs: its window of 128 inputs does not divide this model's layers.
     // Least cosine to the float logits: uncompensated rounding, so low widths lose a lot.
     let cases = [
-        (HwConfig::sim(), Widths::Uniform(8), Dense, 8, 0.995),
-        (HwConfig::sim(), Widths::Uniform(4), Dense, 4, 0.90),
-        (HwConfig::sim(), mixed(3.5), Dense, 8, 0.85),
-        (HwConfig::sim(), Widths::Uniform(6), S2of4, 8, 0.5),
-        (HwConfig::sim(), Widths::Uniform(4), S8of16, 8, 0.5),
-        (HwConfig::sim(), Widths::Uniform(8), S4of16, 8, 0.0),
-        (HwConfig::mini(), Widths::Uniform(8), Dense, 8, 0.995),
-        (HwConfig::mini(), Widths::Uniform(5), Dense, 4, 0.95),
-        (HwConfig::mini(), Widths::Uniform(3), S8of16, 8, 0.0),
-        (HwConfig::mini(), Widths::Uniform(2), Dense, 4, 0.0),
-        (HwConfig::mini(), mixed(4.5), S2of4, 8, 0.5),
+        (HwConfig::sim(), Widths::Uniform(8), Dense, 8, false, 0.995),
+        (HwConfig::sim(), Widths::Uniform(8), Dense, 8, true, 0.995),
+        (HwConfig::sim(), Widths::Uniform(4), Dense, 4, false, 0.90),
+        (HwConfig::sim(), mixed(3.5), Dense, 8, false, 0.85),
+        (HwConfig::sim(), Widths::Uniform(6), S2of4, 8, false, 0.5),
+        (HwConfig::sim(), Widths::Uniform(4), S8of16, 8, false, 0.5),
+        (HwConfig::sim(), Widths::Uniform(8), S4of16, 8, false, 0.0),
+        (HwConfig::mini(), Widths::Uniform(8), Dense, 8, false, 0.995),
+        (HwConfig::mini(), Widths::Uniform(5), S2of4, 4, true, 0.5),
+        (HwConfig::mini(), Widths::Uniform(5), Dense, 4, false, 0.95),
+        (HwConfig::mini(), Widths::Uniform(3), S8of16, 8, false, 0.0),
+        (HwConfig::mini(), Widths::Uniform(2), Dense, 4, false, 0.0),
+        (HwConfig::mini(), mixed(4.5), S2of4, 8, false, 0.5),
     ];
-    for (target, widths, sparsity, kv_bits, least) in cases {
+    let mut narrow = None;
+    for (target, widths, sparsity, kv_bits, wide_inputs, least) in cases {
         let storage = Spec { widths, sparsity, group_words: 8 };
-        let name = format!("{} {widths} {sparsity} kv{kv_bits}", target.name);
-        let options = LoadOptions { target, storage, kv_bits, ..LoadOptions::default() };
+        let wide = if wide_inputs { " wide" } else { "" };
+        let name = format!("{} {widths} {sparsity} kv{kv_bits}{wide}", target.name);
+        let options = LoadOptions { target, storage, kv_bits, wide_inputs, ..LoadOptions::default() };
         let source = demo_with(options);
         let program = source.program().unwrap_or_else(|e| panic!("{name}: {e}"));
         let a = logits(&mut device(&source, "iss", iss(program)), &source);
@@ -70,5 +74,13 @@ fn every_format_gives_equal_bits_on_every_target() {
         let c = cosine(&float, &a);
         println!("{name}: {} logits equal, cosine to eval {c:.4}", a.len());
         assert!(c >= least, "{name}: cosine {c}");
+        // The second case is the first one with wide inputs.
+        match (narrow, wide_inputs) {
+            (None, _) => narrow = Some(c),
+            (Some(narrow), true) if widths == Widths::Uniform(8) => {
+                assert!(c > narrow, "{name}: {narrow} without")
+            }
+            _ => {}
+        }
     }
 }

@@ -234,7 +234,11 @@ impl Vec1 {
     }
     /// Result to S.
     pub fn to_s(self, at: At) -> Vec1 {
-        self.to(D_S, at, 1)
+        self.to_s_every(at, 1)
+    }
+    /// Result to S, `stride` scalars from row to row.
+    pub fn to_s_every(self, at: At, stride: u32) -> Vec1 {
+        self.to(D_S, at, stride)
     }
     /// Causal mask.
     pub fn causal(mut self, on: bool) -> Vec1 {

@@ -271,7 +271,7 @@ impl ConvLayout {
                 // The offsets are those of the first block, the weights each block's own.
                 for (pass, l) in block.iter().zip(&layout.passes) {
                     for packed in own(pass, l) {
-                        packed.write(weights, None, &mut channels)?;
+                        packed.write(weights, None, None, &mut channels)?;
                     }
                     vectors.extend(vectors_of(pass, l, weights)?);
                 }

@@ -12,6 +12,7 @@
 
 use super::asm::{abs, agu, vx, Asm, At, Count, Reg, LD, MM, ST, VX};
 use super::tower::{norm_words, regs, Chip, Dims};
+use super::wide::{both_rows, Split};
 use super::Build;
 use crate::graph::ActKind;
 use crate::layout::pack::Packed;
@@ -23,7 +24,7 @@ use flightvlm_hw::isa::{self, names::*};
 /// commands of an item is one deeper.
 pub const HALF_LEVEL: u32 = 2;
 /// Smallest maximum that a row is quantised with: an all-zero row stays zero.
-const TINY: f32 = 1e-20;
+pub const TINY: f32 = 1e-20;
 /// Generators with a fixed use: weights of the layer.
 pub const A_WEIGHTS: u32 = 1;
 /// Key cache.
@@ -172,9 +173,15 @@ impl Tower<'_> {
 
     /// Streams a packed layer's weights.
     pub fn load_weights(&self, asm: &mut Asm, at: At, p: &Packed) {
+        self.load_tiles(asm, at, p, 0, p.tiles());
+    }
+
+    /// Streams the weights of `tiles` tiles from tile `first` on.
+    pub fn load_tiles(&self, asm: &mut Asm, at: At, p: &Packed, first: u32, tiles: u32) {
         asm.emit(isa::Ld {
             mode: LD_WEIGHT,
-            rows: Count::from(p.tiles()).field(),
+            rows: Count::from(tiles).field(),
+            first: Count::from(first).field(),
             len: Count::from(p.words()).field(),
             src_agu: at.agu,
             src_off: at.off,
@@ -427,15 +434,15 @@ impl Tower<'_> {
         });
     }
 
-    /// x += the rows at `parts` once MM has written them, with the next norm's statistic when there
-    /// is one.
-    pub fn residual(&self, asm: &mut Asm, parts: &[At], next: Option<&Norm>) {
+    /// x += the rows at `parts`, each with its row stride, once MM has written them, with the next norm's
+    /// statistic when there is one.
+    pub fn residual(&self, asm: &mut Asm, parts: &[(At, u32)], next: Option<&Norm>) {
         let (d, x) = (self.d, self.spad("x"));
         for (i, pair) in parts.chunks(2).enumerate() {
             let wait = if i == 0 { MM } else { 0 };
             let mut sum = vx(regs::ROWS, d.cols).a(x, d.dw);
-            for part in pair {
-                sum = sum.spad(OP_ADD, *part, d.dw, ROW);
+            for (part, stride) in pair {
+                sum = sum.spad(OP_ADD, *part, *stride, ROW);
             }
             sum = sum.to_spad(x, d.dw);
             if let Some(n) = next.filter(|_| parts.len() <= 2 * (i + 1)) {
@@ -445,10 +452,18 @@ impl Tower<'_> {
         }
     }
 
-    /// Where the pieces of the down projection leave their rows.
-    pub fn down_parts(&self) -> Vec<At> {
-        let (d, at) = (self.d, self.spad("down"));
-        (0..d.down_parts).map(|i| at.plus(i * d.half_rows() * d.dw)).collect()
+    /// Where the pieces of the down projection leave their rows, with the words from row to row.
+    pub fn down_parts(&self) -> Vec<(At, u32)> {
+        let d = self.d;
+        (0..d.down_parts * d.down_rows)
+            .map(|i| (self.down_part(i / d.down_rows).plus(i % d.down_rows * d.dw), d.down_rows * d.dw))
+            .collect()
+    }
+
+    /// First row of a piece of the down projection.
+    fn down_part(&self, i: u32) -> At {
+        let d = self.d;
+        self.spad("down").plus(i * d.down_rows * d.half_rows() * d.dw)
     }
 
     /// The first statistic of a norm over X.
@@ -470,7 +485,7 @@ impl Tower<'_> {
         let stride = if d.gated { 2 * ffw } else { ffw };
         asm.mark(format!("{} (layer loop)", l.norm2.path));
         self.each_half(asm, |asm| {
-            self.residual(asm, &[tmp], Some(&l.norm2));
+            self.residual(asm, &[(tmp, d.dw)], Some(&l.norm2));
             let vectors = self.spad("norms").plus(norm_words(&l.norm1));
             self.norm_quantised(asm, &l.norm2, vectors, true, false);
             self.linear(asm, weights(o.up.0), &o.up.1, (self.abuf("x8"), d.dw), (ff, stride));
@@ -483,12 +498,26 @@ impl Tower<'_> {
             let up = d.gated.then(|| ff.plus(ffw));
             let lacks = self.activate(asm, act, cols, (ff, stride), up, MM);
             let (mut from, peak) = (self.abuf("ff8"), self.s("x_scale"));
-            self.quantise(asm, regs::ROWS, cols, (ff, stride), (from, ffw), peak, lacks, MM);
-            for (i, ((at, p), out)) in o.down.iter().zip(self.down_parts()).enumerate() {
+            let (mut rows, mut scales) = (regs::ROWS, peak);
+            match up.filter(|_| d.down_rows > 1) {
+                None => self.quantise(asm, rows, cols, (ff, stride), (from, ffw), peak, lacks, MM),
+                Some(up) => {
+                    self.both_scales(asm, rows, peak, lacks);
+                    let (inv, inv_finer) = (self.s("inv"), self.s("inv_finer"));
+                    // What `up` held is used.
+                    let (rows_at, spare) = ((ff, stride), (up, stride));
+                    let split = Split { from: rows_at, spare, to: from, words: ffw, inv, inv_finer };
+                    self.quantise_both(asm, rows, cols, &split, MM);
+                    (rows, scales) = (regs::TMP, self.s("both_scales"));
+                    both_rows(asm, rows);
+                }
+            }
+            for (i, (at, p)) in o.down.iter().enumerate() {
                 self.load_weights(asm, weights(*at), p);
                 let wait = if i == 0 { VX } else { 0 };
                 let release = if i + 1 == o.down.len() { VX } else { 0 };
-                self.multiply(asm, p, (from, ffw), (out, d.dw), wait, release);
+                let out = (self.down_part(i as u32), d.dw);
+                asm.sync(linear_op(rows, p, (from, ffw), out, scales), wait, release);
                 from = from.plus((p.cols.len() / 16) as u32);
             }
         });

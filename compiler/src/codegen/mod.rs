@@ -15,6 +15,7 @@ mod projector;
 mod text;
 mod tower;
 mod vision;
+mod wide;
 mod windows;
 
 pub use conv::ConvLayout;
@@ -150,6 +151,8 @@ pub struct Build {
     pub kv_bits: u32,
     /// The language model can be left early.
     pub early_exit: bool,
+    /// Down projections and the output layer of the language model read 16 bits ([`wide`]).
+    pub wide_inputs: bool,
     /// Layers of the vision tower whose attention leaves the machine: 0, 1 (the last) or 2 (and the first).
     pub read_outs: u32,
 }

@@ -160,8 +160,8 @@ fn logits_of_rows(asm: &mut Asm, text: &Text, l: &TextLayout) {
                 row_generator(asm, A_ROWS, l.x_base, d.dw);
                 load_half(asm, d.dw, x, VX);
                 asm.vx_sync(LD, 0);
-                for part in t.down_parts() {
-                    vx(ROWS, d.cols).a(x, d.dw).imm(OP_MUL, 0.0).to_spad(part, d.dw).emit(asm);
+                for (part, stride) in t.down_parts() {
+                    vx(ROWS, d.cols).a(x, d.dw).imm(OP_MUL, 0.0).to_spad(part, stride).emit(asm);
                 }
                 asm.mm_sync(0, VX);
             });

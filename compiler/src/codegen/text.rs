@@ -5,14 +5,14 @@ use super::asm::{abs, agu, vx, Asm, Count, Reg, LD, MM, ST, VX};
 use super::early_exit::{each_layer, layer_generators, mode, save_rows};
 use super::layer::{down_parts, layer_offsets, linear_op, LayerOffsets, Tower, A_NORMS, A_TEMP};
 use super::tower::{norm_words, regs, Chip, Dims, Requests};
-use super::{add, choose_tile, text_args, Build};
+use super::{add, choose_tile, text_args, wide, Build};
 use crate::diag::Diagnostic;
 use crate::graph::{BlockMask, MASK_BLOCK};
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::onchip::Request;
 use crate::layout::pack::Packed;
 use crate::layout::words;
-use crate::plan::{Layer, Text};
+use crate::plan::{Layer, Mlp, Text};
 use flightvlm_hw::config::TILE;
 use flightvlm_hw::isa::{self, names::*};
 
@@ -78,12 +78,28 @@ pub fn text_layout(
     let first: &Layer = text.layers.first().ok_or_else(|| {
         Diagnostic::new("text model", "at least one layer", "none", "check num_hidden_layers in config.json")
     })?;
+    if build.wide_inputs && matches!(first.mlp, Mlp::Plain { .. }) {
+        return Err(Diagnostic::new(
+            "wide inputs",
+            "a language model with gated feed-forward blocks",
+            "blocks without a gate",
+            "compile without --wide-inputs",
+        ));
+    }
     let positions = max_context.next_multiple_of(TILE) as u32;
     let logit_words = words(text.head.cols_out);
     let parts = down_parts(first, &build.layers, build);
     let (dims, chip) = choose_tile("text model", first, positions, parts, build, |d| {
         let mut r = Requests::of(d);
-        r.spad.1.push(Request { name: "logits", words: logit_words, from: 9, to: 9 });
+        let logits = |words| Request { name: "logits", words, from: 9, to: 9 };
+        match build.wide_inputs {
+            false => r.spad.1.push(logits(logit_words)),
+            true => {
+                // A row at a time: the halves share the room.
+                r.spad.0.push(logits(logit_words + wide::spare_words(logit_words, d.dw)));
+                r.abuf.push(Request { name: "head8", words: (2 * d.dw).next_multiple_of(8), from: 9, to: 9 });
+            }
+        }
         let words = norm_words(&text.final_norm);
         r.spad.0.push(Request { name: "final_norm", words, from: 0, to: 9 });
         Chip::fit(&r, &build.config)
@@ -245,9 +261,9 @@ fn load_rows(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout, positions: bool) {
             ..isa::Ld::default()
         });
         let down = t.down_parts();
-        let rope = d.rope.then(|| (2 * d.half_words, l.rope_base, t.spad("rope")));
+        let rope = d.rope.then(|| (2 * d.half_words, l.rope_base, (t.spad("rope"), 2 * d.half_words)));
         let position = positions.then(|| (d.dw, l.position_base, down[0]));
-        for (row, base, to) in rope.into_iter().chain(position) {
+        for (row, base, (to, stride)) in rope.into_iter().chain(position) {
             asm.alu_imm(ALU_MUL, TMP, POS, row);
             asm.base(A_ROPE, TMP, base);
             asm.emit(isa::Ld {
@@ -256,7 +272,7 @@ fn load_rows(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout, positions: bool) {
                 len: Count::from(row).field(),
                 dst_agu: to.agu,
                 dst_off: to.off,
-                dst_stride: row,
+                dst_stride: stride,
                 src_agu: A_ROPE,
                 src_stride: row,
                 ..isa::Ld::default()
@@ -264,8 +280,8 @@ fn load_rows(asm: &mut Asm, t: &Tower<'_>, l: &TextLayout, positions: bool) {
         }
         asm.ld_sync(0, VX);
         asm.vx_sync(LD, 0);
-        for part in down.into_iter().skip(usize::from(positions)) {
-            vx(ROWS, d.cols).a(x, d.dw).imm(OP_MUL, 0.0).to_spad(part, d.dw).emit(asm);
+        for (part, stride) in down.into_iter().skip(usize::from(positions)) {
+            vx(ROWS, d.cols).a(x, d.dw).imm(OP_MUL, 0.0).to_spad(part, stride).emit(asm);
         }
         asm.mm_sync(0, VX);
     });
@@ -301,7 +317,7 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, layer: &Layer, l: &TextLayout) {
 pub(super) fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout, saves: bool) {
     use regs::*;
     let d = t.d;
-    let norm = &text.final_norm;
+    let (norm, wide) = (&text.final_norm, d.down_rows > 1);
     asm.mark(&norm.path);
     let vectors = t.spad("final_norm");
     t.load_norms(asm, abs(l.norm_base), norm_words(norm), vectors, 0);
@@ -312,7 +328,10 @@ pub(super) fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout, sa
         if saves {
             save_rows(asm, t, l);
         }
-        t.norm_quantised(asm, norm, vectors, true, true);
+        match wide {
+            true => t.norm(asm, norm, vectors, t.spad("final"), true),
+            false => t.norm_quantised(asm, norm, vectors, true, true),
+        }
     };
     match saves {
         true => t.each_half_at(asm, enter),
@@ -336,19 +355,27 @@ pub(super) fn head(asm: &mut Asm, t: &Tower<'_>, text: &Text, l: &TextLayout, sa
         asm.alu_imm(ALU_EQ, WANTS_HIDDEN, wanted, super::logits::HIDDEN);
         asm.alu_imm(ALU_MUL, TMP, DONE, l.logit_words);
         asm.base(to, TMP, l.logits_base);
-        for (a, step) in [(act, d.dw), (scale, 1), (to, l.logit_words)] {
+        let rows = if wide { (normed, d.dw) } else { (act, d.dw) };
+        for (a, step) in [rows, (scale, 1), (to, l.logit_words)] {
             asm.stride(a, 3, Reg(0), step);
         }
         asm.alu_imm(ALU_MIN, TMP, wanted, 1);
         // A register: an immediate count is below 32768.
         asm.set(KV_LEN, text.head.cols_out as u32);
-        asm.mm_sync(VX, 0);
+        if !wide {
+            asm.mm_sync(VX, 0);
+        }
         asm.repeat(COUNT, |asm| {
             let p = &l.head;
-            t.load_weights(asm, abs(l.head_base), p);
-            asm.sync(linear_op(1, p, (agu(act), d.dw), (logits, l.logit_words), agu(scale)), 0, VX);
             let best = vx(1, KV_LEN).a(logits, 0).red(R_ARGMAX, token);
-            best.sync(asm, MM, ST);
+            if wide {
+                t.wide_logits(asm, l, abs(l.head_base), agu(normed), agu(scale));
+                best.sync(asm, 0, ST);
+            } else {
+                t.load_weights(asm, abs(l.head_base), p);
+                asm.sync(linear_op(1, p, (agu(act), d.dw), (logits, l.logit_words), agu(scale)), 0, VX);
+                best.sync(asm, MM, ST);
+            }
             asm.sync(
                 isa::St {
                     mode: ST_ROWS,

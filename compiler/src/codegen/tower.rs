@@ -114,6 +114,8 @@ pub struct Dims {
     pub score_rows: u32,
     /// Pieces that the last linear of the feed-forward block is cut into.
     pub down_parts: u32,
+    /// Rows of 8 bits that a row of its inputs is: 2 for wide inputs.
+    pub down_rows: u32,
     /// Array slices.
     pub slices: u32,
     /// Bits of keys and values in the cache.
@@ -177,6 +179,7 @@ impl Dims {
             block_heads,
             score_rows: (block_heads * half).max(heads),
             down_parts,
+            down_rows: if o.wide_inputs { 2 } else { 1 },
             slices: o.config.slices,
             kv_bits: o.kv_bits,
             norm_words: norm_words(&layer.norm1)
@@ -211,6 +214,7 @@ impl Dims {
             block_heads: 0,
             score_rows: 0,
             down_parts: 0,
+            down_rows: 1,
             slices: o.config.slices,
             kv_bits: o.kv_bits,
             norm_words: 0,
@@ -280,7 +284,7 @@ impl Dims {
             r("scores", self.score_rows * self.scw, 4, 4),
             r("attended", self.heads * t * self.hw, 4, 5),
             r("ff", t * self.ffw * if self.gated { 2 } else { 1 }, 7, 7),
-            r("down", self.down_parts * t * self.dw, 8, 9),
+            r("down", self.down_parts * self.down_rows * t * self.dw, 8, 9),
             r("final", t * self.dw, 9, 9),
         ];
         if self.rope {
@@ -309,7 +313,7 @@ impl Dims {
             r("kv8", 2 * self.kv_heads * t * self.hw, 3, 3),
             r("p8", self.score_rows * self.scw, 4, 4),
             r("att8", t * self.heads * self.hw, 5, 5),
-            r("ff8", t * self.ffw, 7, 8),
+            r("ff8", self.down_rows * t * self.ffw, 7, 8),
         ]
     }
 
@@ -329,6 +333,8 @@ impl Dims {
             r("p_scale", self.score_rows),
             r("p_inv", self.score_rows),
             r("head_stat", if self.head_stats { self.heads * t } else { 0 }),
+            r("both_scales", if self.down_rows > 1 { 2 * t } else { 0 }),
+            r("inv_finer", if self.down_rows > 1 { t } else { 0 }),
         ]
     }
 

@@ -101,7 +101,7 @@ pub(super) fn tower_layout(
     let positions = v.rows.next_multiple_of(TILE) as u32;
     let pixel_words = words(v.pixel_cols);
     // The cache of an image's rows is used once: 8 bits.
-    let build = &Build { kv_bits: 8, ..build.clone() };
+    let build = &Build { kv_bits: 8, wide_inputs: false, ..build.clone() };
     let parts = down_parts(first, &layers, build);
     let (dims, chip) = choose_tile("vision tower", first, positions, parts, build, |d| {
         let r = |name, words, from, to| Request { name, words, from, to };
@@ -360,7 +360,7 @@ fn stem(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &TowerLayout) {
     });
     t.each_half_at(asm, |asm| {
         match learned {
-            true => t.residual(asm, &[tmp], None), // the position rows wait in tmp
+            true => t.residual(asm, &[(tmp, t.d.dw)], None), // the position rows wait in tmp
             false => asm.vx_sync(MM, 0),
         }
         if let Some(n) = &v.pre_norm {

@@ -10,8 +10,9 @@ use crate::import::WeightStore;
 use crate::layout::pack::{matrix, vector, Packed};
 use crate::layout::words;
 use crate::plan::{ConvTower, Layer, Norm, Plan, Vision};
-use crate::quant::Calibration;
+use crate::quant::{Calibration, LayerReport};
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 /// What the sink receives, in order: a region's name, then its bytes.
 pub(super) enum Piece<'a> {
@@ -30,9 +31,10 @@ pub(super) fn all<E: From<Diagnostics>>(
     build: &Build,
     w: &WeightStore,
     calibration: Option<&Calibration>,
+    report: Option<&Mutex<Vec<LayerReport>>>,
     sink: &mut Sink<'_, E>,
 ) -> Result<(), E> {
-    let mut p = Packer { w, calibration, slices: build.config.slices as usize, sink };
+    let mut p = Packer { w, calibration, report, slices: build.config.slices as usize, sink };
     let (t, l) = (&plan.text, &laid.text);
     let layers: Vec<&Layer> = t.layers.iter().collect();
     p.layers("text.layers", &layers, |x| l.record(x, build))?;
@@ -74,6 +76,7 @@ const TABLE_ROWS: usize = 1024;
 struct Packer<'a, 's, E> {
     w: &'a WeightStore,
     calibration: Option<&'a Calibration>,
+    report: Option<&'a Mutex<Vec<LayerReport>>>,
     slices: usize,
     sink: &'a mut Sink<'s, E>,
 }
@@ -119,7 +122,7 @@ impl<E: From<Diagnostics>> Packer<'_, '_, E> {
     fn linear(&mut self, name: &str, p: &Packed) -> Result<(), E> {
         self.region(name)?;
         let mut channels = vec![Vec::new(); self.slices];
-        p.write(self.w, self.calibration, &mut channels)?;
+        p.write(self.w, self.calibration, self.report, &mut channels)?;
         self.channels(&channels)
     }
 
@@ -137,11 +140,11 @@ impl<E: From<Diagnostics>> Packer<'_, '_, E> {
         offsets: impl Fn(&Layer) -> LayerOffsets + Sync,
     ) -> Result<(), E> {
         self.region(name)?;
-        let (w, calibration, slices) = (self.w, self.calibration, self.slices);
+        let (w, calibration, report, slices) = (self.w, self.calibration, self.report, self.slices);
         let pack = |layer: &Layer| {
             let mut channels = vec![Vec::new(); slices];
             let offsets = offsets(layer);
-            offsets.pieces().try_for_each(|(_, p)| p.write(w, calibration, &mut channels))?;
+            offsets.pieces().try_for_each(|(_, p)| p.write(w, calibration, report, &mut channels))?;
             Ok(channels)
         };
         let mut ready: Option<Vec<Vec<u8>>> = None;

@@ -22,6 +22,7 @@ mod grid;
 mod hessian;
 mod quantised;
 mod refine;
+pub(crate) mod report;
 mod scale;
 mod shape;
 mod spec;
@@ -36,6 +37,7 @@ pub use fold::Folding;
 pub use grid::Grid;
 pub use hessian::Hessian;
 pub use quantised::{dequantise, Quantised};
+pub use report::LayerReport;
 pub use spec::{Sparsity, Spec, Widths, WIDTHS};
 
 use rayon::prelude::*;

@@ -35,6 +35,10 @@ pub(super) struct ModelArgs {
     /// Bits of keys and values in the cache: 8 or 4
     #[arg(long, default_value_t = 8, value_name = "BITS", value_parser = kv_bits)]
     kv_bits: u32,
+    /// Inputs of down projections and of the output layer in 16 bits: nearer to float at the same bytes in decode;
+    /// a prompt's rows multiply down projections twice
+    #[arg(long)]
+    wide_inputs: bool,
     /// Compile so that the language model can be left early (run --exit-layer) and gone on with
     #[arg(long)]
     early_exit: bool,
@@ -195,6 +199,7 @@ impl ModelArgs {
                 detect_sparsity,
                 kv_bits: self.kv_bits,
                 early_exit: self.early_exit || leaves,
+                wide_inputs: self.wide_inputs,
                 prune,
                 mask: self.attention.0,
                 image_positions: self.image_positions,

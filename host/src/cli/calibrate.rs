@@ -4,7 +4,7 @@ use super::args::positive;
 use super::progress::bar;
 use super::score::{read_questions, Question};
 use crate::image::decode_file;
-use crate::prompt::{prepare, user_turn};
+use crate::prompt::{prepare, user_turn, Prompt};
 use crate::source::Source;
 use anyhow::{anyhow, bail, Context, Result};
 use flightvlm_compiler::quant::{Calibration, Calibrator};
@@ -25,6 +25,9 @@ pub(super) struct CalibrateArgs {
     /// Tokens of a piece of text
     #[arg(long, default_value_t = 512, value_name = "N", value_parser = positive)]
     calibrate_window: usize,
+    /// Write what compression costs in each layer and end to end, against rounding to nearest, and show a summary
+    #[arg(long, value_name = "FILE.json", requires = "calibrate")]
+    pub(super) calibration_report: Option<PathBuf>,
 }
 
 impl CalibrateArgs {
@@ -40,18 +43,36 @@ impl CalibrateArgs {
         Ok(Some(run.finish()))
     }
 
-    fn text(&self, path: &Path, source: &Source, run: &mut Calibrator<'_>) -> Result<()> {
+    /// An input like the samples: the one behind the last of them, if there are more, else the last.
+    pub(super) fn probe(&self, source: &Source) -> Result<Prompt> {
+        let path = self.calibrate.as_deref().context("--calibration-report needs --calibrate")?;
+        if path.extension().is_some_and(|e| e == "txt") {
+            let pieces = self.pieces(path, source)?;
+            let ids = pieces.get(self.calibrate_samples).or(pieces.last()).context("no text")?;
+            return Ok(Prompt { ids: ids.clone(), image_tokens: 0, images: Vec::new() });
+        }
+        let questions = read_questions(path, Some(self.calibrate_samples + 1))?;
+        prompt_of(questions.last().context("no questions")?, source)
+    }
+
+    /// The text in pieces of a window.
+    fn pieces(&self, path: &Path, source: &Source) -> Result<Vec<Vec<u32>>> {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let window = self.calibrate_window.min(source.info()?.max_context);
         let ids = source.assets().tokenizer()?.encode(&text, false)?;
-        let pieces: Vec<&[u32]> = ids.chunks(window).take(self.calibrate_samples).collect();
+        Ok(ids.chunks(window).map(<[u32]>::to_vec).collect())
+    }
+
+    fn text(&self, path: &Path, source: &Source, run: &mut Calibrator<'_>) -> Result<()> {
+        let mut pieces = self.pieces(path, source)?;
+        pieces.truncate(self.calibrate_samples);
         if pieces.is_empty() {
             bail!("{} has no text", path.display());
         }
         let progress = bar(pieces.len());
         for ids in pieces {
-            run.add(ids, &[]).map_err(|e| anyhow!("{e}"))?;
+            run.add(&ids, &[]).map_err(|e| anyhow!("{e}"))?;
             progress.inc(1);
         }
         progress.finish_and_clear();
@@ -72,15 +93,19 @@ impl CalibrateArgs {
 
 /// The prompt and, because decoding reads them, the tokens of the first accepted answer.
 fn add_question(question: &Question, source: &Source, run: &mut Calibrator<'_>) -> Result<()> {
+    let prompt = prompt_of(question, source)?;
+    run.add(&prompt.ids, &prompt.images).map_err(|e| anyhow!("{e}"))
+}
+
+fn prompt_of(question: &Question, source: &Source) -> Result<Prompt> {
     let mut pictures = Vec::with_capacity(question.images.len());
     for path in &question.images {
         pictures.push(decode_file(path).with_context(|| path.display().to_string())?);
     }
     let (assets, info) = (source.assets(), source.info()?);
     let turn = user_turn(assets, pictures.len(), &question.question)?;
-    let prompt = prepare(assets, &info, &[turn], &pictures)?;
-    let mut ids = prompt.ids;
-    ids.extend(assets.tokenizer()?.encode(&question.answers[0], false)?);
-    ids.truncate(info.max_context);
-    run.add(&ids, &prompt.images).map_err(|e| anyhow!("{e}"))
+    let mut prompt = prepare(assets, &info, &[turn], &pictures)?;
+    prompt.ids.extend(assets.tokenizer()?.encode(&question.answers[0], false)?);
+    prompt.ids.truncate(info.max_context);
+    Ok(prompt)
 }

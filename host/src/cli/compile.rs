@@ -2,6 +2,7 @@
 
 use super::args::ModelArgs;
 use super::calibrate::CalibrateArgs;
+use super::calibration_report::Report;
 use super::output::{print, print_json, PendingFile};
 use super::progress::spinner;
 use anyhow::{anyhow, bail, Context, Result};
@@ -9,6 +10,7 @@ use flightvlm_compiler::import::is_checkpoint;
 use flightvlm_compiler::layout::dram::Space;
 use flightvlm_compiler::pipeline::{Compiled, STAGES};
 use flightvlm_compiler::quant::fold::Decision;
+use flightvlm_compiler::quant::Calibration;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -69,9 +71,25 @@ pub(super) fn main(args: Args) -> Result<()> {
     if let Some(calibration) = &mut calibration {
         built.fold(calibration).map_err(|faults| anyhow!("{faults}"))?;
     }
-    built.write(output.temporary_path(), calibration.as_ref())?;
+    let pending = args.calibrate.calibration_report.as_deref().map(PendingFile::create).transpose()?;
+    let folded = |c: Option<Calibration>| c.map(|c| c.folding.report).unwrap_or_default();
+    let folded = match pending {
+        None => {
+            built.write(output.temporary_path(), calibration.as_ref())?;
+            folded(calibration)
+        }
+        Some(mut file) => {
+            let layers = built.write_measured(output.temporary_path(), calibration.as_ref())?;
+            let folded = folded(calibration);
+            let probe = args.calibrate.probe(&source)?;
+            let report = Report::new(layers, &folded, &source, output.temporary_path(), &probe)?;
+            serde_json::to_writer_pretty(file.writer(), &report)?;
+            file.commit()?;
+            eprint!("{}", report.table());
+            folded
+        }
+    };
     output.commit()?;
-    let folded = calibration.map(|c| c.folding.report).unwrap_or_default();
     let program = &built.program;
     let m = &program.meta;
     let path = args.output.as_deref().unwrap_or(Path::new("")).display().to_string();
@@ -106,7 +124,7 @@ pub(super) fn main(args: Args) -> Result<()> {
     Ok(())
 }
 
-fn decision(d: &Decision) -> serde_json::Value {
+pub(super) fn decision(d: &Decision) -> serde_json::Value {
     json!({
         "path": d.path,
         "strength": d.strength,

@@ -7,6 +7,7 @@
 mod args;
 mod bench;
 mod calibrate;
+mod calibration_report;
 mod check;
 mod classify;
 mod compare;

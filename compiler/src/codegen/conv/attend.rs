@@ -41,7 +41,7 @@ pub(super) fn layout(
     dram: &mut DramMap,
 ) -> Result<AttendLayout, Diagnostic> {
     let (layer, storage) = (layer(norm, a), Storage::w8(build.config.slices));
-    let build = &Build { kv_bits: 8, ..build.clone() };
+    let build = &Build { kv_bits: 8, wide_inputs: false, ..build.clone() };
     let rows = (map.side * map.side) as u32;
     let positions = rows.next_multiple_of(TILE as u32);
     let (dims, chip) =
@@ -120,7 +120,7 @@ impl AttendLayout {
             t.attend(asm, a.scale, false, false);
             t.project_output(asm, &o.o);
             t.each_half_at(asm, |asm| {
-                t.residual(asm, &[tmp], None);
+                t.residual(asm, &[(tmp, d.dw)], None);
                 asm.vx_sync(0, ST);
                 row_generator(asm, A_ROWS, base, d.dw);
                 store_half(asm, A_ROWS, d.dw, x);

@@ -3,10 +3,12 @@
 use super::{stream, Packed, Part};
 use crate::diag::Diagnostics;
 use crate::import::WeightStore;
-use crate::quant::{Calibration, Hessian, Quantiser, Sparsity, Widths};
+use crate::quant::report::{Measure, Sums};
+use crate::quant::{Calibration, Hessian, LayerReport, Quantiser};
 use flightvlm_hw::config::TILE;
 use flightvlm_hw::numerics::canon;
 use rayon::prelude::*;
+use std::sync::Mutex;
 
 /// A part's values and what is folded into them.
 struct Source<'a> {
@@ -18,22 +20,21 @@ struct Source<'a> {
 }
 
 impl Packed {
-    /// Appends the layer's bytes to each slice's buffer.
+    /// Appends the layer's bytes to each slice's buffer, and what compression costs to `report` where that is wanted.
     pub fn write(
         &self,
         weights: &WeightStore,
         calibration: Option<&Calibration>,
+        report: Option<&Mutex<Vec<LayerReport>>>,
         out: &mut [Vec<u8>],
     ) -> Result<(), Diagnostics> {
         assert_eq!(out.len(), self.slices as usize);
-        // Dense levels of 8 bits leave no error worth feeding forward.
-        let rounded = self.spec.widths == Widths::Uniform(8) && self.spec.sparsity == Sparsity::Dense;
         let live: Vec<bool> = self.cols.iter().map(Option::is_some).collect();
         let mut known: Option<(Option<&Hessian>, Quantiser)> = None;
         let mut slot = 0;
         for part in &self.parts {
             let source = self.source(part, weights, calibration)?;
-            let hessian = calibration.filter(|_| !rounded).and_then(|c| c.hessians.get(&part.linear.w));
+            let hessian = calibration.and_then(|c| c.hessians.get(&part.linear.w));
             // Parts read the same inputs, as a rule.
             let same = |before: &Option<&Hessian>| match (before, hessian) {
                 (Some(a), Some(b)) => a.is(b),
@@ -47,11 +48,24 @@ impl Packed {
                     (hessian, Quantiser::new(&live, &self.spec, selected.as_ref()))
                 }
             };
-            let tiles: Vec<Vec<u8>> =
-                part.rows.par_chunks(TILE).map(|rows| self.tile(&source, rows, &quantiser)).collect();
-            for tile in tiles {
+            let measure = report
+                .map(|_| Measure::new(&live, &self.spec, hessian.map(|h| h.select(&self.cols)).as_ref()));
+            let tiles: Vec<(Vec<u8>, Option<Sums>)> = part
+                .rows
+                .par_chunks(TILE)
+                .map(|rows| self.tile(&source, rows, &quantiser, measure.as_ref()))
+                .collect();
+            let sums: Vec<Sums> = tiles.iter().filter_map(|(_, sums)| *sums).collect();
+            for (tile, _) in tiles {
                 out[slot % self.slices as usize].extend(tile);
                 slot += 1;
+            }
+            if let Some(report) = report {
+                let first = self.cols.iter().flatten().min().map_or(0, |c| *c as usize);
+                let inputs = (first, self.cols.iter().flatten().count());
+                let outputs = part.rows.iter().flatten().count();
+                let line = Sums::of(&sums).report(&part.linear.path, inputs, outputs, source.columns);
+                report.lock().unwrap_or_else(|e| e.into_inner()).push(line);
             }
             known = Some((hessian, quantiser));
         }
@@ -80,8 +94,14 @@ impl Packed {
         })
     }
 
-    /// A tile's bytes.
-    fn tile(&self, source: &Source<'_>, rows: &[Option<u32>], quantiser: &Quantiser) -> Vec<u8> {
+    /// A tile's bytes, and with `measure` what its compression costs.
+    fn tile(
+        &self,
+        source: &Source<'_>,
+        rows: &[Option<u32>],
+        quantiser: &Quantiser,
+        measure: Option<&Measure>,
+    ) -> (Vec<u8>, Option<Sums>) {
         let bytes = self.tile_units() as usize * 64;
         let mut out = Vec::with_capacity(bytes);
         let factor = |row: u32| source.outputs.map_or(1.0, |s| s[row as usize]);
@@ -91,16 +111,27 @@ impl Packed {
                 out.extend(canon(x).to_le_bytes());
             }
         }
-        let mut w = vec![0.0; rows.len() * self.cols.len()];
-        for (to, row) in w.chunks_exact_mut(self.cols.len()).zip(rows) {
-            let Some(row) = *row else { continue };
-            let cols_in = source.part.linear.cols_in;
-            self.gather(to, &source.w[row as usize * cols_in..][..cols_in], source.columns, factor(row));
-        }
-        stream::tile(&quantiser.tile(&w), 0, &mut out);
+        let cols_in = source.part.linear.cols_in;
+        let gathered = |values: &dyn Fn(u32) -> Vec<f32>, columns: Option<&[f32]>, folded: bool| {
+            let mut w = vec![0.0; rows.len() * self.cols.len()];
+            for (to, row) in w.chunks_exact_mut(self.cols.len()).zip(rows) {
+                let Some(row) = *row else { continue };
+                self.gather(to, &values(row), columns, if folded { factor(row) } else { 1.0 });
+            }
+            w
+        };
+        let row_of = |row: u32| source.w[row as usize * cols_in..][..cols_in].to_vec();
+        let q = quantiser.tile(&gathered(&row_of, source.columns, true));
+        let sums = measure.map(|m| {
+            let mut factors = gathered(&|_| vec![1.0; cols_in], source.columns, true);
+            // Padding.
+            factors.iter_mut().filter(|f| **f == 0.0).for_each(|f| *f = 1.0);
+            m.tile(&gathered(&row_of, None, false), &q, &factors)
+        });
+        stream::tile(&q, 0, &mut out);
         assert!(out.len() <= bytes, "invariant: a tile fits its {} units", self.tile_units());
         out.resize(bytes, 0);
-        out
+        (out, sums)
     }
 
     /// A row in hardware order, padding as zeros.
