@@ -162,7 +162,8 @@ mod tests {
             Calibration::read(&path, 7).map_err(|e| e.to_string())
         };
         assert_eq!(read(&calibration()), Ok(calibration()));
-        let wrong: [(&dyn Fn(&mut Calibration), &str); 5] = [
+        type Change<'c> = &'c dyn Fn(&mut Calibration);
+        let wrong: [(Change<'_>, &str); 5] = [
             (&|c| c.program = 8, "another program"),
             (&|c| c.layers = vec![1], "two at least"),
             (&|c| c.costs.truncate(2), "costs"),
