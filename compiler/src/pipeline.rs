@@ -5,6 +5,7 @@
 
 mod fold;
 mod pack;
+mod pattern;
 
 use crate::codegen::{generate, text_layout, vision_layout, Build, Code, TextLayout, VisionLayout};
 use crate::diag::{Diagnostic, Diagnostics};
@@ -12,7 +13,7 @@ use crate::graph::Prune;
 use crate::import::Model;
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::pack::Storage;
-use crate::layout::words;
+use crate::layout::{words, LayerStorage};
 use crate::plan::{fuse, Plan, Vision};
 use crate::program::{CacheMeta, Meta, Program, Segment, TextMeta, VisionMeta, Writer, CODE_REGION};
 use crate::quant::{Calibration, LayerReport, Sparsity, Spec, Widths};
@@ -56,6 +57,8 @@ pub struct Options {
     pub max_context: usize,
     /// How the language model's weights are stored.
     pub storage: Spec,
+    /// Store each kind of linear layer in the pattern of the checkpoint's own zeros; `storage` says dense.
+    pub detect_sparsity: bool,
     /// Bits of keys and values in the language model's cache: 8 or 4.
     pub kv_bits: u32,
     /// The language model can be left early and gone on with ([`crate::program::TextMeta::saved_row`]).
@@ -82,6 +85,7 @@ impl Options {
             early_exit: false,
             wide_inputs: false,
             prune: None,
+            detect_sparsity: false,
             no_weights: false,
             stop_after: None,
         }
@@ -94,7 +98,7 @@ impl Options {
         let head = Storage { widths: head, sparsity: Sparsity::Dense, ..layers };
         let read_outs = self.prune.map_or(0, |prune| prune.method.read_outs());
         let (config, kv_bits, early_exit) = (self.config.clone(), self.kv_bits, self.early_exit);
-        let wide_inputs = self.wide_inputs;
+        let (wide_inputs, layers) = (self.wide_inputs, LayerStorage::uniform(layers));
         Build { config, layers, head, kv_bits, early_exit, wide_inputs, read_outs }
     }
 }
@@ -252,7 +256,10 @@ pub fn compile<'m>(model: &'m Model, options: &Options) -> Result<Compiled<'m>, 
     if stop(&stages) {
         return Ok(Compiled { stages, program: None });
     }
-    let build = options.build();
+    let mut build = options.build();
+    if options.detect_sparsity {
+        build.layers = pattern::detect(&plan, &build, &model.weights)?;
+    }
     let mut laid = lay_out(&plan, &build, options, 1)?;
     let onchip = laid.onchip();
     stages.push(("map", format!("{}\n{onchip}", laid.dram)));
@@ -270,7 +277,7 @@ pub fn compile<'m>(model: &'m Model, options: &Options) -> Result<Compiled<'m>, 
     if stop(&stages) {
         return Ok(Compiled { stages, program: None });
     }
-    let program = assemble(model, &plan, &laid, (&code, stored), options);
+    let program = assemble(model, &plan, (&laid, &build), (&code, stored), options);
     stages.push(("stats", stats(&program, &plan, &laid)));
     crate::program::verify(&program).map_err(|what| {
         Diagnostic::new(
@@ -465,7 +472,7 @@ fn stats(p: &Program, plan: &Plan, laid: &Laid) -> String {
 fn assemble(
     model: &Model,
     plan: &Plan,
-    laid: &Laid,
+    (laid, build): (&Laid, &Build),
     (code, (bytes, segments)): (&Code, (Vec<u8>, Vec<Segment>)),
     options: &Options,
 ) -> Program {
@@ -514,7 +521,7 @@ fn assemble(
         isa_hash: isa_hash(&options.config),
         config: options.config.clone(),
         weights: options.storage.widths.to_string(),
-        sparsity: options.storage.sparsity.to_string(),
+        sparsity: build.layers.to_string(),
         model: model.spec.clone(),
         dram: laid.dram.clone(),
         kv_bits: options.kv_bits,

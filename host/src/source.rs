@@ -23,6 +23,8 @@ pub struct LoadOptions {
     pub no_weights: bool,
     /// How the language model's weights are stored.
     pub storage: Spec,
+    /// Store the language model in the N:M pattern of the checkpoint's own zeros; `storage` says dense.
+    pub detect_sparsity: bool,
     /// Bits of keys and values in the cache: 8 or 4.
     pub kv_bits: u32,
     /// The language model can be left early.
@@ -42,6 +44,7 @@ impl Default for LoadOptions {
             target: HwConfig::sim(),
             no_weights: false,
             storage: Spec::dense(Widths::Uniform(8)),
+            detect_sparsity: false,
             kv_bits: 8,
             early_exit: false,
             wide_inputs: false,
@@ -147,6 +150,7 @@ impl Source {
             max_context: limit.min(model.spec.text.max_position),
             no_weights: self.options.no_weights,
             storage: self.options.storage,
+            detect_sparsity: self.options.detect_sparsity,
             kv_bits: self.options.kv_bits,
             early_exit: self.options.early_exit,
             wide_inputs: self.options.wide_inputs,
@@ -178,7 +182,8 @@ impl Source {
         if !is_checkpoint(&self.path) {
             return Err(SourceError::NeedsCheckpoint(self.path.clone(), "the float reference"));
         }
-        let no_weights = self.options.no_weights;
+        // Zeros are looked for even where the program gets no weights.
+        let no_weights = self.options.no_weights && !self.options.detect_sparsity;
         let options =
             ImportOptions { max_context: self.options.max_context, no_weights, mask: self.options.mask };
         let model = import(&self.path, &options)

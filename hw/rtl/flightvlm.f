@@ -2,6 +2,7 @@
 // configuration (gen/<name>/fvlm_isa_pkg.sv) comes first, from the command line.
 mem/prim_ram_1r1w.sv
 mem/prim_fifo.sv
+mem/head_fifo.sv
 mem/shared_ram.sv
 mem/mem_init.sv
 slice/slice_pkg.sv

@@ -11,6 +11,7 @@ mod fuzz;
 mod hidden;
 mod lengths;
 mod masks;
+mod pruned_checkpoint;
 mod pruning;
 mod same_bits;
 mod traffic;

@@ -15,7 +15,8 @@ use super::tower::{norm_words, regs, Chip, Dims};
 use super::wide::{both_rows, Split};
 use super::Build;
 use crate::graph::ActKind;
-use crate::layout::pack::{Packed, Storage};
+use crate::layout::pack::Packed;
+use crate::layout::LayerStorage;
 use crate::plan::{Layer, Mlp, Norm};
 use flightvlm_hw::isa::{self, names::*};
 
@@ -85,36 +86,36 @@ impl LayerOffsets {
 }
 
 /// Pieces that the down projection is cut into.
-pub fn down_parts(l: &Layer, storage: Storage, build: &Build) -> u32 {
+pub fn down_parts(l: &Layer, storage: &LayerStorage, build: &Build) -> u32 {
     let (Mlp::Gated { down, .. } | Mlp::Plain { down, .. }) = &l.mlp;
-    Packed::plain(down, storage).split(build.config.wfifo_words).len() as u32
+    Packed::plain(down, storage.down).split(build.config.wfifo_words).len() as u32
 }
 
 /// Lays a layer out.
-pub fn layer_offsets(d: &Dims, l: &Layer, storage: Storage, build: &Build) -> LayerOffsets {
+pub fn layer_offsets(d: &Dims, l: &Layer, storage: &LayerStorage, build: &Build) -> LayerOffsets {
     let a = &l.attention;
     let cols = crate::layout::pack::padded(a.q.cols_in);
     let q = d.head_part(&a.q, d.heads, false);
     let k = d.head_part(&a.k, d.kv_heads, false);
     let v = d.head_part(&a.v, d.kv_heads, true);
-    let packed = |part| Packed::new(vec![part], cols.clone(), storage);
+    let packed = |part, storage| Packed::new(vec![part], cols.clone(), storage);
     let up = match &l.mlp {
         Mlp::Gated { gate, up, .. } => {
-            let (g, u) = (Packed::plain(gate, storage), Packed::plain(up, storage));
-            Packed::new([g.parts, u.parts].concat(), g.cols, storage)
+            let (g, u) = (Packed::plain(gate, storage.up), Packed::plain(up, storage.up));
+            Packed::new([g.parts, u.parts].concat(), g.cols, storage.up)
         }
-        Mlp::Plain { up, .. } => Packed::plain(up, storage),
+        Mlp::Plain { up, .. } => Packed::plain(up, storage.up),
     };
     let (Mlp::Gated { down, .. } | Mlp::Plain { down, .. }) = &l.mlp;
-    let down = Packed::plain(down, storage).split(build.config.wfifo_words);
+    let down = Packed::plain(down, storage.down).split(build.config.wfifo_words);
     let mut units = 0;
     let mut place = |p: Packed| {
         let here = units;
         units += p.units();
         (here, p)
     };
-    let (k, v, q) = (place(packed(k)), place(packed(v)), place(packed(q)));
-    let (o, up) = (place(d.output_projection(a, storage)), place(up));
+    let (k, v, q) = (place(packed(k, storage.k)), place(packed(v, storage.v)), place(packed(q, storage.q)));
+    let (o, up) = (place(d.output_projection(a, storage.o)), place(up));
     let down = down.into_iter().map(&mut place).collect();
     LayerOffsets { k, v, q, o, up, down, units }
 }

@@ -29,6 +29,7 @@ pub use vision::{TowerLayout, READ_OUT_REGION};
 use crate::diag::Diagnostic;
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::pack::Storage;
+use crate::layout::LayerStorage;
 use crate::plan::{Layer, Plan};
 use asm::Asm;
 use flightvlm_hw::config::HwConfig;
@@ -130,7 +131,7 @@ pub struct Build {
     /// Target.
     pub config: HwConfig,
     /// Storage of the language model's layers.
-    pub layers: Storage,
+    pub layers: LayerStorage,
     /// Storage of its output layer.
     pub head: Storage,
     /// Bits of keys and values in the cache: 8 or 4.

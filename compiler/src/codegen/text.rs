@@ -63,7 +63,7 @@ pub struct TextLayout {
 impl TextLayout {
     /// The record of one layer (all have the same offsets, each its own weights).
     pub fn record(&self, layer: &Layer, build: &Build) -> LayerOffsets {
-        layer_offsets(&self.dims, layer, build.layers, build)
+        layer_offsets(&self.dims, layer, &build.layers, build)
     }
 }
 
@@ -88,7 +88,7 @@ pub fn text_layout(
     }
     let positions = max_context.next_multiple_of(TILE) as u32;
     let logit_words = words(text.head.cols_out);
-    let parts = down_parts(first, build.layers, build);
+    let parts = down_parts(first, &build.layers, build);
     let (dims, chip) = choose_tile("text model", first, positions, parts, build, |d| {
         let mut r = Requests::of(d);
         let logits = |words| Request { name: "logits", words, from: 9, to: 9 };
@@ -104,7 +104,7 @@ pub fn text_layout(
         r.spad.0.push(Request { name: "final_norm", words, from: 0, to: 9 });
         Chip::fit(&r, &build.config)
     })?;
-    let layer = layer_offsets(&dims, first, build.layers, build);
+    let layer = layer_offsets(&dims, first, &build.layers, build);
     let head = Packed::plain(&text.head, build.head);
     for p in layer.pieces().map(|x| &x.1).chain([&head]) {
         p.check(&build.config)?;

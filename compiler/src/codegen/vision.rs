@@ -15,6 +15,7 @@ use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::onchip::Request;
 use crate::layout::pack::{Packed, Storage};
 use crate::layout::words;
+use crate::layout::LayerStorage;
 use crate::plan::{Linear, Norm, Vision};
 use flightvlm_hw::config::TILE;
 use flightvlm_hw::isa::{self, names::*};
@@ -90,11 +91,12 @@ pub(super) fn tower_layout(
         )
     })?;
     let storage = Storage::w8(build.config.slices);
+    let layers = LayerStorage::uniform(storage);
     let positions = v.rows.next_multiple_of(TILE) as u32;
     let pixel_words = words(v.pixel_cols);
     // The cache of an image's rows is used once: 8 bits.
     let build = &Build { kv_bits: 8, wide_inputs: false, ..build.clone() };
-    let parts = down_parts(first, storage, build);
+    let parts = down_parts(first, &layers, build);
     let (dims, chip) = choose_tile("vision tower", first, positions, parts, build, |d| {
         let r = |name, words, from, to| Request { name, words, from, to };
         let mut want = Requests::of(d);
@@ -109,7 +111,7 @@ pub(super) fn tower_layout(
         Chip::fit(&want, &build.config)
     })?;
     let dims = Dims { windows: v.windows().map(|side| side as u32), ..dims };
-    let layer = layer_offsets(&dims, first, storage, build);
+    let layer = layer_offsets(&dims, first, &layers, build);
     let patch = Packed::plain(patch_linear, storage);
     for p in layer.pieces().map(|x| &x.1).chain([&patch]) {
         p.check(&build.config)?;
@@ -159,7 +161,7 @@ pub(super) fn tower_layout(
 impl TowerLayout {
     /// The record of one layer (all have the same offsets, each its own weights).
     pub fn record(&self, layer: &crate::plan::Layer, build: &Build) -> LayerOffsets {
-        layer_offsets(&self.dims, layer, Storage::w8(build.config.slices), build)
+        layer_offsets(&self.dims, layer, &LayerStorage::uniform(Storage::w8(build.config.slices)), build)
     }
 }
 

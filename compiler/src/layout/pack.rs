@@ -12,6 +12,7 @@ use flightvlm_hw::config::{HwConfig, TILE};
 use flightvlm_hw::isa::{names::*, MIXED_BITS, NM_INDEX_UNITS, NM_WINDOW_WORDS};
 use flightvlm_hw::numerics::canon;
 
+mod pattern;
 mod stream;
 mod write;
 
@@ -42,6 +43,11 @@ impl Storage {
     pub fn w8(slices: u32) -> Storage {
         let (widths, sparsity) = (Widths::Uniform(8), Sparsity::Dense);
         Storage { widths, sparsity, group_words: Spec::GROUP_WORDS, slices }
+    }
+
+    /// What the compression is told.
+    pub fn spec(&self) -> Spec {
+        Spec { widths: self.widths, sparsity: self.sparsity, group_words: self.group_words }
     }
 }
 
@@ -82,6 +88,11 @@ impl Packed {
     pub fn plain(linear: &Linear, storage: Storage) -> Packed {
         let part = Part { linear: linear.clone(), rows: padded(linear.cols_out) };
         Packed::new(vec![part], padded(linear.cols_in), storage)
+    }
+
+    /// The same matrices stored in another way.
+    pub fn stored(&self, storage: Storage) -> Packed {
+        Packed::new(self.parts.clone(), self.cols.clone(), storage)
     }
 
     /// The layer cut along its inputs into pieces of at most `words` stored words; the bias goes with

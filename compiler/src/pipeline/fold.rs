@@ -4,6 +4,7 @@ use crate::codegen::Build;
 use crate::diag::Diagnostic;
 use crate::import::WeightStore;
 use crate::layout::pack::{Packed, Storage};
+use crate::layout::LayerStorage;
 use crate::plan::{Attention, Layer, Linear, Mlp, Norm, Plan};
 use crate::quant::fold::{choose, Choice, Decision, Reader};
 use crate::quant::{Calibration, Folding};
@@ -32,9 +33,11 @@ pub(super) fn all(
 ) -> Result<Folding, Diagnostic> {
     let mut places = Vec::new();
     if let Some(v) = &plan.vision {
-        v.layers.iter().for_each(|l| layer(l, Storage::w8(build.config.slices), &mut places));
+        v.layers
+            .iter()
+            .for_each(|l| layer(l, &LayerStorage::uniform(Storage::w8(build.config.slices)), &mut places));
     }
-    plan.text.layers.iter().for_each(|l| layer(l, build.layers, &mut places));
+    plan.text.layers.iter().for_each(|l| layer(l, &build.layers, &mut places));
     let made = Made::Norm(&plan.text.final_norm);
     places.push(Place { made, readers: vec![&plan.text.head], storage: build.head });
     let mut out = Folding::default();
@@ -44,18 +47,18 @@ pub(super) fn all(
     Ok(out)
 }
 
-fn layer<'p>(l: &'p Layer, storage: Storage, places: &mut Vec<Place<'p>>) {
+fn layer<'p>(l: &'p Layer, storage: &LayerStorage, places: &mut Vec<Place<'p>>) {
     let a = &l.attention;
-    let place = |made, readers| Place { made, readers, storage };
-    places.push(place(Made::Norm(&l.norm1), vec![&a.q, &a.k, &a.v]));
-    places.push(place(Made::Linear(&a.v, value_columns(a)), vec![&a.o]));
+    let place = |made, readers, storage| Place { made, readers, storage };
+    places.push(place(Made::Norm(&l.norm1), vec![&a.q, &a.k, &a.v], storage.q));
+    places.push(place(Made::Linear(&a.v, value_columns(a)), vec![&a.o], storage.o));
     match &l.mlp {
         Mlp::Gated { gate, up, down, .. } => {
-            places.push(place(Made::Norm(&l.norm2), vec![gate, up]));
-            places.push(place(Made::Linear(up, (0..down.cols_in).collect()), vec![down]));
+            places.push(place(Made::Norm(&l.norm2), vec![gate, up], storage.up));
+            places.push(place(Made::Linear(up, (0..down.cols_in).collect()), vec![down], storage.down));
         }
         // An activation stands between the two linear layers.
-        Mlp::Plain { up, .. } => places.push(place(Made::Norm(&l.norm2), vec![up])),
+        Mlp::Plain { up, .. } => places.push(place(Made::Norm(&l.norm2), vec![up], storage.up)),
     }
 }
 

@@ -26,9 +26,9 @@ pub(super) struct ModelArgs {
     /// Width of the language model's weights: w8, w6, w5, w4, w3, w2, or mixed=BITS on average
     #[arg(long, default_value = "w8", value_name = "FORMAT")]
     weights: Widths,
-    /// Sparsity of the language model's layers: dense, 2:4, 8:16, 4:16 or 2:16
+    /// Sparsity of the language model's layers: dense, 2:4, 8:16, 4:16, 2:16, or auto: that of the checkpoint's own zeros
     #[arg(long, default_value = "dense", value_name = "N:M")]
-    sparsity: Sparsity,
+    sparsity: Pattern,
     /// Stored inputs that share a scale: 32, 64 or 128
     #[arg(long, default_value_t = 128, value_name = "N", value_parser = group_size)]
     group_size: usize,
@@ -54,6 +54,24 @@ pub(super) struct ModelArgs {
     /// Compile from config.json alone: code, memory map and sizes
     #[arg(long)]
     no_weights: bool,
+}
+
+/// Which inputs are stored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Pattern {
+    Auto,
+    Given(Sparsity),
+}
+
+impl FromStr for Pattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Pattern::Auto),
+            _ => text.parse().map(Pattern::Given).map_err(|e: String| format!("{e}, or auto")),
+        }
+    }
 }
 
 /// How visual tokens are chosen.
@@ -144,6 +162,13 @@ impl ModelArgs {
 
     fn open_with(&self, no_weights: bool, format: Option<Format>) -> Result<Source> {
         let format = format.unwrap_or(Format { widths: self.weights, sparsity: self.sparsity });
+        let (sparsity, detect_sparsity) = match format.sparsity {
+            Pattern::Auto => (Sparsity::Dense, true),
+            Pattern::Given(sparsity) => (sparsity, false),
+        };
+        if detect_sparsity && self.no_weights {
+            bail!("--sparsity auto looks at the weights, which --no-weights leaves out; name a sparsity");
+        }
         let prune = self.prune()?;
         Ok(Source::open(
             &self.model,
@@ -151,11 +176,8 @@ impl ModelArgs {
                 max_context: self.max_context,
                 target: self.target.clone(),
                 no_weights,
-                storage: Spec {
-                    widths: format.widths,
-                    sparsity: format.sparsity,
-                    group_words: self.group_size / 16,
-                },
+                storage: Spec { widths: format.widths, sparsity, group_words: self.group_size / 16 },
+                detect_sparsity,
                 kv_bits: self.kv_bits,
                 early_exit: self.early_exit,
                 wide_inputs: self.wide_inputs,
@@ -170,7 +192,7 @@ impl ModelArgs {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Format {
     widths: Widths,
-    sparsity: Sparsity,
+    sparsity: Pattern,
 }
 
 impl FromStr for Format {

@@ -49,8 +49,9 @@ module ld_unit
     output logic                   stream_push_o,
     input  logic                   stream_ready_i
 );
-  typedef enum logic [3:0] {
-    StIdle, StDivide, StMultiply, StMultiplyNext, StAdd, StCheck, StTotal, StPush, StRun, StFault
+  typedef enum logic [4:0] {
+    StIdle, StDivide, StMultiply, StMultiplyNext, StAdd, StCheck, StTotal, StPush, StFault,
+    StRun = 5'd16
   } state_e;
   typedef enum logic [2:0] {
     GatherRead, GatherMultiply, GatherPartial, GatherSum, GatherAdd, GatherRequest
@@ -58,13 +59,22 @@ module ld_unit
 
   state_e  state_q;
   gather_e gather_q;
+  logic    running;
+  assign running = state_q[4];  // StRun, as one bit
 
-  logic is_spad, is_gather, is_scalars, is_weight, empty;
-  assign is_gather  = cmd_i.mode == fvlm_isa_pkg::LD_MODE_GATHER;
-  assign is_scalars = cmd_i.mode == fvlm_isa_pkg::LD_MODE_SCALARS;
-  assign is_weight  = cmd_i.mode == fvlm_isa_pkg::LD_MODE_WEIGHT;
-  assign is_spad    = !is_scalars && !is_weight;
-  assign empty      = (cmd_i.rows == '0) || (!is_weight && cmd_i.len == '0);
+  // In registers: true from the cycle behind the start, before anything but the start depends on them.
+  logic        is_spad, is_gather, is_scalars, is_weight, empty_q;
+  logic [31:0] space_units_q;  // of the memory that is read
+  logic        weight_start;
+  assign weight_start = cmd_i.mode == fvlm_isa_pkg::LD_MODE_WEIGHT;
+  always_ff @(posedge clk_i) begin
+    is_gather     <= cmd_i.mode == fvlm_isa_pkg::LD_MODE_GATHER;
+    is_scalars    <= cmd_i.mode == fvlm_isa_pkg::LD_MODE_SCALARS;
+    is_weight     <= weight_start;
+    is_spad       <= cmd_i.mode != fvlm_isa_pkg::LD_MODE_SCALARS && !weight_start;
+    empty_q       <= cmd_i.rows == '0 || (!weight_start && cmd_i.len == '0);
+    space_units_q <= is_weight ? channel_units_i : mem_units_i;
+  end
 
   // ---- Setup: groups = ceil(kb / kbg) by restoring division, then the address checks.
   logic [9:0]  num_q;
@@ -106,14 +116,14 @@ module ld_unit
     case (state_q)
       StIdle: begin
         mul_en = start_i;
-        mul_a  = is_weight ? 32'(slot_last) >> slice_pkg::SliceShift : 32'(rows_less);
+        mul_a  = weight_start ? 32'(slot_last) >> slice_pkg::SliceShift : 32'(rows_less);
       end
       StMultiply: mul_a = 32'(cmd_i.first) >> slice_pkg::SliceShift;
       StMultiplyNext: begin
         mul_a = 32'(most_wide) >> slice_pkg::SliceShift;
         mul_b = units_q;
       end
-      default: mul_en = is_gather && state_q == StRun && gather_q == GatherMultiply;
+      default: mul_en = is_gather && running && gather_q == GatherMultiply;
     endcase
   end
   multiply u_multiply (
@@ -132,26 +142,24 @@ module ld_unit
   logic [19:0] dst_last;
   assign dst_last = is_scalars ? {cmd_i.len, 4'd0} : {4'd0, cmd_i.len};
 
-  logic       check_bad, tile_bad_q;
-  logic [3:0] check_code;
+  // What does not depend on src_end is in registers when it comes to the verdict (StCheck).
+  logic       tile_bad_q, inside_bad_q, check_bad;
+  logic [3:0] check_code_q;
   always_ff @(posedge clk_i) begin
     tile_bad_q <= is_weight && (cmd_i.len == '0 || cmd_i.len > 16'(fvlm_isa_pkg::WfifoWords) ||
                                 scales + 11'(cmd_i.bias) > 11'(fvlm_isa_pkg::SfifoWords));
-  end
-  always_comb begin
-    check_bad  = 1'b1;
-    check_code = fvlm_isa_pkg::FAULT_DRAM;
+    inside_bad_q <= 1'b1;
+    check_code_q <= fvlm_isa_pkg::FAULT_DRAM;
     if (tile_bad_q) begin
-      check_code = fvlm_isa_pkg::FAULT_WFIFO;
+      check_code_q <= fvlm_isa_pkg::FAULT_WFIFO;
     end else if (is_spad && dst_end_q > 34'(fvlm_isa_pkg::SpadWords)) begin
-      check_code = fvlm_isa_pkg::FAULT_SPAD;
+      check_code_q <= fvlm_isa_pkg::FAULT_SPAD;
     end else if ((is_scalars && dst_end_q > 34'(fvlm_isa_pkg::SWords)) ||
                  (is_gather && sidx_end_q > 33'(fvlm_isa_pkg::SWords))) begin
-      check_code = fvlm_isa_pkg::FAULT_SMEM;
-    end else if (is_gather || src_end_q <= {18'd0, is_weight ? channel_units_i : mem_units_i}) begin
-      check_bad = 1'b0;
-    end
+      check_code_q <= fvlm_isa_pkg::FAULT_SMEM;
+    end else inside_bad_q <= 1'b0;
   end
+  assign check_bad = inside_bad_q || (!is_gather && src_end_q > {18'd0, space_units_q});
 
   always_comb begin
     stream_cmd_o.first     = cmd_i.first;
@@ -173,22 +181,22 @@ module ld_unit
   logic [31:0] req_unit_q;
   logic [31:0] sidx_q;
   logic [64:0] gather_unit_q;
-  logic        rows_left, gather_bad, req_fire;
+  logic        rows_left_q, gather_bad, req_fire;
 
-  assign rows_left   = req_row_q != cmd_i.rows;
   assign gather_bad  = gather_unit_q + 65'(cmd_i.len) > {33'd0, mem_units_i};
-  assign req_valid_o = state_q == StRun && rows_left && !stop_i &&
+  assign req_valid_o = running && rows_left_q && !stop_i &&
                        (!is_gather || (gather_q == GatherRequest && !gather_bad));
   assign req_unit_o  = is_gather ? gather_unit_q[31:0] : req_unit_q;
   assign req_beats_o = 32'(cmd_i.len);
   assign req_fire    = req_valid_o && req_ready_i;
-  assign s_re_o      = state_q == StRun && is_gather && rows_left && gather_q == GatherRead;
+  assign s_re_o      = running && is_gather && rows_left_q && gather_q == GatherRead;
   assign s_raddr_o   = sidx_q;
 
   // ---- Sink side.
   logic [15:0] row_q, w_q, rows_less_q, len_less_q;
   logic [31:0] row_addr_q, addr_q;
-  logic [3:0]  lane_q;  // scalar within the beat
+  logic [3:0]  lane_q;       // scalar within the beat
+  logic        last_lane_q;  // the beat's last one
   logic        write_ok, last_of_row, last_of_beat, beat_fire, finish;
 
   logic [31:0] lane_word;
@@ -215,7 +223,7 @@ module ld_unit
   end
 
   logic beat_good;
-  assign beat_good    = beat_valid_i && !beat_error_i && state_q == StRun;
+  assign beat_good    = beat_valid_i && !beat_error_i && running;
   assign spad_we_o    = beat_good && is_spad;
   assign spad_addr_o  = addr_q;
   assign spad_data_o  = beat_data_i;
@@ -223,8 +231,8 @@ module ld_unit
   assign s_addr_o     = addr_q;
   assign s_data_o     = lane_word;
   assign write_ok     = is_scalars ? s_gnt_i : spad_gnt_i;
-  assign last_of_beat = !is_scalars || lane_q == 4'd15;
-  assign beat_ready_o = state_q == StRun && (beat_error_i || (write_ok && last_of_beat));
+  assign last_of_beat = !is_scalars || last_lane_q;
+  assign beat_ready_o = running && (beat_error_i || (write_ok && last_of_beat));
   assign beat_fire    = beat_good && beat_ready_o;
   always_ff @(posedge clk_i) begin
     rows_less_q <= rows_less;
@@ -234,14 +242,14 @@ module ld_unit
   assign finish       = beat_fire && last_of_row && row_q == rows_less_q;
 
   logic axi_bad, row_bad;
-  assign axi_bad = state_q == StRun && beat_valid_i && beat_error_i;
-  assign row_bad = state_q == StRun && is_gather && rows_left && gather_q == GatherRequest &&
+  assign axi_bad = running && beat_valid_i && beat_error_i;
+  assign row_bad = running && is_gather && rows_left_q && gather_q == GatherRequest &&
                    gather_bad;
 
   assign busy_o  = state_q != StIdle;
-  assign fault_o = (state_q == StCheck && !empty && check_bad) || axi_bad || row_bad;
+  assign fault_o = (state_q == StCheck && !empty_q && check_bad) || axi_bad || row_bad;
   always_comb begin
-    fault_code_o = check_code;
+    fault_code_o = check_code_q;
     if (axi_bad) fault_code_o = fvlm_isa_pkg::FAULT_AXI;
     else if (row_bad) fault_code_o = fvlm_isa_pkg::FAULT_DRAM;
   end
@@ -254,15 +262,14 @@ module ld_unit
       done_o <= 1'b0;
       case (state_q)
         StIdle: if (start_i) begin
-          state_q <= (cmd_i.mode == fvlm_isa_pkg::LD_MODE_WEIGHT && cmd_i.wscale[0] &&
-                      cmd_i.kbg != '0) ? StDivide : StMultiply;
+          state_q <= (weight_start && cmd_i.wscale[0] && cmd_i.kbg != '0) ? StDivide : StMultiply;
         end
         StDivide: if (div_q == 4'd9) state_q <= StMultiply;
         StMultiply: state_q <= StMultiplyNext;
         StMultiplyNext: state_q <= StAdd;
         StAdd: state_q <= StCheck;
         StCheck: begin
-          if (empty) begin
+          if (empty_q) begin
             state_q <= StIdle;
             done_o  <= 1'b1;
           end else if (check_bad) state_q <= StFault;
@@ -306,11 +313,13 @@ module ld_unit
       dst_prod_q <= 28'(rows_less) * 28'(cmd_i.dst_stride);
       units_q    <= is_mixed ? cmd_i.src_stride : 32'(word_units_q) + 32'(scales) + 32'(cmd_i.bias);
     end
-    if (state_q == StAdd) begin
+    if (state_q == StMultiplyNext) begin
       dst_end_q  <= 34'(dst_prod_q) + 34'(cmd_i.dst_addr) + 34'(dst_last);
-      src_end_q  <= 50'(product[48:0]) + 50'(cmd_i.src_addr) +
-                    (is_weight ? 50'(units_q) : 50'(cmd_i.len));
       sidx_end_q <= 33'(cmd_i.sidx_addr) + 33'(cmd_i.rows);
+    end
+    if (state_q == StAdd) begin
+      src_end_q <= 50'(product[48:0]) + 50'(cmd_i.src_addr) +
+                   (is_weight ? 50'(units_q) : 50'(cmd_i.len));
     end
     if (state_q == StCheck) first_unit_q <= product[31:0] + cmd_i.src_addr;
     if (state_q == StTotal) all_units_q <= product[31:0];
@@ -319,17 +328,19 @@ module ld_unit
   always_ff @(posedge clk_i) begin
     if (state_q == StCheck) begin
       req_row_q  <= '0;
+      rows_left_q <= 1'b1;
       req_unit_q <= cmd_i.src_addr;
       sidx_q     <= cmd_i.sidx_addr;
       gather_q   <= GatherRead;
     end
-    if (state_q == StRun) begin
+    if (running) begin
       if (req_fire) begin
         req_row_q  <= req_row_q + 16'd1;
+        rows_left_q <= req_row_q != rows_less_q;
         req_unit_q <= req_unit_q + cmd_i.src_stride;
         sidx_q     <= sidx_q + 32'd1;
       end
-      if (is_gather && rows_left) begin
+      if (is_gather && rows_left_q) begin
         case (gather_q)
           GatherRead: gather_q <= GatherMultiply;
           GatherMultiply: gather_q <= GatherPartial;
@@ -348,12 +359,14 @@ module ld_unit
       row_q      <= '0;
       w_q        <= '0;
       lane_q     <= '0;
+      last_lane_q <= 1'b0;
       row_addr_q <= cmd_i.dst_addr;
       addr_q     <= cmd_i.dst_addr;
     end
     // Scalars: one lane a granted cycle.
     if (s_we_o && s_gnt_i) begin
       lane_q <= lane_q + 4'd1;
+      last_lane_q <= lane_q == 4'd14;
       addr_q <= addr_q + 32'd1;
     end
     if (beat_fire) begin

@@ -69,9 +69,11 @@ module st_unit
   assign from_abuf = is_k || is_v;
 
   logic [15:0] len, heads;
+  logic        empty_q;
   assign len   = from_s ? 16'd1 : cmd_i.len;
   assign heads = (cmd_i.mode == fvlm_isa_pkg::ST_MODE_ROWS) ? 16'd1 : cmd_i.heads;  // needed at the start
   assign empty = cmd_i.rows == '0 || len == '0 || heads == '0;
+  always_ff @(posedge clk_i) empty_q <= empty;
 
   // ---- Setup and checks.
   logic        ready;
@@ -93,38 +95,41 @@ module st_unit
       .round_stride_o(round_stride)
   );
 
-  logic       check_bad;
-  logic [3:0] check_code;
-  always_comb begin
-    check_bad  = 1'b1;
-    check_code = fvlm_isa_pkg::FAULT_DRAM;
-    if (is_rows && src_end > 36'(fvlm_isa_pkg::SpadWords)) check_code = fvlm_isa_pkg::FAULT_SPAD;
-    else if (from_abuf && src_end > 36'(fvlm_isa_pkg::AbufWords))
-      check_code = fvlm_isa_pkg::FAULT_ABUF;
-    else if (from_s && src_end > 36'(fvlm_isa_pkg::SWords)) check_code = fvlm_isa_pkg::FAULT_SMEM;
-    else if (dst_end <= {34'd0, is_kv ? channel_units_i : mem_units_i}) check_bad = 1'b0;
+  // The verdict: in registers, because the last of the sums (dst_end) is there a cycle before `ready`.
+  logic        check_bad_q;
+  logic [3:0]  check_code_q;
+  logic [31:0] units_q;
+  always_ff @(posedge clk_i) begin
+    units_q      <= is_kv ? channel_units_i : mem_units_i;
+    check_bad_q  <= 1'b1;
+    check_code_q <= fvlm_isa_pkg::FAULT_DRAM;
+    if (is_rows && src_end > 36'(fvlm_isa_pkg::SpadWords)) check_code_q <= fvlm_isa_pkg::FAULT_SPAD;
+    else if (from_abuf && src_end > 36'(fvlm_isa_pkg::AbufWords)) check_code_q <= fvlm_isa_pkg::FAULT_ABUF;
+    else if (from_s && src_end > 36'(fvlm_isa_pkg::SWords)) check_code_q <= fvlm_isa_pkg::FAULT_SMEM;
+    else if (dst_end <= {34'd0, units_q}) check_bad_q <= 1'b0;
   end
 
   // ---- Walk: heads, rows, chunks (or words of a row). Source index, destination unit and slice.
   logic [15:0]       heads_q, rows_q, chunks_q;  // behind the present one
-  logic              first_chunk_q, last_chunk_q, last_row_q, last_head_q;
+  logic              last_chunk_q, last_row_q, last_head_q;
+  logic              to_row_q, to_head_q;        // the next step is one to the next row, head
+  logic              needs_request_q;            // the read begins a burst of main memory
+  logic              one_chunk_q, one_row_q;     // of the command, like is_rows above
   logic [31:0]       src_head_q, src_row_q, src_q, unit_head_q, unit_row_q, unit_q;
   logic [SliceW-1:0] slice_head_q, slice_row_q, slice_q;
   logic [3:0]        pos_q;
-  logic              left_q, pending_q, fire, needs_request, room;
-  logic [2:0]        fifo_count;
+  logic              left_q, pending_q, fire, fifo_pop;
+  logic [2:0]        places_q;  // places in the FIFO that no read has taken
+  logic              room_q;    // there is one
 
-  assign needs_request = !is_kv && first_chunk_q;
-  assign req_valid_o   = state_q == StRun && left_q && needs_request && room;
-  assign req_unit_o    = unit_q;
-  assign req_beats_o   = len;
-  assign room          = fifo_count + 3'(pending_q) < 3'd4;
-  assign fire          = (state_q == StRun || state_q == StFault) && left_q && room &&
-                         (!needs_request || (req_valid_o && req_ready_i));
-  assign src_addr_o    = src_q;
-  assign spad_re_o     = fire && is_rows;
-  assign abuf_re_o     = fire && from_abuf;
-  assign s_re_o        = fire && from_s;
+  assign req_valid_o = state_q == StRun && left_q && needs_request_q && room_q;
+  assign req_unit_o  = unit_q;
+  assign req_beats_o = len;
+  assign fire        = left_q && room_q && (!needs_request_q || (state_q == StRun && req_ready_i));
+  assign src_addr_o  = src_q;
+  assign spad_re_o   = fire && is_rows;
+  assign abuf_re_o   = fire && from_abuf;
+  assign s_re_o      = fire && from_s;
 
   // Steps. A step over the last slice is one to the next round.
   logic [SliceW-1:0] next_slice, next_row_slice, next_head_slice, first_slice;
@@ -160,73 +165,98 @@ module st_unit
     if (!rst_ni) begin
       left_q    <= 1'b0;
       pending_q <= 1'b0;
+      places_q  <= 3'd4;
+      room_q    <= 1'b1;
     end else begin
       pending_q <= fire;
-      if (ready) left_q <= !empty;
-      else if (fire && last_chunk_q && last_row_q && last_head_q) left_q <= 1'b0;
+      if (fire && !fifo_pop) begin
+        places_q <= places_q - 3'd1;
+        room_q   <= places_q != 3'd1;
+      end
+      if (!fire && fifo_pop) begin
+        places_q <= places_q + 3'd1;
+        room_q   <= 1'b1;
+      end
+      if (ready) left_q <= !empty_q;
+      else if (fire && to_head_q && last_head_q) left_q <= 1'b0;
     end
+  end
+
+  // What the next step will be is known with the present one: a read only enables it.
+  logic last_chunk, last_row;
+  always_comb begin
+    last_chunk = last_chunk_q;
+    last_row   = last_row_q;
+    if (fire) begin
+      last_chunk = last_chunk_q ? one_chunk_q : chunks_q == 16'd1;
+      if (to_row_q) last_row = rows_q == 16'd1;
+      if (to_head_q) last_row = one_row_q;
+    end
+    if (ready) begin
+      last_chunk = one_chunk_q;
+      last_row   = one_row_q;
+    end
+  end
+  always_ff @(posedge clk_i) begin
+    one_chunk_q  <= len == 16'd1;
+    one_row_q    <= cmd_i.rows == 16'd1;
+    last_chunk_q <= last_chunk;
+    last_row_q   <= last_row;
+    to_row_q     <= last_chunk && !last_row;
+    to_head_q    <= last_chunk && last_row;
   end
 
   always_ff @(posedge clk_i) begin
     if (ready) begin
-      heads_q       <= heads - 16'd1;
-      rows_q        <= cmd_i.rows - 16'd1;
-      chunks_q      <= len - 16'd1;
-      first_chunk_q <= 1'b1;
-      last_chunk_q  <= len == 16'd1;
-      last_row_q    <= cmd_i.rows == 16'd1;
-      last_head_q   <= heads == 16'd1;
-      pos_q        <= cmd_i.pos[3:0];
-      src_head_q   <= cmd_i.src_addr;
-      src_row_q    <= cmd_i.src_addr;
-      src_q        <= cmd_i.src_addr;
-      unit_head_q  <= first_unit;
-      unit_row_q   <= first_unit;
-      unit_q       <= first_unit;
-      slice_head_q <= first_slice;
-      slice_row_q  <= first_slice;
-      slice_q      <= first_slice;
-    end else if (fire && !last_chunk_q) begin
-      chunks_q      <= chunks_q - 16'd1;
-      first_chunk_q <= 1'b0;
-      last_chunk_q  <= chunks_q == 16'd1;
-      src_q   <= src_q + 32'd1;
-      if (is_k || (is_v && wrap)) unit_q <= unit_q + 32'(cmd_i.chunk_stride);
-      if (is_v) slice_q <= next_slice;
-    end else if (fire && !last_row_q) begin
-      chunks_q      <= len - 16'd1;
-      first_chunk_q <= 1'b1;
-      last_chunk_q  <= len == 16'd1;
-      rows_q        <= rows_q - 16'd1;
-      last_row_q    <= rows_q == 16'd1;
-      pos_q      <= pos_q + 4'd1;
-      src_row_q  <= src_next_row;
-      src_q      <= src_next_row;
-      unit_row_q <= next_row_unit;
-      unit_q     <= next_row_unit;
-      slice_q    <= slice_row_q;
-      if (next_block && !is_v) begin
-        slice_row_q <= next_row_slice;
-        slice_q     <= next_row_slice;
-      end
+      heads_q         <= heads - 16'd1;
+      rows_q          <= cmd_i.rows - 16'd1;
+      chunks_q        <= len - 16'd1;
+      needs_request_q <= !is_kv;
+      last_head_q     <= heads == 16'd1;
+      pos_q           <= cmd_i.pos[3:0];
+      src_head_q      <= cmd_i.src_addr;
+      src_row_q       <= cmd_i.src_addr;
+      src_q           <= cmd_i.src_addr;
+      unit_head_q     <= first_unit;
+      unit_row_q      <= first_unit;
+      unit_q          <= first_unit;
+      slice_head_q    <= first_slice;
+      slice_row_q     <= first_slice;
+      slice_q         <= first_slice;
     end else if (fire) begin
-      chunks_q      <= len - 16'd1;
-      first_chunk_q <= 1'b1;
-      last_chunk_q  <= len == 16'd1;
-      rows_q        <= cmd_i.rows - 16'd1;
-      last_row_q    <= cmd_i.rows == 16'd1;
-      heads_q       <= heads_q - 16'd1;
-      last_head_q   <= heads_q == 16'd1;
-      pos_q        <= cmd_i.pos[3:0];
-      src_head_q   <= src_next_head;
-      src_row_q    <= src_next_head;
-      src_q        <= src_next_head;
-      unit_head_q  <= next_head_unit;
-      unit_row_q   <= next_head_unit;
-      unit_q       <= next_head_unit;
-      slice_head_q <= next_head_slice;
-      slice_row_q  <= next_head_slice;
-      slice_q      <= next_head_slice;
+      needs_request_q <= !is_kv && last_chunk_q;
+      chunks_q        <= last_chunk_q ? len - 16'd1 : chunks_q - 16'd1;
+      if (to_head_q) begin
+        rows_q       <= cmd_i.rows - 16'd1;
+        heads_q      <= heads_q - 16'd1;
+        last_head_q  <= heads_q == 16'd1;
+        pos_q        <= cmd_i.pos[3:0];
+        src_head_q   <= src_next_head;
+        src_row_q    <= src_next_head;
+        src_q        <= src_next_head;
+        unit_head_q  <= next_head_unit;
+        unit_row_q   <= next_head_unit;
+        unit_q       <= next_head_unit;
+        slice_head_q <= next_head_slice;
+        slice_row_q  <= next_head_slice;
+        slice_q      <= next_head_slice;
+      end else if (to_row_q) begin
+        rows_q     <= rows_q - 16'd1;
+        pos_q      <= pos_q + 4'd1;
+        src_row_q  <= src_next_row;
+        src_q      <= src_next_row;
+        unit_row_q <= next_row_unit;
+        unit_q     <= next_row_unit;
+        slice_q    <= slice_row_q;
+        if (next_block && !is_v) begin
+          slice_row_q <= next_row_slice;
+          slice_q     <= next_row_slice;
+        end
+      end else begin
+        src_q <= src_q + 32'd1;
+        if (is_k || (is_v && wrap)) unit_q <= unit_q + 32'(cmd_i.chunk_stride);
+        if (is_v) slice_q <= next_slice;
+      end
     end
   end
 
@@ -244,9 +274,12 @@ module st_unit
     end
   end
 
-  // n4 of the specification: 8-bit values rounded to the 4-bit grid.
+  // n4 of the specification, (113 x + 1024) >> 11: 8-bit values rounded to the 4-bit grid. 113 is 16 * 7 + 1,
+  // so this is (7 x + (x >> 4) + 64) >> 7, without a multiplier.
   function automatic logic [3:0] n4(input logic [7:0] x);
-    n4 = 4'((16'sd113 * 16'($signed(x)) + 16'sd1024) >>> 11);
+    logic signed [11:0] y;
+    y  = 12'($signed(x));
+    n4 = 4'(((y <<< 3) - y + (y >>> 4) + 12'sd64) >>> 7);
   endfunction
 
   logic [63:0]  nibbles;
@@ -268,10 +301,10 @@ module st_unit
     if (is_scale) kv_data = {4{s_data_i}};
     word = spad_data_i;
     if (is_scalar) word = {16{s_data_i}};
-    if (is_kv) word = {(352 - SliceW)'(0), to_slice_q, to_unit_q, kv_data};
+    if (is_kv) word = {352'd0, to_unit_q, kv_data};
   end
 
-  logic       fifo_valid, fifo_pop;
+  logic       fifo_valid;
   logic [3:0] head_pos;
   prim_fifo #(
       .Width(516),
@@ -285,16 +318,30 @@ module st_unit
       .pop_i  (fifo_pop),
       .data_o ({head_pos, head_word}),
       .valid_o(fifo_valid),
-      .count_o(fifo_count)
+      .count_o()
   );
 
   assign beat_valid_o = fifo_valid && !is_kv;
   assign beat_data_o  = head_word;
   assign beat_strb_o  = is_rows ? '1 : 64'hf << {head_pos, 2'd0};
 
-  logic [SliceW-1:0] to_slice;
-  assign to_slice  = head_word[160+:SliceW];
   assign kv_unit_o = head_word[159:128];
+
+  // The channel of the oldest entry decides at once whether it goes: it is not in the FIFO's memory.
+  logic              to_valid;
+  logic [SliceW-1:0] to_slice;
+  head_fifo #(
+      .Width(SliceW),
+      .Depth(4)
+  ) u_slices (
+      .clk_i,
+      .rst_ni,
+      .push_i (pending_q),
+      .data_i (to_slice_q),
+      .pop_i  (fifo_pop),
+      .data_o (to_slice),
+      .valid_o(to_valid)
+  );
 
   // Keys, values and scales in their unit. Chunk q of 16 bytes has four elements (or, of 4 bits, eight) of
   // position p, those of block q ^ (p / 4): of a key in the p-th four bytes, of a value in the p-th byte of
@@ -325,24 +372,24 @@ module st_unit
     end
   end
   for (genvar i = 0; i < Slices; i++) begin : gen_channel
-    assign kv_valid_o[i] = fifo_valid && is_kv && to_slice == SliceW'(i);
+    assign kv_valid_o[i] = to_valid && is_kv && to_slice == SliceW'(i);
   end
-  assign fifo_pop = is_kv ? (kv_valid_o & kv_ready_i) != '0 : (fifo_valid && beat_ready_i);
+  assign fifo_pop = to_valid && (is_kv ? kv_ready_i[to_slice] : beat_ready_i);
 
   // ---- Sequence.
   logic all_done;
   assign all_done = state_q == StRun && !left_q && !pending_q && !fifo_valid && drained_i;
   assign busy_o   = state_q != StIdle;
-  assign done_o   = (all_done && !error_i) || (ready && empty);
-  assign fault_o  = (ready && !empty && check_bad) || (state_q == StRun && error_i);
-  assign fault_code_o = (state_q == StRun) ? fvlm_isa_pkg::FAULT_AXI : check_code;
+  assign done_o   = (all_done && !error_i) || (ready && empty_q);
+  assign fault_o  = (ready && !empty_q && check_bad_q) || (state_q == StRun && error_i);
+  assign fault_code_o = (state_q == StRun) ? fvlm_isa_pkg::FAULT_AXI : check_code_q;
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) state_q <= StIdle;
     else begin
       case (state_q)
         StIdle: if (start_i) state_q <= StSetup;
-        StSetup: if (ready) state_q <= empty ? StIdle : check_bad ? StFault : StRun;
+        StSetup: if (ready) state_q <= empty_q ? StIdle : check_bad_q ? StFault : StRun;
         StRun: begin
           if (error_i) state_q <= StFault;
           else if (all_done) state_q <= StIdle;

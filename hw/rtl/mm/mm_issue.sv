@@ -77,22 +77,25 @@ module mm_issue #(
   logic [15:0]       rows_left_q;
   logic [KW-1:0]     words_q, behind_q;
   logic [4:0]        pads_q;      // idle cycles before the next beat
-  logic [WfAw-1:0]   word_q;
-  logic [SfAw:0]     scale_q;     // index of the group in the tile
-  logic              first_word_q, last_word_q, last_group_q, last_pair_q, pair_odd_q;
+  logic [WfAw-1:0]   word_q;      // offset of the word: 0 in the last pair, which pops them
+  logic [WfAw:0]     word_up_q;   // and one more
+  logic              idle_q;      // pads_q is not 0
+  logic              first_word_q, last_word_q, first_group_q, last_group_q, last_pair_q, pair_odd_q;
+  // The beat is the last of a group with others behind it, of a pair with others behind it, of its round.
+  logic              group_last_q, rewind_q, round_last_q;
   logic [AbufAw-1:0] row_q, addr_q, addr1_q;
   // What comes behind the group, computed while it lasts (a group of several takes 8 cycles).
   logic [KW-1:0]     available_q, words_next_q, behind_next_q;
   logic [4:0]        pads_next_q;
   logic [AbufAw-1:0] row_next_q, row1_next_q;
+  logic              one_word_next_q, last_group_next_q, last_pair_next_q;
 
-  logic last_round, ready, group_end, pair_end, tile_end, idle;
-  assign idle      = pads_q != 5'd0;
-  assign beat_o    = run_q && !idle && ready;
-  assign starved_o = run_q && !idle && !ready;
+  logic last_round, ready, group_end, pair_end, tile_end;
+  assign beat_o    = run_q && !idle_q && ready;
+  assign starved_o = run_q && !idle_q && !ready;
   assign group_end = beat_o && last_word_q;
   assign pair_end  = group_end && last_group_q;
-  assign tile_end  = pair_end && last_pair_q;
+  assign tile_end  = beat_o && round_last_q;
   assign end_o     = tile_end && last_round;
   assign free_o    = !(run_q || load_q) || end_o;
 
@@ -100,7 +103,7 @@ module mm_issue #(
   assign last_o            = last_word_q;
   assign tag_wscale_o      = wscale_q;
   assign tag_bias_o        = bias_q;
-  assign tag_first_group_o = scale_q == '0;
+  assign tag_first_group_o = first_group_q;
   assign tag_last_group_o  = last_group_q;
   assign tag_odd_o         = pair_odd_q;
   assign tag_tile_end_o    = last_group_q && last_pair_q;
@@ -111,7 +114,7 @@ module mm_issue #(
   assign abuf1_re_o   = beat_o && pair_odd_q;
   assign abuf1_addr_o = addr1_q;
   assign wf_re_o      = beat_o;
-  assign wf_rd_off_o  = last_pair_q ? '0 : word_q;
+  assign wf_rd_off_o  = word_q;
   assign wf_pop_o     = (beat_o && last_pair_q) ? active_o : '0;
 
   // ---- Rounds, and what their slices hold --------------------------------------------------------
@@ -129,17 +132,29 @@ module mm_issue #(
     .last_o  (last_round)
   );
 
-  logic [SfAw:0]   scales;
-  logic [SfAw+1:0] scales_next;
-  logic [1:0]      scales_fresh;
-  logic            pair_last;  // the beat is the last of its pair, of its round
-  logic            round_last;
-  assign pair_last    = last_word_q && last_group_q;
-  assign round_last   = pair_last && last_pair_q;
-  assign scales       = {{SfAw{1'b0}}, bias_q} + (wscale_q ? scale_q + 1'b1 : '0);
-  assign scales_fresh = {1'b0, bias_q} + {1'b0, wscale_q};
-  assign scales_next  = {1'b0, scales} + (round_last ? {{SfAw{1'b0}}, scales_fresh}
-                                          : {{(SfAw+1){1'b0}}, wscale_q && last_word_q && !last_group_q});
+  // Scale words of the tile up to the beat's group (bias included), the same with one group more, and with
+  // the first group of a further tile: sums made when the group begins, so that a beat only picks one.
+  logic [SfAw:0]   scales_q;
+  logic [SfAw+1:0] scales_up_q, scales_tile_q, scales_next;
+  logic [1:0]      fresh_q, fresh;
+  assign fresh       = {1'b0, cmd_i.bias} + {1'b0, cmd_i.wscale};
+  assign scales_next = round_last_q ? scales_tile_q : group_last_q ? scales_up_q : {1'b0, scales_q};
+  always_ff @(posedge clk_i) begin
+    if (load_i) begin
+      fresh_q       <= fresh;
+      scales_q      <= (SfAw + 1)'(fresh);
+      scales_up_q   <= (SfAw + 2)'(fresh) + (SfAw + 2)'(cmd_i.wscale);
+      scales_tile_q <= (SfAw + 2)'({fresh, 1'b0});
+    end else if (pair_end) begin
+      scales_q      <= (SfAw + 1)'(fresh_q);
+      scales_up_q   <= (SfAw + 2)'(fresh_q) + (SfAw + 2)'(wscale_q);
+      scales_tile_q <= (SfAw + 2)'({fresh_q, 1'b0});
+    end else if (group_end) begin
+      scales_q      <= scales_up_q[SfAw:0];
+      scales_up_q   <= scales_up_q + (SfAw + 2)'(wscale_q);
+      scales_tile_q <= scales_tile_q + (SfAw + 2)'(wscale_q);
+    end
+  end
   for (genvar s = 0; s < NS; s++) begin : g_stock
     mm_stock u_stock (
       .clk_i,
@@ -147,13 +162,14 @@ module mm_issue #(
       .active_i      (active_o[s]),
       .next_active_i (next_active[s]),
       .wf_avail_i    (wf_avail_i[s*(WfAw+1) +: WfAw+1]),
-      .word_i        (wf_rd_off_o),
-      .rewind_i      (!last_pair_q && pair_last),
-      .tile_last_i   (round_last),
+      .word_i        (word_q),
+      .word_up_i     (word_up_q),
+      .rewind_i      (rewind_q),
+      .tile_last_i   (round_last_q),
       .sf_avail_i    (sf_avail_i[s*(SfAw+1) +: SfAw+1]),
-      .scales_i      (scales),
+      .scales_i      (scales_q),
       .scales_next_i (scales_next),
-      .scales_fresh_i(scales_fresh),
+      .scales_fresh_i(fresh_q),
       .tile_end_i    (tile_end),
       .sf_pop_i      (sf_pop_i[s]),
       .sf_pop_num_i,
@@ -182,6 +198,32 @@ module mm_issue #(
     end
   end
 
+  logic last_word, last_group, last_pair;
+  always_comb begin
+    last_word  = last_word_q;
+    last_group = last_group_q;
+    last_pair  = last_pair_q;
+    if (beat_o) last_word = words_q == KW'(2);
+    if (group_end) begin
+      last_word  = one_word_next_q;
+      last_group = last_group_next_q;
+    end
+    if (pair_end) last_pair = last_pair_next_q;
+    if (load_i) begin
+      last_word  = group_i == KW'(1);
+      last_group = behind_i == '0;
+      last_pair  = single_pair_i;
+    end
+  end
+  always_ff @(posedge clk_i) begin
+    last_word_q  <= last_word;
+    last_group_q <= last_group;
+    last_pair_q  <= last_pair;
+    group_last_q <= last_word && !last_group;
+    rewind_q     <= last_word && last_group && !last_pair;
+    round_last_q <= last_word && last_group && last_pair;
+  end
+
   always_ff @(posedge clk_i) begin
     if (load_i) begin
       rows_q         <= cmd_i.rows;
@@ -206,6 +248,9 @@ module mm_issue #(
     pads_next_q   <= (words_next_q >= KW'(group_cycles_q)) ? 5'd0 : group_cycles_q - 5'(words_next_q);
     row_next_q    <= last_pair_q ? act_q : row_q + {stride_q[AbufAw-2:0], 1'b0};
     row1_next_q   <= last_pair_q ? act1_q : row_q + {stride_q[AbufAw-2:0], 1'b0} + stride_q;
+    one_word_next_q   <= words_next_q == KW'(1);
+    last_group_next_q <= behind_next_q == '0;
+    last_pair_next_q  <= last_pair_q ? single_pair_q : rows_left_q <= 16'd4;
 
     if (load_i) begin
       words_q      <= group_i;
@@ -213,42 +258,46 @@ module mm_issue #(
       words_next_q <= group_i;
       available_q  <= KW'(cmd_i.kb);
       behind_next_q <= behind_i;
+      one_word_next_q   <= group_i == KW'(1);
+      last_group_next_q <= behind_i == '0;
       pads_q       <= pads_i;
+      idle_q       <= pads_i != 5'd0;
       first_word_q <= 1'b1;
-      last_word_q  <= group_i == KW'(1);
-      last_group_q <= behind_i == '0;
       word_q       <= '0;
-      scale_q      <= '0;
+      word_up_q    <= (WfAw + 1)'(1);
+      first_group_q <= 1'b1;
       rows_left_q  <= cmd_i.rows;
-      last_pair_q  <= single_pair_i;
       pair_odd_q   <= odd_i;
       row_q        <= cmd_i.act_addr[AbufAw-1:0];
       addr_q       <= cmd_i.act_addr[AbufAw-1:0];
       addr1_q      <= cmd_i.act_addr[AbufAw-1:0] + cmd_i.act_stride[AbufAw-1:0];
     end else if (run_q) begin
-      if (idle) pads_q <= pads_q - 5'd1;
+      if (idle_q) begin
+        pads_q <= pads_q - 5'd1;
+        idle_q <= pads_q != 5'd1;
+      end
       if (beat_o) begin
         words_q      <= words_q - 1'b1;
-        word_q       <= word_q + 1'b1;
+        if (!last_pair_q) begin
+          word_q    <= word_up_q[WfAw-1:0];
+          word_up_q <= word_up_q + 1'b1;
+        end
         addr_q       <= addr_q + AbufAw'(window_words_q);
         addr1_q      <= addr1_q + AbufAw'(window_words_q);
         first_word_q <= 1'b0;
-        last_word_q  <= words_q == KW'(2);
       end
       if (group_end) begin
         words_q      <= words_next_q;
         behind_q     <= behind_next_q;
         pads_q       <= pads_next_q;
+        idle_q       <= pads_next_q != 5'd0;
         first_word_q <= 1'b1;
-        last_word_q  <= words_next_q == KW'(1);
-        last_group_q <= behind_next_q == '0;
-        scale_q      <= scale_q + 1'b1;
+        first_group_q <= last_group_q;
       end
       if (pair_end) begin
         word_q      <= '0;
-        scale_q     <= '0;
+        word_up_q   <= (WfAw + 1)'(1);
         rows_left_q <= last_pair_q ? rows_q : rows_left_q - 16'd2;
-        last_pair_q <= last_pair_q ? single_pair_q : rows_left_q <= 16'd4;
         pair_odd_q  <= last_pair_q ? odd_q : rows_left_q != 16'd3;
         row_q       <= row_next_q;
         addr_q      <= row_next_q;
@@ -261,6 +310,7 @@ module mm_issue #(
     if (rst_ni) begin
       assert (!run_q || (active_o != '0 && rows_left_q != 16'd0));
       assert (!beat_o || words_q != '0);
+      assert (!run_q || idle_q == (pads_q != 5'd0));
       assert (!load_i || free_o);
       for (int s = 0; s < NS; s++) begin
         assert (!(beat_o && active_o[s]) || wf_avail_i[s*(WfAw+1) +: WfAw+1] > {1'b0, wf_rd_off_o});

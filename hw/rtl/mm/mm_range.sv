@@ -1,6 +1,6 @@
 // Does a region of an MM command fit its memory? Rows `base + r * stride + w`, r < rows, w < words,
-// addresses without wrapping; Limit is a power of two. Three stages (ce_i[i] loads stage i): the
-// product straight out of the multiplier, two sums, their sum; the answer follows. rows and words
+// addresses without wrapping; Limit is a power of two, at most 2^17. Three stages (ce_i[i] loads stage i):
+// the product straight out of the multiplier, two sums, their sum; the answer follows. rows and words
 // are at least 1 when it is looked at.
 `default_nettype none
 
@@ -18,7 +18,9 @@ module mm_range #(
   logic        [31:0] product_q;
   logic        [32:0] begin_q;   // of the row behind the last
   logic signed [17:0] back_q;    // from there to the last word of the last row
-  logic signed [34:0] last_q;
+  // A row that begins at 2^18 or beyond ends at 2^17 or beyond: a sum of few bits is left.
+  logic               far_q;
+  logic signed [19:0] last_q;
 
   always_ff @(posedge clk_i) begin
     if (ce_i[0]) product_q <= 32'(rows_i) * 32'(stride_i);
@@ -26,9 +28,12 @@ module mm_range #(
       begin_q <= {1'b0, base_i} + {1'b0, product_q};
       back_q  <= $signed({2'b00, words_i}) - $signed({2'b00, stride_i}) - 18'sd1;
     end
-    if (ce_i[2]) last_q <= $signed({2'b00, begin_q}) + 35'(back_q);
+    if (ce_i[2]) begin
+      far_q  <= begin_q[32:18] != '0;
+      last_q <= $signed({2'b00, begin_q[17:0]}) + 20'(back_q);
+    end
   end
-  assign bad_o = last_q[34:$clog2(Limit)] != '0;
+  assign bad_o = far_q || last_q[19:$clog2(Limit)] != '0;
 
   logic unused;
   assign unused = ^last_q[$clog2(Limit)-1:0];

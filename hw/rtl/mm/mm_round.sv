@@ -18,20 +18,23 @@ module mm_round #(
   output logic              last_o     // no further round
 );
   logic [15:0]   left_q;  // tiles of the rounds to come
-  logic [NS-1:0] initial_active;
+  logic [NS-1:0] initial_active, second, behind;  // the round after the first one, after the next one
   for (genvar s = 0; s < NS; s++) begin : g_slice
     assign initial_active[s] = lowest_i <= CountW'(s) && stop_i > CountW'(s);
-    assign next_o[s]         = left_q > 16'(s);
+    assign second[s]         = left_i > 16'(s);
+    assign behind[s]         = left_q > 16'(NS + s);
   end
 
   always_ff @(posedge clk_i) begin
     if (load_i) begin
       active_o <= initial_active;
+      next_o   <= second;
       count_o  <= stop_i - lowest_i;
       left_q   <= left_i;
       last_o   <= left_i == 16'd0;
     end else if (step_i) begin
       active_o <= next_o;
+      next_o   <= behind;
       count_o  <= (left_q > 16'(NS)) ? CountW'(NS) : CountW'(left_q);
       left_q   <= (left_q > 16'(NS)) ? left_q - 16'(NS) : 16'd0;
       last_o   <= left_q <= 16'(NS);

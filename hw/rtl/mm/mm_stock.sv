@@ -13,6 +13,7 @@ module mm_stock #(
   input  wire             next_active_i,  // in the next one
   input  wire  [WfAw:0]   wf_avail_i,
   input  wire  [WfAw-1:0] word_i,         // offset of the beat's word
+  input  wire  [WfAw:0]   word_up_i,      // and one more
   input  wire             rewind_i,       // the next beat takes the tile's first word again
   input  wire             tile_last_i,    // the beat is the last of its round
   input  wire  [SfAw:0]   sf_avail_i,
@@ -33,21 +34,27 @@ module mm_stock #(
     else held_q <= held_q + ((tile_end_i && active_i) ? scales_i : '0) - (sf_pop_i ? sf_pop_num_i : '0);
   end
 
-  // A slice idle so far pops nothing: its next tile begins at the head of its FIFOs.
-  logic          begins;
-  logic [WfAw:0] words_next;
-  assign begins     = tile_last_i && !active_i;
-  assign words_next = begins ? '0 : {1'b0, word_i} + {{WfAw{1'b0}}, !rewind_i};
+  // Comparisons as differences, which go along a carry chain.
+  logic [WfAw+1:0] word_left, word_up_left;
+  logic [SfAw+2:0] over, over_next;
+  assign word_left    = {2'b00, word_i} - {1'b0, wf_avail_i};
+  assign word_up_left = {1'b0, word_up_i} - {1'b0, wf_avail_i};
+  assign over         = {2'b00, free} - {2'b00, scales_i};
+  assign over_next    = {2'b00, free} - {1'b0, active_i ? scales_next_i : (SfAw + 2)'(scales_fresh_i)};
 
-  assign stay_o = !active_i || (wf_avail_i > {1'b0, word_i} && free >= scales_i);
-  assign go_o   = !(tile_last_i ? next_active_i : active_i)
-                  || (wf_avail_i > words_next
-                      && {1'b0, free} >= (begins ? {{SfAw{1'b0}}, scales_fresh_i} : scales_next_i));
+  // A slice idle so far pops nothing: its next tile begins at the head of its FIFOs.
+  logic first_word, now, next;
+  assign first_word = wf_avail_i != '0;
+  assign now  = word_left[WfAw+1] && !over[SfAw+2];
+  assign next = ((active_i && !rewind_i) ? word_up_left[WfAw+1] : first_word) && !over_next[SfAw+2];
+
+  assign stay_o = !active_i || now;
+  assign go_o   = !(tile_last_i ? next_active_i : active_i) || next;
 
   always_ff @(posedge clk_i) begin
     if (rst_ni) begin
       assert (!sf_pop_i || sf_avail_i >= sf_pop_num_i);
-      assert (!(tile_end_i && active_i) || (wf_avail_i > {1'b0, word_i} && free >= scales_i));
+      assert (!(tile_end_i && active_i) || now);
     end
   end
 endmodule

@@ -129,7 +129,7 @@ pub(crate) struct Groups<'a> {
 impl Iterator for Groups<'_> {
     type Item = Group;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Group> {
         let (shape, first_word, odd) = (&self.shape, self.first_word, self.odd);
         if first_word >= shape.kb {

@@ -12,11 +12,16 @@
 
 namespace {
 
-constexpr int kOutputs = 16, kInputs = 16, kLanes = 8;
+constexpr int kOutputs = 16, kInputs = 16;
+#ifdef MPE_MODEL_AVX2
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 1;
+#endif
 constexpr int kValueBytes = kOutputs * kInputs, kSelectorBytes = kValueBytes / 2;
 constexpr int kQueue = 32;  // more groups than the array's latency can hold
 
-// A sum is kept as kLanes parts (inputs 2i and 2i + 1 in part i) until its group ends.
+// A sum is kept as kLanes parts (with AVX2 inputs 2i and 2i + 1 in part i) until its group ends.
 struct Sum { int32_t part[kLanes]; };
 struct Slice { Sum sum[2][kOutputs]; };
 
@@ -111,17 +116,40 @@ void beat(Slice& s, const int8_t* w, const uint8_t* z, const int8_t* const act[2
 
 #else
 
+// Selectors 0, 1, .. 15 for every output: a window in its own order.
+inline bool in_order(const uint8_t* z) {
+  uint64_t differs = 0;
+  for (int n = 0; n < kOutputs; n++) {
+    uint64_t selectors;
+    std::memcpy(&selectors, z + n * kInputs / 2, sizeof selectors);
+    differs |= selectors ^ 0xfedcba9876543210ull;
+  }
+  return differs == 0;
+}
+
+// Products of 16-bit numbers, in a form that compilers turn into pairwise multiply-adds.
+template <bool kFirst>
+inline void add(Sum& sum, const int16_t* x, const int8_t* w) {
+  int16_t weights[kInputs];
+  for (int k = 0; k < kInputs; k++) weights[k] = w[k];
+  int32_t products = 0;
+  for (int k = 0; k < kInputs; k++) products += x[k] * weights[k];
+  sum.part[0] = kFirst ? products : sum.part[0] + products;
+}
+
 template <int kPerBlock, bool kFirst>
 void beat(Slice& s, const int8_t* w, const uint8_t* z, const int8_t* const act[2]) {
-  for (int row = 0; row < 2; row++) {
-    for (int n = 0; n < kOutputs; n++) {
-      Sum& sum = s.sum[row][n];
-      if (kFirst) sum = {};
-      for (int k = 0; k < kInputs; k++) {
-        const int i = n * kInputs + k, selector = z[i / 2] >> (4 * (k & 1)) & 15;
-        sum.part[k / 2] += act[row][16 * (k / kPerBlock) + selector] * w[i];
-      }
+  int16_t x[2][kInputs];
+  const bool once = kPerBlock == kInputs && in_order(z);
+  for (int row = 0; once && row < 2; row++) {
+    for (int k = 0; k < kInputs; k++) x[row][k] = act[row][k];
+  }
+  for (int n = 0; n < kOutputs; n++) {
+    for (int k = 0; !once && k < kInputs; k++) {
+      const int selector = z[(n * kInputs + k) / 2] >> (4 * (k & 1)) & 15;
+      for (int row = 0; row < 2; row++) x[row][k] = act[row][16 * (k / kPerBlock) + selector];
     }
+    for (int row = 0; row < 2; row++) add<kFirst>(s.sum[row][n], x[row], w + n * kInputs);
   }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::memory::{check, Memory};
 use crate::team::Team;
-use crate::tiles::{Taken, Tiles};
+use crate::tiles::{Sources, Taken, Tiles};
 use crate::units::dot::{Job, Scratch};
 use crate::work::MmWork;
 use flightvlm_hw::config::HwConfig;
@@ -54,43 +54,60 @@ struct Piece {
     taken: Taken,
 }
 
+/// A command with its tiles.
+struct Product<'a> {
+    job: Job<'a>,
+    pieces: &'a [Piece],
+    /// Of each piece.
+    sources: Vec<Sources<'a>>,
+    slices: usize,
+}
+
+impl Product<'_> {
+    /// Computes some tiles, counted in the order of the pieces.
+    #[inline]
+    fn part(&self, range: Range<usize>, mut write: impl FnMut(usize, [u32; 16])) {
+        let (w, mut scratch) = (self.job.w, Scratch::default());
+        let mut p = self.pieces.partition_point(|p| p.before <= range.start) - 1;
+        for i in range {
+            if i - self.pieces[p].before == self.pieces[p].taken.tiles() as usize {
+                p += 1;
+            }
+            let i = i - self.pieces[p].before;
+            let first = w.out as usize + self.pieces[p].output + i * self.slices;
+            let write = |r: usize, lanes| write(first + r * w.out_stride as usize, lanes);
+            self.job.tile(self.sources[p].tile(i), &mut scratch, write);
+        }
+    }
+}
+
+/// Do rows and tiles write different words? Otherwise they have an order.
+fn apart(w: &MmWork) -> bool {
+    w.rows == 1 || w.out_stride >= w.tiles
+}
+
 /// Takes the command's tiles and computes all of them.
 pub(crate) fn run(w: &MmWork, m: &mut Memory, tiles: &mut Tiles, team: &mut Team) {
     let pieces = take(w, m, tiles);
     let mut spad = std::mem::take(&mut m.spad);
-    let job = Job::new(w, m);
-    let sources: Vec<_> = pieces.iter().map(|p| tiles.sources(&p.taken, m)).collect();
-    let (out, stride, slices) = (w.out as usize, w.out_stride as usize, m.channels.len());
+    let sources = pieces.iter().map(|p| tiles.sources(&p.taken, m)).collect();
+    let product = Product { job: Job::new(w, m), pieces: &pieces, sources, slices: m.channels.len() };
     let all = w.tiles as usize;
-    // Some tiles, in the order of `pieces`.
-    let part = |range: Range<usize>, write: &mut dyn FnMut(usize, [u32; 16])| {
-        let mut scratch = Scratch::default();
-        let mut p = pieces.partition_point(|p| p.before <= range.start) - 1;
-        for i in range {
-            if i - pieces[p].before == pieces[p].taken.tiles() as usize {
-                p += 1;
-            }
-            let i = i - pieces[p].before;
-            let first = out + pieces[p].output + i * slices;
-            job.tile(sources[p].tile(i), &mut scratch, |r, lanes| write(first + r * stride, lanes));
-        }
-    };
-    // Rows whose outputs overlap have an order.
-    let apart = w.rows == 1 || w.out_stride >= w.tiles;
     let macs = u64::from(w.tiles) * u64::from(w.rows) * u64::from(w.kb) * 256;
-    if macs >= PARALLEL_MACS && apart && team.size() > 1 {
+    if macs >= PARALLEL_MACS && apart(w) && team.size() > 1 {
         let each = all.div_ceil(TASKS_PER_THREAD * team.size());
         let output = Output(spad.as_mut_ptr());
         team.run(all.div_ceil(each), &|task| {
             let output = &output;
-            // SAFETY: `check_mm` bounded the word, and rows and tiles have distinct ones.
-            let mut write = |word, lanes| unsafe { output.write(word, lanes) };
-            part(task * each..all.min((task + 1) * each), &mut write);
+            product.part(task * each..all.min((task + 1) * each), |word, lanes| {
+                // SAFETY: `check_mm` bounded the word, and rows and tiles have distinct ones.
+                unsafe { output.write(word, lanes) }
+            });
         });
     } else {
-        part(0..all, &mut |word, lanes| spad[word] = lanes);
+        product.part(0..all, |word, lanes| spad[word] = lanes);
     }
-    drop(sources);
+    drop(product);
     m.spad = spad;
     tiles.drop_used();
 }
@@ -98,7 +115,7 @@ pub(crate) fn run(w: &MmWork, m: &mut Memory, tiles: &mut Tiles, team: &mut Team
 /// In an order that reads each channel front to back, or that of the outputs where they overlap.
 fn take(w: &MmWork, m: &Memory, tiles: &mut Tiles) -> Vec<Piece> {
     let slices = m.channels.len() as u32;
-    let apart = w.rows == 1 || w.out_stride >= w.tiles;
+    let apart = apart(w);
     let mut pieces: Vec<Piece> = Vec::new();
     for slice in 0..slices {
         let mut output = slice.wrapping_sub(w.first) % slices;

@@ -356,7 +356,7 @@ fn by_output<const F: u8>(acc: [__m512i; 4]) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn ahead(p: *const u8) {
-    const DISTANCE: usize = 4096;
+    const DISTANCE: usize = 8192;
     for line in 0..4 {
         // An address that nothing lies at is ignored.
         _mm_prefetch::<_MM_HINT_T0>(p.wrapping_add(DISTANCE + 64 * line).cast());
