@@ -172,7 +172,7 @@ impl Trace<'_> {
                 }
                 let cycles = start + span.start..start + span.end + 1;
                 let name = self.program.meta.part(span.pc);
-                let event = self.complete(track_tid(unit, track), &name, cycles, &json!({"pc": span.pc}));
+                let event = self.complete(track_tid(unit, track), name, cycles, &json!({"pc": span.pc}));
                 self.event(&event)?;
             }
             self.size.left_out += spans.len().saturating_sub(MAX_SPANS);
