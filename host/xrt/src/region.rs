@@ -74,6 +74,22 @@ impl Region {
         let mut contents = vec![0; self.len as usize];
         self.read(0, &mut contents, transfers)?;
         self.parts.clear();
+        // Until the new memory is there, there is none.
+        self.len = 0;
+        let placed = self.place(device, len, transfers).and_then(|()| self.contiguous());
+        if let Err(e) = placed {
+            transfers.finish()?;
+            self.parts.clear();
+            return Err(e);
+        }
+        self.len = len;
+        self.write(0, &contents, transfers);
+        self.flush(transfers);
+        transfers.finish()
+    }
+
+    /// Reserves `len` zero bytes over the banks.
+    fn place(&mut self, device: &Device, len: u64, transfers: &Transfers) -> Result<(), XrtError> {
         let mut start = 0;
         for bank in &self.banks {
             let bytes = (len - start).min(bank.size_bytes);
@@ -88,11 +104,7 @@ impl Region {
             self.parts.push(Part { buffer, start, dirty: Vec::new() });
             start += bytes;
         }
-        self.len = len;
-        self.contiguous()?;
-        self.write(0, &contents, transfers);
-        self.flush(transfers);
-        transfers.finish()
+        Ok(())
     }
 
     /// The kernel sees one range of addresses.

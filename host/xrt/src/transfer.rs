@@ -6,6 +6,7 @@ use crate::error::XrtError;
 use std::ops::Range;
 use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 enum Job {
     Move(Arc<Buffer>, Range<usize>),
@@ -13,28 +14,44 @@ enum Job {
     Report(SyncSender<Result<(), XrtError>>),
 }
 
-/// The thread's other end; it ends with this.
+/// The thread's other end. Dropping it waits for what is under way: a buffer that the thread still held would keep
+/// its place on the card from whoever comes next.
 pub(crate) struct Transfers {
-    jobs: SyncSender<Job>,
+    /// `None` only while this is dropped.
+    jobs: Option<SyncSender<Job>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Transfers {
     pub fn new() -> Transfers {
         let (jobs, received) = sync_channel(1);
-        std::thread::spawn(move || work(&received));
-        Transfers { jobs }
+        let thread = std::thread::spawn(move || work(&received));
+        Transfers { jobs: Some(jobs), thread: Some(thread) }
+    }
+
+    fn give(&self, job: Job) {
+        let jobs = self.jobs.as_ref().expect("invariant: not dropped yet");
+        jobs.send(job).expect("invariant: the thread lives as long as this");
     }
 
     /// Sends a range to the device. Its bytes may be written again meanwhile if they are sent again.
     pub fn send(&self, buffer: Arc<Buffer>, range: Range<usize>) {
-        self.jobs.send(Job::Move(buffer, range)).expect("invariant: the thread lives as long as this");
+        self.give(Job::Move(buffer, range));
     }
 
     /// Waits until everything is there.
     pub fn finish(&self) -> Result<(), XrtError> {
         let (report, reply) = sync_channel(1);
-        self.jobs.send(Job::Report(report)).expect("invariant: the thread lives as long as this");
+        self.give(Job::Report(report));
         reply.recv().expect("invariant: the thread answers")
+    }
+}
+
+impl Drop for Transfers {
+    fn drop(&mut self) {
+        self.jobs = None;
+        // A thread that panicked has said so, and holds nothing any more.
+        drop(self.thread.take().map(JoinHandle::join));
     }
 }
 

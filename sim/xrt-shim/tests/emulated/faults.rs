@@ -153,7 +153,12 @@ fn a_channel_that_cannot_lie_in_one_piece_is_refused() {
     let e = machine.resize(16, (300 << 20) / 64).expect_err("HBM[1] is taken").to_string();
     assert!(e.contains("does not lie in one piece"), "{e}");
     drop(other);
+    let next = |bytes: usize| Buffer::new(&device, bytes, 1, "the next one's".into());
+    drop(next(256 << 20).expect("what was refused is free again"));
     machine.resize(16, (300 << 20) / 64).expect("now it fits");
+    assert!(next(256 << 20).is_err(), "it is there");
+    drop(machine);
+    drop(next(256 << 20).expect("a driver that is gone holds nothing"));
 }
 
 /// Fresh device memory is poison, and what is not moved does not arrive.
