@@ -67,3 +67,9 @@ pub fn device<'s>(source: &'s Source, name: &'static str, machine: Box<dyn Machi
     d.begin().expect("an empty context");
     d
 }
+
+/// Cosine of two vectors.
+pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}

@@ -1,7 +1,7 @@
 //! Every golden checkpoint as a program: the whole network on the simulator stays close to the
 //! float reference, and the RTL gives the simulator's bits.
 
-use crate::assets::{device, iss, path, rtl};
+use crate::assets::{cosine, device, iss, path, rtl};
 use flightvlm::device::{open, Device, Logits};
 use flightvlm::embed::embed;
 use flightvlm::prompt::Prompt;
@@ -85,12 +85,6 @@ fn run(d: &mut dyn Device, inputs: &Inputs) -> Vec<f32> {
         handles.push(d.encode_image(picture).expect("encodes"));
     }
     d.prefill(&inputs.input_ids, &handles, Logits::AllRows).expect("prefill").logits
-}
-
-/// Cosine of two vectors.
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The demo model in every weight format, sparsity, cache width and on every verilated target: the
 //! hardware and the HLS kernel give the simulator's bits, and what is lost against the float reference is bounded.
 
-use crate::assets::{demo_with, device, hls, iss, questions, rtl};
+use crate::assets::{cosine, demo_with, device, hls, iss, questions, rtl};
 use flightvlm::device::{Device, Logits};
 use flightvlm::image::decode_file;
 use flightvlm::prompt::{prepare, user_turn};
@@ -10,7 +10,7 @@ use flightvlm_compiler::quant::{Sparsity, Spec, Widths};
 use flightvlm_hw::config::HwConfig;
 
 /// Logits of the prompt's rows and of two decode steps.
-fn logits(d: &mut dyn Device, source: &Source) -> Vec<f32> {
+pub fn logits(d: &mut dyn Device, source: &Source) -> Vec<f32> {
     let q = &questions()[3];
     let info = source.info().expect("facts");
     let picture = decode_file(&q.image).expect("a picture");
@@ -24,11 +24,6 @@ fn logits(d: &mut dyn Device, source: &Source) -> Vec<f32> {
         all.extend(d.step(token, Logits::LastToken).expect("a step").logits);
     }
     all
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 #[test]

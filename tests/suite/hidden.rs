@@ -1,6 +1,6 @@
 //! Hidden states against those of transformers, and programs that can be left early.
 
-use crate::assets::{device, iss, path, rtl};
+use crate::assets::{cosine, device, iss, path, rtl};
 use flightvlm::device::{open, Device, Logits};
 use flightvlm::embed::embed;
 use flightvlm::prompt::Prompt;
@@ -79,11 +79,6 @@ fn error(found: &[f32], golden: &[f32]) -> f32 {
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| x.to_bits()).collect()
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 /// The vector of a prompt is the last row of transformers' last hidden state at length 1 (VLM2Vec).

@@ -1,7 +1,7 @@
 //! Block-sparse attention: rows see what the float reference lets them see, on every executor with the same
 //! bits, however the prompt is cut; what they do not see is neither loaded nor multiplied.
 
-use crate::assets::{demo_with, device, hls, iss, rtl};
+use crate::assets::{cosine, demo_with, device, hls, iss, rtl};
 use flightvlm::device::{Device, Logits};
 use flightvlm::source::{LoadOptions, Source};
 use flightvlm_compiler::graph::BlockMask;
@@ -31,11 +31,6 @@ fn logits(d: &mut dyn Device, pieces: &[&[u32]]) -> Vec<f32> {
         all.extend(d.step(token, Logits::LastToken).expect("a step").logits);
     }
     all
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 fn bits(x: &[f32]) -> Vec<u32> {

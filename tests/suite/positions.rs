@@ -1,6 +1,6 @@
 //! Position schemes of visual tokens, all through the rotary table that the host writes, against transformers.
 
-use crate::assets::{device, iss, path, rtl};
+use crate::assets::{cosine, device, iss, path, rtl};
 use flightvlm::device::{open, Device, Logits};
 use flightvlm::source::{LoadOptions, Source};
 use flightvlm_compiler::eval::Inputs;
@@ -45,11 +45,6 @@ fn run(d: &mut dyn Device, inputs: &Inputs, steps: usize) -> (Vec<f32>, Vec<u32>
         out = d.step(tokens[tokens.len() - 1], Logits::LastToken).expect("a step");
     }
     (prompt, tokens)
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 #[test]

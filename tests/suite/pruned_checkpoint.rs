@@ -1,10 +1,8 @@
 //! `--sparsity auto`: a checkpoint that was pruned elsewhere is stored in the pattern of its zeros, kind by kind,
 //! and loses nothing by it.
 
-use crate::assets::{demo, device, iss, path, questions, rtl};
-use flightvlm::device::{Device, Logits};
-use flightvlm::image::decode_file;
-use flightvlm::prompt::{prepare, user_turn};
+use crate::assets::{cosine, demo, device, iss, path, rtl};
+use crate::formats::logits;
 use flightvlm::source::{LoadOptions, Source};
 use flightvlm_compiler::quant::{Spec, Widths};
 use flightvlm_hw::config::HwConfig;
@@ -40,22 +38,6 @@ fn prune(to: &Path, which: &dyn Fn(&str) -> Option<(usize, usize)>) {
         }
     }
     std::fs::write(&file, bytes).expect("writes");
-}
-
-fn logits(d: &mut dyn Device, source: &Source) -> Vec<f32> {
-    let q = &questions()[3];
-    let picture = decode_file(&q.image).expect("a picture");
-    let turn = user_turn(source.assets(), 1, &q.text).expect("a turn");
-    let info = source.info().expect("facts");
-    let prompt = prepare(source.assets(), &info, &[turn], &[picture]).expect("a prompt");
-    d.begin().expect("an empty context");
-    let handle = d.encode_image(&prompt.images[0]).expect("encodes");
-    d.prefill(&prompt.ids, &[handle], Logits::AllRows).expect("prefill").logits
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 fn detecting(target: HwConfig, widths: Widths) -> LoadOptions {

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 /// First bytes of every program file.
 pub const MAGIC: [u8; 8] = *b"FLTVLM\x01\n";
 /// Version of the format.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 const HEADER_BYTES: usize = 32;
 /// Where the first section starts.
 const FIRST_SECTION: u64 = 64;
