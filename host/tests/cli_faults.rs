@@ -116,8 +116,8 @@ fn bad_prompts() {
     let arguments = ["run", &model(), "--image", &picture(), "--max-context", "20", "--prompt", "hello"];
     refused(&arguments, &["36 of them for images", "the context holds 20"]);
     let arguments = ["run", &model(), "--image", &picture(), "--prompt", "<image> and <image> and <image>"];
-    refused(&arguments, &["placeholder(s) for 1 image(s)"]);
-    refused(&["run", &model(), "--prompt", "what is <image>?"], &["for 0 image(s)"]);
+    refused(&arguments, &["placeholder(s) for 1 picture(s)"]);
+    refused(&["run", &model(), "--prompt", "what is <image>?"], &["for 0 picture(s)"]);
 }
 
 #[test]

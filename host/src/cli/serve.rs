@@ -42,7 +42,13 @@ struct LimitArgs {
     /// Most pictures of a request
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = positive)]
     max_images: usize,
-    /// Most pixels of a request's pictures together
+    /// Most videos of a request
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = positive)]
+    max_videos: usize,
+    /// Most frames of a request's videos together that the model is shown
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = positive)]
+    max_frames: usize,
+    /// Most pixels of a request's pictures, and of its videos' frames up to the last one shown, together
     #[arg(long, default_value_t = 16 << 20, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_pixels: u64,
     /// Most tiles that a request's pictures are cut into
@@ -119,6 +125,8 @@ fn options(args: &Args, name: String, access: Access) -> Options {
         limits: Limits {
             max_tokens: l.max_tokens,
             max_images: l.max_images,
+            max_videos: l.max_videos,
+            max_frames: l.max_frames,
             max_pixels: l.max_pixels,
             max_tiles: l.max_tiles,
             max_cycles: l.max_cycles,

@@ -7,7 +7,7 @@
 use super::program::{rope_rows, ProgramDevice};
 use super::{DeviceError, ImageHandle};
 use flightvlm_compiler::codegen::{vision_args, PICTURE, READ_OUT_REGION, VIDEO};
-use flightvlm_compiler::graph::{Picture, ReadOut, Tile, VisionSpec, VisualRow};
+use flightvlm_compiler::graph::{Picture, ReadOut, Tile, TokenGrid, VisionSpec, VisualRow};
 use flightvlm_compiler::program::VisionMeta;
 use flightvlm_hw::config::UNIT_BYTES;
 use std::time::Instant;
@@ -19,8 +19,8 @@ pub(super) struct Shown {
     pub rows: Vec<u32>,
     /// What those are.
     pub kept: Vec<VisualRow>,
-    /// Visual tokens down and across.
-    pub grid: [usize; 2],
+    /// Where its visual tokens stand.
+    pub grid: TokenGrid,
 }
 
 impl ProgramDevice<'_> {
@@ -57,7 +57,7 @@ impl ProgramDevice<'_> {
             VisualRow::Learned(row) => (behind_vocabulary + row) as u32,
         };
         let kept = picture.kept(&spec, &read);
-        Ok(Shown { rows: kept.iter().map(row).collect(), kept, grid: spec.token_grid(picture) })
+        Ok(Shown { rows: kept.iter().map(row).collect(), kept, grid: meta.model.token_grid(picture) })
     }
 
     /// What the placeholders of an encoded picture stand for.

@@ -16,7 +16,7 @@ use super::request::Common;
 use crate::bundle::BundleError;
 use crate::device::{DeviceError, ModelInfo};
 use crate::profile::CostModel;
-use crate::prompt::{prepare, Prompt, PromptError};
+use crate::prompt::{prepare_shown, video_sampling, Prompt, PromptError};
 use crate::source::Source;
 use crate::text::TextError;
 use axum::body::Body;
@@ -116,11 +116,10 @@ impl App {
         let (events, receiver) = mpsc::unbounded_channel();
         let cancel = Arc::default();
         let deadline = start + self.limits.time;
-        let image_token = self.info.image.as_ref().map(|image| image.token_id);
         let prompt_tokens = prompt.ids.len();
         let job = Job {
             client,
-            conversation: Conversation::of(&prompt, image_token),
+            conversation: Conversation::of(&prompt, |id| self.info.is_placeholder(id)),
             prompt,
             task: Task::Answer,
             options,
@@ -182,12 +181,26 @@ impl App {
     pub fn chat_prompt(&self, json: &Value) -> Result<Prompt, ApiError> {
         let chat = Chat::from_json(json.get("messages"), &self.limits)?;
         self.check_length("messages", chat.text_bytes())?;
-        if self.info.image.is_none() && !chat.files.is_empty() {
-            let what = format!("{} is a text-only model; ask without images", self.info.architecture);
+        let name = &self.info.architecture;
+        if self.info.image.is_none() && !(chat.files.is_empty() && chat.videos.is_empty()) {
+            let what = format!("{name} is a text-only model; ask without images and videos");
             return Err(ApiError::unsupported("messages", what));
         }
         let pictures = chat.pictures(&self.limits)?;
-        prepare(self.source.assets(), &self.info, &chat.messages, &pictures)
+        let videos = match chat.videos.is_empty() {
+            true => Vec::new(),
+            false => {
+                let sampling = video_sampling(self.source.assets(), &self.info).map_err(|error| match error {
+                    PromptError::NoVideos(_) => {
+                        let advice = "send the GIF as image_url to show six of its frames as one picture";
+                        ApiError::unsupported("messages", format!("{name} takes no videos; {advice}"))
+                    }
+                    error => prompt_error("messages", &error),
+                })?;
+                chat.shown_videos(sampling, &self.limits)?
+            }
+        };
+        prepare_shown(self.source.assets(), &self.info, &chat.messages, &pictures, &videos)
             .map_err(|error| prompt_error("messages", &error))
     }
 
@@ -213,9 +226,8 @@ impl App {
             }
             _ => return Err(ApiError::value(param, what())),
         };
-        let image_token = self.info.image.as_ref().map(|image| image.token_id);
-        if let Some(at) = ids.iter().position(|&id| Some(id) == image_token) {
-            let what = format!("token {at} of {param} stands for a picture; use /v1/chat/completions");
+        if let Some(at) = ids.iter().position(|&id| self.info.is_placeholder(id)) {
+            let what = format!("token {at} of {param} stands for a picture or video; use /v1/chat/completions");
             return Err(ApiError::value(param, what));
         }
         if let Some(id) = ids.iter().find(|&&id| id as usize >= self.info.vocabulary) {

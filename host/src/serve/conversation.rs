@@ -16,13 +16,8 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Of a prompt whose visual tokens are marked by `image_token`.
-    pub fn of(prompt: &Prompt, image_token: Option<u32>) -> Conversation {
-        Self::of_visual(prompt, |id| Some(id) == image_token)
-    }
-
     /// Of a prompt whose visual tokens, of pictures and videos, `is_visual` tells.
-    pub fn of_visual(prompt: &Prompt, is_visual: impl Fn(u32) -> bool) -> Conversation {
+    pub fn of(prompt: &Prompt, is_visual: impl Fn(u32) -> bool) -> Conversation {
         let mut out = Conversation::default();
         let mut pictures = prompt.images.iter().map(|p| (fingerprint(p), p.placeholders()));
         // The picture that is being read, its row and their number: text may stand between its tiles.
@@ -109,6 +104,8 @@ fn fingerprint(picture: &Picture) -> u64 {
         tile.rows.iter().for_each(|value| value.to_bits().hash(&mut hasher));
     }
     picture.prune.hash(&mut hasher);
+    // The same frames of a video at other times have other positions.
+    (picture.video, picture.seconds.to_bits()).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -128,7 +125,7 @@ mod tests {
             ..Picture::default()
         });
         let images = images.collect();
-        Conversation::of(&Prompt { ids: ids.to_vec(), image_tokens, images }, Some(IMAGE))
+        Conversation::of(&Prompt { ids: ids.to_vec(), image_tokens, images }, |id| id == IMAGE)
     }
 
     #[test]
@@ -147,6 +144,22 @@ mod tests {
         // The second picture differs: the first is kept whole.
         let two = prompt(&[IMAGE, IMAGE, IMAGE, IMAGE, 5], &[0.5, 0.75]);
         assert_eq!(prompt(&[IMAGE, IMAGE, IMAGE, IMAGE, 5], &[0.5, 0.25]).known_in(&two), 2);
+    }
+
+    #[test]
+    fn the_same_frames_at_other_times_are_another_video() {
+        let film = |seconds| Picture {
+            tiles: vec![Tile { grid: [1, 1], rows: vec![0.5] }; 2],
+            rows: vec![VisualRow::Token { tile: 0, row: 0 }; 2],
+            video: true,
+            seconds,
+            ..Picture::default()
+        };
+        let of = |seconds| {
+            let prompt = Prompt { ids: vec![1, IMAGE, IMAGE, 5], image_tokens: 2, images: vec![film(seconds)] };
+            Conversation::of(&prompt, |id| id == IMAGE)
+        };
+        assert_eq!((of(0.5).known_in(&of(0.5)), of(0.5).known_in(&of(1.0))), (3, 1));
     }
 
     #[test]

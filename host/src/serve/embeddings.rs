@@ -98,7 +98,7 @@ async fn one(app: &Arc<App>, client: String, prompt: Prompt, start: Instant) -> 
         client,
         // Models that compare keep nothing that a later text could begin with.
         conversation: match app.info.answers {
-            true => Conversation::of(&prompt, app.info.image.as_ref().map(|image| image.token_id)),
+            true => Conversation::of(&prompt, |id| app.info.is_placeholder(id)),
             false => Conversation::default(),
         },
         prompt,

@@ -113,7 +113,7 @@ pub(super) mod tests {
             Options { max_new_tokens: 1, sampling, stop_ids: vec![], stop_strings: vec![], exits: None };
         Job {
             client: client.into(),
-            conversation: Conversation::of(&prompt, None),
+            conversation: Conversation::of(&prompt, |_| false),
             prompt,
             task: Task::Answer,
             options,
