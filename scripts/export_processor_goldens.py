@@ -199,6 +199,9 @@ def tilings():
                         "crop_size": {"height": 48, "width": 48}},
         "video-llava-frames": {"video_processor_type": "VideoLlavaVideoProcessor", "size": {"shortest_edge": 48},
                                "crop_size": {"height": 48, "width": 48}},
+        # As transformers' conversion of the checkpoints writes it.
+        "fastvlm": {"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 1024},
+                    "crop_size": {"height": 1024, "width": 1024}, "image_mean": [0.0] * 3, "image_std": [1.0] * 3},
         "fuyu": {"image_processor_type": "FuyuImageProcessor", "size": {"height": 60, "width": 96},
                  "patch_size": {"height": 6, "width": 6}},
     }

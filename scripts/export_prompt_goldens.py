@@ -77,6 +77,7 @@ def persimmon(special):
 
 QWEN = {"<|endoftext|>": 0, "<|im_start|>": 1, "<|im_end|>": 2, "<|vision_start|>": 3, "<|vision_end|>": 4,
         "<|vision_pad|>": 5, "<|image_pad|>": IMAGE, "<|video_pad|>": VIDEO}
+FASTVLM = {"<|endoftext|>": 0, "<|im_start|>": 1, "<|im_end|>": 2, "<image>": IMAGE}
 LLAMA = {"<unk>": 0, "<s>": 1, "</s>": 2, "<image>": IMAGE, "<video>": VIDEO}
 FUYU = {"<unk>": 0, "<s>": 1, "</s>": 2, "<0x00>": 3, "<0x01>": 4, "<0x04>": 5, "|SPEAKER|": IMAGE, "|NEWLINE|": 9}
 
@@ -86,6 +87,11 @@ QWEN_TEMPLATE = """{%- for message in messages %}{{ '<|im_start|>' + message['ro
 {%- if part['type'] == 'image' %}{{ '<|vision_start|><|image_pad|><|vision_end|>' }}
 {%- elif part['type'] == 'video' %}{{ '<|vision_start|><|video_pad|><|vision_end|>' }}
 {%- elif part['type'] == 'text' %}{{ part['text'] }}{%- endif %}{%- endfor %}{%- endif %}{{ '<|im_end|>\\n' }}
+{%- endfor %}{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{%- endif %}"""
+
+FASTVLM_TEMPLATE = """{%- for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}
+{%- for part in message['content'] if part['type'] == 'image' %}{{ '<image>' }}{%- endfor %}
+{%- for part in message['content'] if part['type'] == 'text' %}{{ '\\n' + part['text'] }}{%- endfor %}{{ '<|im_end|>\\n' }}
 {%- endfor %}{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{%- endif %}"""
 
 LLAVA_TEMPLATE = """{%- for message in messages %}{{ message['role'].upper() + ': ' }}
@@ -112,6 +118,16 @@ def video_llava():
         image_processor=transformers.VideoLlavaImageProcessor(**sizes),
         video_processor=transformers.VideoLlavaVideoProcessor(**sizes), tokenizer=tokenizer, patch_size=8,
         vision_feature_select_strategy="default", num_additional_image_tokens=1, chat_template=LLAVA_TEMPLATE)
+
+
+def fastvlm():
+    tokenizer = TokenizersBackend(tokenizer_object=byte_level(FASTVLM), eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    processor = transformers.LlavaProcessor(
+        image_processor=transformers.CLIPImageProcessor(size=dict(shortest_edge=128), crop_size=dict(height=128, width=128),
+                                                        image_mean=[0.0] * 3, image_std=[1.0] * 3),
+        tokenizer=tokenizer, chat_template=FASTVLM_TEMPLATE)
+    processor.patch_size = 64  # of all stages together, as transformers' conversion writes it
+    return processor
 
 
 def fuyu():
@@ -149,6 +165,12 @@ def video_llava_requests():
     yield dict(pictures=[], videos=[], text=TEXTS[2])
 
 
+def fastvlm_requests():
+    for at, size in enumerate([*SIZES, (300, 100)]):
+        yield dict(pictures=[size, SIZES[0]][:1 + at % 2], videos=[], text=TEXTS[at % 4])
+    yield dict(pictures=[], videos=[], text=TEXTS[0])
+
+
 def fuyu_requests():
     for at, size in enumerate([*SIZES, (35, 20), (36, 20), (100, 10), (10, 100), (6, 11)]):
         for text in TEXTS:
@@ -159,6 +181,7 @@ FAMILIES = {
     "qwen2-vl-video": (lambda: qwen("Qwen2VLProcessor"), qwen_requests),
     "qwen2.5-vl-video": (lambda: qwen("Qwen2_5_VLProcessor"), qwen_requests),
     "video-llava": (video_llava, video_llava_requests),
+    "fastvlm": (fastvlm, fastvlm_requests),
     "fuyu": (fuyu, fuyu_requests),
 }
 

@@ -147,7 +147,11 @@ pub fn video_sampling<'a>(assets: &'a TextAssets, model: &ModelInfo) -> Result<&
 }
 
 /// The tiles of each video without their pixels: as many frames each as a patch has.
-fn plan_videos(assets: &TextAssets, model: &ModelInfo, videos: &[Video]) -> Result<Vec<Picture>, PromptError> {
+fn plan_videos(
+    assets: &TextAssets,
+    model: &ModelInfo,
+    videos: &[Video],
+) -> Result<Vec<Picture>, PromptError> {
     if videos.is_empty() {
         return Ok(Vec::new());
     }

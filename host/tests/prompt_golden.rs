@@ -1,5 +1,5 @@
 //! Whole requests against Hugging Face's processors: words, pictures and videos become the same tokens, see
-//! `scripts/export_prompt_goldens.py`. Checkpoints are those of `tests/golden`, without their weights.
+//! `scripts/export_prompt_goldens.py`.
 
 use flightvlm::image::{RgbPicture, Video};
 use flightvlm::prompt::{prepare_shown, video_sampling};
@@ -7,24 +7,9 @@ use flightvlm::source::{LoadOptions, Source};
 use flightvlm::text::{Message, Part};
 use flightvlm_compiler::graph::Picture;
 use serde_json::{json, Value};
-use std::path::{Path, PathBuf};
 
-fn golden() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden")
-}
-
-/// The golden checkpoint of a family with the tokenizer and the processors of its prompts.
-fn source(family: &str, folder: &Path) -> Source {
-    let copy = |from: PathBuf| {
-        let name = from.file_name().expect("a name").to_owned();
-        std::fs::copy(&from, folder.join(name)).expect("copy");
-    };
-    copy(golden().join(family).join("config.json"));
-    for entry in std::fs::read_dir(golden().join("prompts").join(family)).expect("prompts") {
-        copy(entry.expect("an entry").path());
-    }
-    Source::open(folder, LoadOptions { no_weights: true, ..LoadOptions::default() }).expect("opens")
-}
+#[path = "common/golden.rs"]
+mod common;
 
 fn list(value: &Value) -> &Vec<Value> {
     value.as_array().expect("a list")
@@ -80,8 +65,10 @@ fn check(source: &Source, case: &Value) {
 
 fn family(name: &str, least: usize) {
     let folder = tempfile::tempdir().expect("a folder");
-    let source = source(name, folder.path());
-    let text = std::fs::read(golden().join("prompts").join(name).join("cases.json")).expect("cases");
+    common::checkpoint(name, folder.path());
+    let options = LoadOptions { no_weights: true, ..LoadOptions::default() };
+    let source = Source::open(folder.path(), options).expect("opens");
+    let text = std::fs::read(common::golden().join("prompts").join(name).join("cases.json")).expect("cases");
     let cases: Value = serde_json::from_slice(&text).expect("JSON");
     assert!(list(&cases).len() >= least, "only {} requests", list(&cases).len());
     list(&cases).iter().for_each(|case| check(&source, case));
@@ -100,6 +87,11 @@ fn requests_of_qwen2_5_vl_become_the_same_tokens_and_seconds() {
 #[test]
 fn requests_of_video_llava_become_the_same_tokens() {
     family("video-llava", 30);
+}
+
+#[test]
+fn requests_of_fastvlm_become_the_same_tokens() {
+    family("fastvlm", 7);
 }
 
 #[test]

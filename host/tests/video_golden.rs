@@ -62,7 +62,8 @@ fn grids_are_the_same_for_every_size_and_length() {
             let frames = number(&case["frames"]);
             let blank = RgbPicture::new(width, height, vec![0; width * height * 3]);
             let size = processor.plan(&vec![blank; frames]).expect("a plan");
-            let grid = json!([frames.div_ceil(tower.patch_frames()), size[1] / tower.patch, size[0] / tower.patch]);
+            let grid =
+                json!([frames.div_ceil(tower.patch_frames()), size[1] / tower.patch, size[0] / tower.patch]);
             assert_eq!(case["grid"], grid, "{name}: {width} x {height}, {frames} frames");
             count += 1;
         }

@@ -185,7 +185,9 @@ fn rows_in_order(
         vision.check_grid(grid)?;
         let mut tiles = Vec::new();
         for _ in 0..times {
-            let Some((rows, more)) = rest.split_at_checked(grid[0] * grid[1] * vision.pixel_cols) else { break };
+            let Some((rows, more)) = rest.split_at_checked(grid[0] * grid[1] * vision.pixel_cols) else {
+                break;
+            };
             tiles.push(Tile { grid, rows: vision.in_tower_order(grid, rows) });
             rest = more;
         }

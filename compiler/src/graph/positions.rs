@@ -149,7 +149,9 @@ impl ModelSpec {
                 continue;
             };
             for time in (0..times).map(|time| next as f32 + (time as f32 * step).trunc()) {
-                rows.extend((0..height * width).map(|i| [time, (next + i / width) as f32, (next + i % width) as f32]));
+                rows.extend(
+                    (0..height * width).map(|i| [time, (next + i / width) as f32, (next + i % width) as f32]),
+                );
             }
             next += height.max(width);
         }

@@ -1,9 +1,10 @@
 //! `flightvlm serve`.
 
 use super::args::{positive, ModelArgs};
+use super::depth::DepthArgs;
 use super::output::print;
 use super::progress::spinner;
-use crate::serve::{listen, Access, Limits, Options, QueueLimits, Server};
+use crate::serve::{listen, Access, Limits, Options, QueueLimits, Savings, Server};
 use anyhow::{bail, Result};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub(super) struct Args {
     /// Key that requests must carry; may be given several times, each key is a client of its own
     #[arg(long = "api-key", env = "FLIGHTVLM_API_KEY", hide_env_values = true, value_name = "KEY")]
     keys: Vec<String>,
+    #[command(flatten)]
+    depth: DepthArgs,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -98,7 +101,7 @@ pub(super) fn main(args: Args) -> Result<()> {
         bail!("an API key must not be empty");
     }
     let listener = listen(SocketAddr::new(args.host, args.port))?;
-    let source = args.model.open()?;
+    let source = args.depth.open(&args.model)?;
     let stem = args.model.model.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = args.name.clone().or(stem).unwrap_or_else(|| "model".into());
     let waiting = spinner("loading the model");
@@ -110,18 +113,20 @@ pub(super) fn main(args: Args) -> Result<()> {
             args.host
         );
     }
-    let server = Server::new(source, options(&args, name.clone(), access), listener)?;
+    let savings = args.depth.savings(&source)?;
+    let server = Server::new(source, options(&args, name.clone(), access, savings), listener)?;
     waiting.finish_and_clear();
     print(&format!("{name} on {devices} at http://{}\n", server.address()?))?;
     server.run(end_signal())
 }
 
-fn options(args: &Args, name: String, access: Access) -> Options {
+fn options(args: &Args, name: String, access: Access, savings: Savings) -> Options {
     let l = &args.limits;
     Options {
         name,
         devices: args.device.clone(),
         access,
+        savings,
         limits: Limits {
             max_tokens: l.max_tokens,
             max_images: l.max_images,

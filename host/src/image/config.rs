@@ -136,6 +136,7 @@ const ACROSS: Class = Class {
     crops: false,
     filter: Filter::Bilinear,
     cutting: Cutting::Across("hd_num", 55),
+    pillow: true,
     ..CLIP
 };
 
@@ -209,6 +210,7 @@ const CLASSES: &[Class] = &[
         crops: false,
         colours: HALF,
         cutting: Cutting::Slices,
+        pillow: true,
         ..CLIP
     },
     Class {
@@ -217,6 +219,7 @@ const CLASSES: &[Class] = &[
         crops: false,
         colours: IMAGENET,
         cutting: Cutting::ClosestRatio(Some(6)),
+        pillow: true,
         ..CLIP
     },
 ];

@@ -12,8 +12,8 @@ use std::io::Cursor;
 /// Frames of an animation at most.
 const MAX_FRAMES: usize = 4096;
 
-/// What a frame without a delay is shown for, as browsers do.
-const DEFAULT_DELAY_S: f64 = 0.1;
+/// What a frame without a delay is shown for, as browsers do, hundredths of a second.
+const DEFAULT_DELAY_CS: u64 = 10;
 
 /// What an animation's blocks say.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,8 +22,8 @@ pub(super) struct Outline {
     pub size: [usize; 2],
     /// Whole frames.
     pub frames: usize,
-    /// Of all of them, seconds.
-    pub duration_s: f64,
+    /// Of all of them, hundredths of a second.
+    pub duration_cs: u64,
 }
 
 impl Outline {
@@ -34,7 +34,7 @@ impl Outline {
 
     /// On average.
     pub fn frames_per_second(&self) -> f64 {
-        self.frames as f64 / self.duration_s
+        self.frames as f64 * 100.0 / self.duration_cs as f64
     }
 }
 
@@ -46,8 +46,8 @@ pub(super) fn outline(bytes: &[u8]) -> Result<Outline, ImageError> {
     let size = [side(6), side(8)];
     check_size((size[0] as u32, size[1] as u32))?;
     let mut rest = Blocks(&bytes[13..]);
-    let mut out = Outline { size, frames: 0, duration_s: 0.0 };
-    let mut delay = 0.0;
+    let mut out = Outline { size, frames: 0, duration_cs: 0 };
+    let mut delay = 0;
     let mut walk = || -> Option<()> {
         rest.skip(color_table(header[10]))?;
         loop {
@@ -57,7 +57,7 @@ pub(super) fn outline(bytes: &[u8]) -> Result<Outline, ImageError> {
                     let first = rest.0.get(..5);
                     // Graphic control: four bytes, of which the middle ones are hundredths of a second.
                     if let (0xf9, Some([4, _, low, high, _])) = (label, first) {
-                        delay = f64::from(u16::from_le_bytes([*low, *high])) / 100.0;
+                        delay = u64::from(u16::from_le_bytes([*low, *high]));
                     }
                     rest.skip_sub_blocks()?;
                 }
@@ -66,8 +66,8 @@ pub(super) fn outline(bytes: &[u8]) -> Result<Outline, ImageError> {
                     rest.skip(9 + color_table(flags) + 1)?;
                     rest.skip_sub_blocks()?;
                     out.frames += 1;
-                    out.duration_s += if delay > 0.0 { delay } else { DEFAULT_DELAY_S };
-                    delay = 0.0;
+                    out.duration_cs += if delay > 0 { delay } else { DEFAULT_DELAY_CS };
+                    delay = 0;
                 }
                 // The trailer, or what is none of the format's blocks.
                 _ => return Some(()),
@@ -159,10 +159,10 @@ pub(super) mod tests {
     fn the_blocks_say_how_many_frames_and_how_long() {
         let file = animation(&[0, 128, 255], 500);
         let seen = outline(&file).expect("an outline");
-        assert_eq!(seen, Outline { size: [3, 2], frames: 3, duration_s: 1.5 });
+        assert_eq!(seen, Outline { size: [3, 2], frames: 3, duration_cs: 150 });
         assert_eq!((seen.pixels_up_to(&[0, 1]), seen.frames_per_second()), (12, 2.0));
         let still = outline(&animation(&[1, 2], 0)).expect("an outline");
-        assert_eq!((still.frames, still.duration_s), (2, 0.2));
+        assert_eq!((still.frames, still.duration_cs), (2, 20));
         let picked = frames(&file, &[1, 1, 2]).expect("frames");
         assert_eq!(picked.iter().map(|f| f.data[0]).collect::<Vec<_>>(), [128, 128, 255]);
     }

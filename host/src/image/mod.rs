@@ -16,6 +16,7 @@ mod crop;
 mod decode;
 mod frames;
 mod gif;
+mod interpolate;
 mod normalize;
 mod processor;
 mod resize;
@@ -31,7 +32,7 @@ pub use frames::{Video, VideoCost};
 pub use processor::ImageProcessor;
 pub use resize::{resize, Filter};
 pub use sampling::Sampling;
-pub use tiling::{Canvas, Cut, Extent, Scheme, Whole};
+pub use tiling::{Canvas, Cut, Extent, Origin, Pieces, Scheme, Whole};
 pub use video::VideoProcessor;
 
 /// An upright 8-bit RGB picture, rows from top to bottom, three bytes per pixel.

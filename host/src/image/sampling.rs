@@ -50,10 +50,10 @@ impl Sampling {
     }
 }
 
-/// Places of `count` frames of `total`, as `torch.arange(0, total, total / count)` truncates them.
+/// Places of `count` frames of `total`, as `torch.arange(0, total, total / count)` gives them in float32 and truncates.
 fn spread(total: usize, count: usize) -> Vec<usize> {
     let step = total as f64 / count as f64;
-    (0..count).map(|k| ((k as f64 * step) as usize).min(total - 1)).collect()
+    (0..count).map(|k| ((k as f64 * step) as f32 as usize).min(total - 1)).collect()
 }
 
 #[cfg(test)]

@@ -143,7 +143,9 @@ mod tests {
     fn settings_of_pictures_serve_videos() {
         let old = json!({"image_processor_type": "Qwen2VLImageProcessorFast", "min_pixels": 3136, "max_pixels": 12544});
         let p = VideoProcessor::from_json("f", old).expect("settings");
-        let Scheme::SmartResize { min_area, max_area, .. } = p.frame.config().scheme else { panic!("a scheme") };
+        let Scheme::SmartResize { min_area, max_area, .. } = p.frame.config().scheme else {
+            panic!("a scheme")
+        };
         assert_eq!((min_area, max_area), (3136, 12_544));
         assert_eq!(*p.sampling(), Sampling::Rate { per_second: 2.0, least: 4, most: 768, multiple: 2 });
         let llava = json!({"image_processor_type": "VideoLlavaImageProcessor"});
@@ -165,7 +167,8 @@ mod tests {
         let qwen = VideoProcessor::from_json("f", json!({"video_processor_type": "Qwen2VLVideoProcessor"}));
         let error = qwen.expect("settings").plan(&[frame(40), frame(41)]).expect_err("two sizes").to_string();
         assert!(error.contains("40 x 40") && error.contains("frame 2 has 41 x 40"), "{error}");
-        let llava = VideoProcessor::from_json("f", json!({"image_processor_type": "VideoLlavaImageProcessor"}));
+        let llava =
+            VideoProcessor::from_json("f", json!({"image_processor_type": "VideoLlavaImageProcessor"}));
         let llava = llava.expect("settings");
         assert_eq!(llava.plan(&[frame(40), frame(41)]).expect("any sizes"), [224, 224]);
         assert!(llava.plan(&[]).is_err());

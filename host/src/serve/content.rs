@@ -74,7 +74,7 @@ impl Chat {
                 None => Err(ApiError::value(format!("{at}.text"), format!("{at}.text must be a text"))),
             },
             Some(kind @ ("image_url" | "video_url")) => {
-                let url = part.get(kind).and_then(|url| url.as_str().or(url.get("url")?.as_str()));
+                let url = part.get(kind).and_then(|url| url.as_str().or_else(|| url.get("url")?.as_str()));
                 let place = format!("{at}.{kind}.url");
                 let Some(url) = url else {
                     return Err(ApiError::value(place, format!("{at}.{kind} must have a url")));
@@ -145,7 +145,7 @@ impl Chat {
     /// Decodes the frames of the videos that the model is shown, after their blocks have promised to be few and small
     /// enough together.
     pub fn shown_videos(&self, sampling: &Sampling, limits: &Limits) -> Result<Vec<Video>, ApiError> {
-        let (mut frames, mut pixels) = (0, self.files.iter().map(|(_, file)| decode_cost(file)).sum());
+        let (mut frames, mut pixels) = (0, self.files.iter().map(|(_, file)| decode_cost(file)).sum::<u64>());
         for (place, file) in &self.videos {
             let cost = video_cost(file, sampling)
                 .map_err(|error| ApiError::invalid(place, "invalid_video", error.to_string()))?;

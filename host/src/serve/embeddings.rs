@@ -102,6 +102,7 @@ async fn one(app: &Arc<App>, client: String, prompt: Prompt, start: Instant) -> 
             false => Conversation::default(),
         },
         prompt,
+        layers: app.info.layers,
         task: Task::Embed,
         options: Options { max_new_tokens: 1, sampling, stop_ids: vec![], stop_strings: vec![], exits: None },
         trims: false,

@@ -28,6 +28,8 @@ pub struct Job {
     pub prompt: Prompt,
     /// The prompt's keys.
     pub conversation: Conversation,
+    /// Layers that its rows run through, where `options` have no exits.
+    pub layers: usize,
     /// What is wanted.
     pub task: Task,
     /// Length, sampling, stops.
@@ -65,6 +67,8 @@ pub struct Progress {
     pub tokens: usize,
     /// Positions of the prompt that came from the cache.
     pub reused: usize,
+    /// Layers that the rows ran through; known at the end.
+    pub layers: Option<usize>,
     /// What the device counted.
     pub stats: RunStats,
 }
@@ -115,6 +119,7 @@ pub(super) mod tests {
             client: client.into(),
             conversation: Conversation::of(&prompt, |_| false),
             prompt,
+            layers: 1,
             task: Task::Answer,
             options,
             trims: true,

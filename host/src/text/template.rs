@@ -257,7 +257,8 @@ mod tests {
         let plain = ChatTemplate::new(None, SpecialTokens::default(), visual()).unwrap();
         let rendered = plain.render(&[Message::user(2, "Same?")]).unwrap();
         assert_eq!(rendered, "<image>\n<image>\nSame?");
-        let film = Message { role: "user".into(), content: vec![Part::Video, Part::Text { text: "Why?".into() }] };
+        let film =
+            Message { role: "user".into(), content: vec![Part::Video, Part::Text { text: "Why?".into() }] };
         assert_eq!(plain.render(&[film]).unwrap(), "<video>\nWhy?");
         assert!(plain.wants_special_tokens(&rendered));
     }
