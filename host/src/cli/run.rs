@@ -7,7 +7,7 @@ use super::progress::{interrupt_flag, spinner};
 use crate::context;
 use crate::device::{open, open_with_waves, Device, PhaseStats, Waves};
 use crate::generate::{continue_from, Answer, Finish, Options, Watch};
-use crate::image::{decode_file, decode_video_file, Video};
+use crate::image::{decode_file, decode_video_file, Sampling, Video};
 use crate::prompt::{prepare_shown, user_turn, video_sampling, Prompt};
 use crate::serve::Conversation;
 use crate::source::Source;
@@ -161,7 +161,13 @@ fn videos(args: &Args, source: &Source) -> Result<Vec<Video>> {
     if args.videos.is_empty() {
         return Ok(Vec::new());
     }
-    let sampling = video_sampling(source.assets(), &source.info()?)?;
+    let model = source.info()?;
+    let sampling = video_sampling(source.assets(), &model)?;
+    let video = model.image.as_ref().and_then(|image| image.video.as_ref());
+    let counts_time = video.is_some_and(|video| video.positions_per_second.is_some());
+    if let (Some(_), Sampling::Count(frames), false) = (args.video_fps, sampling, counts_time) {
+        bail!("--video-fps: {} is shown {frames} frames of any video; leave it out", model.architecture);
+    }
     let one = |path: &PathBuf| {
         decode_video_file(path, sampling, args.video_fps).with_context(|| path.display().to_string())
     };
