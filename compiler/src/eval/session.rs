@@ -245,6 +245,11 @@ impl<'m> Session<'m> {
         Ok(Embedded { rows, kept, grid: vision.token_grid(picture) })
     }
 
+    /// Groups of tokens of each tile that the visual tokens of the last encoded picture are; none where it is not pruned.
+    pub fn groups(&self) -> &[Vec<Group>] {
+        &self.groups
+    }
+
     /// Starts a new sequence. `images` are results of [`Session::encode_image`] in the order of their
     /// placeholders. Returns the logits of all rows, `[ids, vocab]`, or their vectors.
     pub fn prefill(&mut self, ids: &[u32], images: &[Embedded]) -> Result<Vec<f32>, Diagnostic> {

@@ -8,7 +8,7 @@
 use super::program::{rope_rows, ProgramDevice};
 use super::{DeviceError, ImageHandle};
 use flightvlm_compiler::codegen::{vision_args, PICTURE, VIDEO};
-use flightvlm_compiler::graph::{Picture, ReadOut, Tile, VisionSpec, VisualRow};
+use flightvlm_compiler::graph::{Group, Picture, ReadOut, Tile, VisionSpec, VisualRow};
 use flightvlm_compiler::program::VisionMeta;
 use flightvlm_hw::config::UNIT_BYTES;
 use std::time::Instant;
@@ -18,8 +18,8 @@ use std::time::Instant;
 pub(super) struct Shown {
     /// Row, counted from the embedding table's first, of each of its placeholders.
     pub rows: Vec<u32>,
-    /// What those are.
-    pub kept: Vec<VisualRow>,
+    /// Groups of tokens that the visual ones of each tile are made of; none where they are not chosen.
+    pub groups: Vec<Vec<Group>>,
     /// Visual tokens down and across.
     pub grid: [usize; 2],
 }
@@ -70,7 +70,7 @@ impl ProgramDevice<'_> {
             Some(_) => picture.kept(&groups),
             None => picture.rows.clone(),
         };
-        Ok(Shown { rows: kept.iter().map(row).collect(), kept, grid: spec.token_grid(picture) })
+        Ok(Shown { rows: kept.iter().map(row).collect(), groups, grid: spec.token_grid(picture) })
     }
 
     /// Is there room for so many more visual tokens?
@@ -84,9 +84,10 @@ impl ProgramDevice<'_> {
         )))
     }
 
-    /// What the placeholders of an encoded picture stand for.
-    pub fn kept(&self, picture: ImageHandle) -> &[VisualRow] {
-        &self.images[picture.index].kept
+    /// Groups of tokens of each tile that an encoded picture's visual tokens are made of; none where the program takes
+    /// whole tiles.
+    pub fn groups(&self, picture: ImageHandle) -> &[Vec<Group>] {
+        &self.images[picture.index].groups
     }
 
     /// The vector that the tower makes of a picture of one tile: the row behind the vocabulary.
