@@ -18,7 +18,9 @@ use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::pack::Storage;
 use crate::layout::{words, LayerStorage};
 use crate::plan::{fuse, Plan, Vision};
-use crate::program::{CacheMeta, GroupsMeta, Meta, Program, Segment, TextMeta, VisionMeta, Writer, CODE_REGION};
+use crate::program::{
+    CacheMeta, GroupsMeta, Meta, Program, Segment, TextMeta, VisionMeta, Writer, CODE_REGION,
+};
 use crate::quant::{Calibration, LayerReport, Sparsity, Spec, Widths};
 use flightvlm_hw::config::{HwConfig, TILE};
 use flightvlm_hw::isa::{disassemble, isa_hash};

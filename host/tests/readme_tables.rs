@@ -159,7 +159,8 @@ fn pruning(settings: &Value) -> String {
         let kinds = ["name", "kind", "count", "where", "position"].map(|kind| share(&row["kinds"][kind]));
         let [vision, prefill] = ["vision", "prefill"].map(|phase| number(&row["cycles"], phase));
         let (all, kinds, method) = (share(row), kinds.join(" | "), row["method"].as_str().unwrap_or("–"));
-        let _ = writeln!(out, "| {method} | {tokens} ({percent} %) | {all} | {kinds} | {vision} | {prefill} |");
+        let _ =
+            writeln!(out, "| {method} | {tokens} ({percent} %) | {all} | {kinds} | {vision} | {prefill} |");
     }
     out
 }

@@ -1,7 +1,7 @@
 //! Pruning and merging of visual tokens: the float reference keeps what the attention maps, keys and features of
 //! transformers say, the simulator nearly the same, the hardware exactly what the simulator keeps, and prompts get shorter.
 
-use crate::assets::{demo_with, device, iss, path, questions, rtl};
+use crate::assets::{cosine, demo_with, device, iss, path, questions, rtl};
 use flightvlm::device::{Device, Logits, ProgramDevice};
 use flightvlm::image::decode_file;
 use flightvlm::prompt::{prepare, user_turn};
@@ -132,8 +132,10 @@ fn what_transformers_says_stays() {
                 let out = session.prefill(&ids, &[float]).expect("prefill");
                 let last = &out[out.len() - logits.len()..];
                 let error = last.iter().zip(logits).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                let range = |x: &[f32]| x.iter().copied().fold(f32::NEG_INFINITY, f32::max)
-                    - x.iter().copied().fold(f32::INFINITY, f32::min);
+                let range = |x: &[f32]| {
+                    x.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+                        - x.iter().copied().fold(f32::INFINITY, f32::min)
+                };
                 apart = apart.max(error / range(logits));
             }
         }
@@ -225,4 +227,12 @@ fn a_program_without_the_read_out_says_so() {
     let picture = Picture { prune, ..Picture::of_tiles(&vision, vec![tile]) };
     let error = d.encode_image(&picture).expect_err("one read-out is missing").to_string();
     assert!(error.contains("--prune hired"), "{error}");
+    // One that merges by features reads no attention at all.
+    let source = demo_with(pruned(Prune { method: Method::Folder, tokens: 4 }));
+    let mut d = device(&source, "iss", iss(source.program().expect("compiles")));
+    let picture = Picture { prune: Some(fastervlm), ..picture };
+    let error = d.encode_image(&picture).expect_err("no read-out").to_string();
+    assert!(error.contains("compiled with --prune fastervlm") && error.contains("--prune folder"), "{error}");
+    let rows = d.encode_image(&Picture { prune: None, ..picture }).expect("all tokens").rows;
+    assert_eq!(rows, 36);
 }
