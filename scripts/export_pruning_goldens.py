@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden vectors of visual-token pruning: which tokens stay, by the attention maps of transformers.
+"""Golden vectors of visual-token pruning and merging: which tokens stay or are averaged, by what transformers computes.
 
   export_pruning_goldens.py          writes tests/golden/pruning/kept.json
 
@@ -9,6 +9,11 @@ features, mean over heads, highest T, raster order; towers without a class row t
 (github.com/hasanar1f/HiRED): half of the budget to the thumbnail, the rest shared by the number of its marked tokens
 (the half with the highest attention in block 0) in a tile's region: its quadrant, or with `hired-bands` the band of the
 raster that the released code takes. What truncation leaves goes to the largest fractions, so that the length is fixed.
+FOLDER and Turbo (github.com/anakin-skywalker-Joseph/Folder): rounds of bipartite matching, tokens at even places of the
+raster are sources, those at odd places destinations; cos of the features (FOLDER), or cos of the mean over heads of the
+last block's keys less 30 times the mean attention of the source (Turbo); at most half of the tokens merge in a round; a
+group is the average of its members, sizes accumulate, and destinations keep their places. Where the projector is a
+plain one, the logits behind a prompt with the averages in it are stored too.
 The attention is summed here from the maps; nothing comes from this project's own results.
 """
 
@@ -27,32 +32,47 @@ DEMO = ROOT / "tests" / "models" / "emoji-llava"
 
 # Folder of the checkpoint, its inputs, settings. `grid`: tiles down and across behind the thumbnail.
 CASES = [
-    ("clip-llama", [("fastervlm", 1), ("fastervlm", 3)]),
-    ("clip-qwen2", [("fastervlm", 2), ("hired", 2)]),
-    ("two-images", [("fastervlm", 2)]),
-    ("siglip-llama", [("fastervlm", 3), ("fastervlm", 5)]),
-    ("internvl", [("fastervlm", 2)]),
-    ("llava-next", [("fastervlm", 3), ("hired", 2), ("hired", 3), ("hired-bands", 3)]),
-    ("emoji-llava", [("fastervlm", 2), ("fastervlm", 4), ("fastervlm", 9), ("fastervlm", 18)]),
+    ("clip-llama", [("fastervlm", 1), ("fastervlm", 3), ("folder", 1), ("folder", 2), ("turbo", 1), ("turbo", 3)]),
+    ("clip-qwen2", [("fastervlm", 2), ("hired", 2), ("folder", 3), ("turbo", 2)]),
+    ("two-images", [("fastervlm", 2), ("folder", 2), ("turbo", 2)]),
+    ("siglip-llama", [("fastervlm", 3), ("fastervlm", 5), ("folder", 2), ("folder", 4), ("turbo", 3)]),
+    ("internvl", [("fastervlm", 2), ("folder", 2)]),
+    ("llava-next", [("fastervlm", 3), ("hired", 2), ("hired", 3), ("hired-bands", 3), ("folder", 3), ("turbo", 2)]),
+    ("emoji-llava", [("fastervlm", 2), ("fastervlm", 4), ("fastervlm", 9), ("fastervlm", 18), ("folder", 4),
+                     ("folder", 9), ("folder", 18), ("turbo", 4), ("turbo", 9), ("turbo", 18)]),
 ]
+# Checkpoints whose logits are stored, of a prompt with these ids around the first picture's placeholders.
+LOGITS = ["clip-llama", "clip-qwen2", "siglip-llama"]
+AROUND = ([1], [5, 6])
 
 
 def top(scores, candidates, count):
     return sorted(candidates, key=lambda i: (-scores[i], i))[:count]
 
 
-def attention(model, tiles):
-    """Per tile: scores of each token by the first and by the last used block (torch, [tiles, rows])."""
+def tower(model, tiles):
+    """Per tile: attention of each patch in the first and in the last used block ([tiles, rows]), the keys of the latter,
+    mean over heads, and the features ([tiles, rows, columns])."""
     vision = model.model.vision_tower
     config = model.config
     layer = config.vision_feature_layer
     vision.set_attn_implementation("eager")
+    keys = []
+    hooks = [module.register_forward_hook(lambda m, i, out: keys.append(out))
+             for name, module in vision.named_modules() if name.endswith("k_proj")]
     with torch.no_grad():
-        maps = vision(tiles, output_attentions=True).attentions
+        out = vision(tiles, output_attentions=True, output_hidden_states=True)
+    for hook in hooks:
+        hook.remove()
+    maps = out.attentions
     used = len(maps) + layer + 1 if layer < 0 else layer
+    whole = out.last_hidden_state if "Intern" in type(vision).__name__ else out.hidden_states[used]
     has_class = maps[0].shape[-1] != tokens_of(config) * merge(config) ** 2
     rows = [m.mean(1)[:, 0] if has_class else m.mean(1).mean(1) for m in (maps[0], maps[used - 1])]
-    return [r[:, 1:] if has_class else r for r in rows]
+    heads = maps[0].shape[1]
+    key = keys[used - 1].unflatten(-1, (heads, -1)).mean(2)
+    skip = 1 if has_class else 0
+    return [x[:, skip:].numpy() for x in (*rows, key, whole)]
 
 
 def merge(config):
@@ -72,6 +92,59 @@ def join(scores, config):
     side = round(len(scores) ** 0.5)
     grid = numpy.asarray(scores).reshape(side // m, m, side // m, m)
     return grid.sum(axis=(1, 3)).reshape(-1)
+
+
+def concatenate(rows, config):
+    """Vectors of the patches of a token behind each other."""
+    m = merge(config)
+    side = round(len(rows) ** 0.5)
+    grid = numpy.asarray(rows).reshape(side // m, m, side // m, m, -1)
+    return grid.transpose(0, 2, 1, 3, 4).reshape((side // m) ** 2, -1)
+
+
+def fold(vectors, attention, shown, count):
+    """Groups of the tokens `shown` in raster order: the token whose place it takes, its members; and how far apart the
+    scores that decided were."""
+    place = list(shown)
+    members = [[t] for t in shown]
+    metric = [numpy.asarray(vectors[t], dtype=numpy.float64) for t in shown]
+    weight = [0.0 if attention is None else float(attention[t]) for t in shown]
+    gap = numpy.inf
+    while len(place) > count:
+        n = len(place)
+        cut = min(n - count, max(1, (n - 1) // 2))
+        unit = numpy.stack([v / numpy.linalg.norm(v) for v in metric])
+        scores = unit[0::2] @ unit[1::2].T - 30 * numpy.array(weight[0::2])[:, None]
+        target = scores.argmax(1)
+        best = scores.max(1)
+        order = numpy.argsort(-best, kind="stable")
+        for s in order[:cut]:
+            others = numpy.delete(scores[s], target[s])
+            gap = min(gap, best[s] - others.max()) if len(others) else gap
+        if cut < len(order):
+            gap = min(gap, best[order[cut - 1]] - best[order[cut]])
+        gone = set()
+        for s in sorted(order[:cut]):
+            source, into = 2 * s, 2 * target[s] + 1
+            a, b = len(members[into]), len(members[source])
+            metric[into] = (a * metric[into] + b * metric[source]) / (a + b)
+            weight[into] += weight[source]
+            members[into] = members[into] + members[source]
+            gone.add(source)
+        rest = [i for i in range(n) if i not in gone]
+        place, members, metric, weight = ([x[i] for i in rest] for x in (place, members, metric, weight))
+    return [(p, sorted(m)) for p, m in zip(place, members)], float(gap)
+
+
+def logits(model, groups, features):
+    """Logits of the last row of a prompt that shows one tile's groups."""
+    rows = torch.stack([torch.from_numpy(features[m]).mean(0) for _, m in groups])
+    with torch.no_grad():
+        visual = model.model.multi_modal_projector(rows[None])
+        embed = model.get_input_embeddings()
+        before, behind = (embed(torch.tensor([ids])) for ids in AROUND)
+        hidden = model.model.language_model(inputs_embeds=torch.cat([before, visual, behind], dim=1))
+        return model.lm_head(hidden.last_hidden_state[0, -1])
 
 
 def shown_tokens(config, size):
@@ -139,19 +212,37 @@ def main():
             for tiles, size in zip(pixels, sizes):
                 grid, shown = shown_tokens(model.config, size.tolist())
                 pictures.append((tiles[:len(shown)], shown, grid))
+        read = [tower(model, tiles) for tiles, _, _ in pictures]
         for method, tokens in settings:
-            kept, gaps = [], []
-            for tiles, shown, grid in pictures:
-                first, last = ([join(r, model.config) for r in a.numpy()] for a in attention(model, tiles))
+            groups, gaps = [], []
+            for (tiles, shown, grid), (first, last, keys, features) in zip(pictures, read):
+                first, last = ([join(r, model.config) for r in a] for a in (first, last))
                 shown_here = shown or [list(range(len(s))) for s in last]
-                kept.append(keep(first, last, shown_here, method, tokens, grid))
-                for scores, stay in zip(last, kept[-1]):
-                    rest = [scores[i] for i in range(len(scores)) if i not in stay]
-                    if stay and rest:
-                        gaps.append(float(min(scores[i] for i in stay) - max(rest)))
-            cases.append({"model": str(folder.relative_to(ROOT / "tests")), "inputs": str(inputs.relative_to(ROOT / "tests")),
-                          "method": method, "tokens": tokens, "kept": kept})
-            print(name, method, tokens, kept, min(gaps))
+                if method in ("folder", "turbo"):
+                    vectors = features if method == "folder" else keys
+                    of_tiles = []
+                    for i, tokens_shown in enumerate(shown_here):
+                        scores = None if method == "folder" else last[i]
+                        vector = concatenate(vectors[i], model.config)
+                        made, gap = fold(vector, scores, tokens_shown, min(tokens, len(tokens_shown)))
+                        of_tiles.append(made)
+                        gaps.append(gap)
+                else:
+                    kept = keep(first, last, shown_here, method, tokens, grid)
+                    of_tiles = [[(t, [t]) for t in stay] for stay in kept]
+                    for scores, stay in zip(last, kept):
+                        rest = [scores[i] for i in range(len(scores)) if i not in stay]
+                        if stay and rest:
+                            gaps.append(float(min(scores[i] for i in stay) - max(rest)))
+                groups.append(of_tiles)
+            case = {"model": str(folder.relative_to(ROOT / "tests")), "inputs": str(inputs.relative_to(ROOT / "tests")),
+                    "method": method, "tokens": tokens, "kept": [[[t for t, _ in g] for g in p] for p in groups]}
+            if method in ("folder", "turbo"):
+                case["members"] = [[[m for _, m in g] for g in p] for p in groups]
+            if name in LOGITS:
+                case["logits"] = [round(x, 6) for x in logits(model, groups[0][0], read[0][3][0]).tolist()]
+            cases.append(case)
+            print(name, method, tokens, groups, min(gaps))
     out = GOLDEN / "pruning"
     out.mkdir(exist_ok=True)
     about = {"command": "scripts/export_pruning_goldens.py", "transformers": transformers.__version__,

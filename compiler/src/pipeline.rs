@@ -8,7 +8,8 @@ mod pack;
 mod pattern;
 
 use crate::codegen::{
-    generate, text_layout, video_layout, vision_layout, Build, Code, TextLayout, VisionLayout,
+    generate, text_layout, video_layout, vision_layout, Build, Code, Dims, TextLayout, TowerLayout,
+    VisionLayout,
 };
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::graph::Prune;
@@ -17,7 +18,9 @@ use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::pack::Storage;
 use crate::layout::{words, LayerStorage};
 use crate::plan::{fuse, Plan, Vision};
-use crate::program::{CacheMeta, Meta, Program, Segment, TextMeta, VisionMeta, Writer, CODE_REGION};
+use crate::program::{
+    CacheMeta, GroupsMeta, Meta, Program, Segment, TextMeta, VisionMeta, Writer, CODE_REGION,
+};
 use crate::quant::{Calibration, LayerReport, Sparsity, Spec, Widths};
 use flightvlm_hw::config::{HwConfig, TILE};
 use flightvlm_hw::isa::{disassemble, isa_hash};
@@ -98,10 +101,10 @@ impl Options {
         let layers = Storage { widths, sparsity, group_words, slices: self.config.slices };
         let head = Widths::Uniform(head_bits(widths));
         let head = Storage { widths: head, sparsity: Sparsity::Dense, ..layers };
-        let read_outs = self.prune.map_or(0, |prune| prune.method.read_outs());
+        let (read_outs, grouped) = (self.prune.map_or(0, |p| p.method.read_outs()), self.prune.is_some());
         let (config, kv_bits, early_exit) = (self.config.clone(), self.kv_bits, self.early_exit);
         let (wide_inputs, layers) = (self.wide_inputs, LayerStorage::uniform(layers));
-        Build { config, layers, head, kv_bits, early_exit, wide_inputs, read_outs }
+        Build { config, layers, head, kv_bits, early_exit, wide_inputs, read_outs, grouped }
     }
 }
 
@@ -502,15 +505,7 @@ fn assemble(
         rope_pairs: d.head_dim as usize / 2,
         rotary: t.layers[0].attention.rope.clone(),
         saved_row: laid.text.saved_row,
-        cache: CacheMeta {
-            kv_heads: d.kv_heads,
-            key_slots: d.k_slots(),
-            key_tile_units: d.k_tile_units(),
-            head_words: d.hw,
-            value_tile_units: d.v_tile_units(),
-            value_block_units: d.kv_word_units(),
-            value_scale_units: d.positions / TILE as u32,
-        },
+        cache: cache_meta(d),
     };
     let vision = plan.vision.as_ref().zip(laid.vision.as_ref()).zip(code.vision_entry);
     let vision = vision.map(|((v, l), entry)| VisionMeta {
@@ -530,6 +525,7 @@ fn assemble(
         read_outs: l.tower().and_then(|t| t.read_out.as_ref()).map_or(0, |r| r.records),
         read_out_units: l.chip().0.scw,
         prune: options.prune,
+        groups: code.groups_entry.zip(l.tower()).and_then(|(entry, tower)| groups_meta(entry, tower)),
     });
     let meta = Meta {
         isa_hash: isa_hash(&options.config),
@@ -549,6 +545,31 @@ fn assemble(
         onchip: laid.onchip(),
     };
     Program { meta, code: bytes, contents: BTreeMap::new(), assets: BTreeMap::new() }
+}
+
+/// Where keys and values of a tower lie.
+fn cache_meta(d: &Dims) -> CacheMeta {
+    CacheMeta {
+        kv_heads: d.kv_heads,
+        key_slots: d.k_slots(),
+        key_tile_units: d.k_tile_units(),
+        head_words: d.hw,
+        value_tile_units: d.v_tile_units(),
+        value_block_units: d.kv_word_units(),
+        value_scale_units: d.positions / TILE as u32,
+    }
+}
+
+/// What the driver needs to choose and to launch groups of the tower's rows.
+fn groups_meta(entry: u32, tower: &TowerLayout) -> Option<GroupsMeta> {
+    let chain = &tower.projector.chain;
+    Some(GroupsMeta {
+        entry,
+        rows: chain.groups.as_ref()?.rows as usize,
+        row_units: tower.dims.dw,
+        weight_units: chain.linears.iter().flatten().map(|piece| piece.units()).sum(),
+        cache: cache_meta(&tower.dims),
+    })
 }
 
 /// Keys, values and their scales of one position, all layers.

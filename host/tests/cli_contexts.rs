@@ -45,6 +45,9 @@ fn the_second_question_about_a_picture_does_not_read_it_again() {
     let pruned = ask(&QUESTIONS, &["--visual-tokens", "9"]);
     assert_eq!(pruned["answers"][1]["image_tokens"], 9);
     assert_eq!(pruned["answers"][1]["phases"]["vision"]["calls"], 0);
+    let merged = ask(&QUESTIONS, &["--visual-tokens", "9", "--prune", "turbo"]);
+    assert_eq!(merged["answers"][0]["image_tokens"], 9);
+    assert_eq!(merged["answers"][1]["phases"]["vision"]["calls"], 0);
 }
 
 #[test]
@@ -98,7 +101,7 @@ fn what_pruning_cannot_do_is_said() {
     };
     fails(&["--visual-tokens", "37"], "1 to 36 visual tokens");
     fails(&["--prune", "hired"], "--prune hired needs --visual-tokens N");
-    fails(&["--prune", "magic", "--visual-tokens", "9"], "fastervlm, hired, hired-bands");
+    fails(&["--prune", "magic", "--visual-tokens", "9"], "fastervlm, hired, hired-bands, folder, turbo");
     let folder = tempfile::tempdir().expect("folder");
     let program = folder.path().join("plain.fvp").display().to_string();
     assert!(flightvlm(&["compile", &model, "-o", &program]).status.success());

@@ -147,19 +147,20 @@ fn energy(c: &Value, task: &str) -> String {
     out
 }
 
-/// Accuracy and cycles against kept visual tokens.
+/// Accuracy and cycles against the visual tokens that are left, technique by technique.
 fn pruning(settings: &Value) -> String {
     let mut out = String::from(
-        "| visual tokens | exact match | name | kind | count | where | position | vision, cycles | prefill, cycles |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
+        "| technique | visual tokens | exact match | name | kind | count | where | position | vision, cycles | prefill, cycles |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
     );
     for row in rows(settings) {
         let (tokens, percent) = (number(row, "visual_tokens"), number(row, "percent"));
         let share = |row: &Value| format!("{:.1} %", 100.0 * number(row, "exact_match"));
         let kinds = ["name", "kind", "count", "where", "position"].map(|kind| share(&row["kinds"][kind]));
         let [vision, prefill] = ["vision", "prefill"].map(|phase| number(&row["cycles"], phase));
-        let (all, kinds) = (share(row), kinds.join(" | "));
-        let _ = writeln!(out, "| {tokens} ({percent} %) | {all} | {kinds} | {vision} | {prefill} |");
+        let (all, kinds, method) = (share(row), kinds.join(" | "), row["method"].as_str().unwrap_or("–"));
+        let _ =
+            writeln!(out, "| {method} | {tokens} ({percent} %) | {all} | {kinds} | {vision} | {prefill} |");
     }
     out
 }

@@ -11,7 +11,7 @@ mod excite;
 
 use super::asm::{vx, Asm, At, Reg, LD, ST, VX};
 use super::layer::{A_NORMS, A_WEIGHTS};
-use super::projector::{chain_layout, projector_layout, Chain, ChainLayout, Ends, ProjectorLayout};
+use super::projector::{chain_layout, projector_layout, Chain, ChainLayout, Ends, Extra, ProjectorLayout};
 use super::tower::{regs, Chip, Dims};
 use super::{add, vision_args, Build};
 use crate::diag::{Diagnostic, Diagnostics};
@@ -159,7 +159,8 @@ fn pass_layout(
             let (cols, dw) = (columns.len() as u32, (columns.len() / 16) as u32);
             let base = Dims { cols, dw, ..Dims::of_rows(cols, build) };
             let what = &linears[0].0.path;
-            let mut layout = chain_layout(what, linears, columns, &base, (0, add.is_some()), build)?;
+            let extra = Extra { residual: add.is_some(), ..Extra::default() };
+            let mut layout = chain_layout(what, linears, columns, &base, extra, build)?;
             *units = layout.place(A_WEIGHTS, *units);
             PassLayout::Chain(layout)
         }

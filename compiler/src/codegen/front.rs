@@ -58,7 +58,7 @@ pub fn video_layout(
 ) -> Result<VisionLayout, Diagnostic> {
     let (patch, tower) =
         v.patch.as_ref().zip(pictures.tower()).expect("invariant: both are towers of a kind");
-    let build = &Build { read_outs: 0, ..build.clone() };
+    let build = &Build { read_outs: 0, grouped: false, ..build.clone() };
     Ok(VisionLayout::Tower(Box::new(tower_layout(v, patch, build, dram, Some(tower))?)))
 }
 
@@ -106,6 +106,15 @@ impl VisionLayout {
             VisionLayout::Conv(conv) => conv.features_base = base,
         }
     }
+}
+
+/// The entry point of groups of the tower's rows, where it has one; gives its pc.
+pub(super) fn emit_groups(asm: &mut Asm, v: &Vision, l: &VisionLayout) -> Option<u32> {
+    let tower = l.tower().filter(|tower| tower.projector.chain.groups.is_some())?;
+    let entry = asm.insns.len() as u32;
+    tower.project(asm, v);
+    asm.emit(isa::Halt {});
+    Some(entry)
 }
 
 /// The entry points, launched one after the other; gives their pcs.

@@ -9,6 +9,7 @@ mod early_exit;
 mod front;
 mod head_norm;
 mod layer;
+mod merge;
 mod pool;
 mod prefix;
 mod projector;
@@ -22,11 +23,12 @@ pub use conv::ConvLayout;
 pub use front::{video_layout, vision_layout, VisionLayout};
 pub use head_norm::head_norm_vectors;
 pub use layer::LayerOffsets;
+pub use merge::{GroupsLayout, GROUPS_REGION};
 pub use prefix::PrefixEntries;
 pub use projector::projector_region;
 pub use text::{text_layout, TextLayout};
 pub use tower::{Chip, Dims, Halves};
-pub use vision::{TowerLayout, PICTURE, READ_OUT_REGION, VIDEO};
+pub use vision::{TowerLayout, KEYS_REGION, PICTURE, READ_OUT_REGION, ROWS_REGION, VIDEO};
 
 use crate::diag::Diagnostic;
 use crate::layout::dram::{DramMap, Kind, Space};
@@ -91,6 +93,16 @@ pub mod vision_args {
     }
 }
 
+/// Argument registers of the entry point of groups of a tile's rows.
+pub mod group_args {
+    /// First row behind the embedding table's own that the visual tokens go to.
+    pub const FIRST_TOKEN: usize = super::vision_args::FIRST_TOKEN;
+    /// Members of the largest group.
+    pub const MEMBERS: usize = 3;
+    /// Groups, a tile of the projector at most.
+    pub const GROUPS: usize = super::vision_args::TOKENS;
+}
+
 /// Code of a whole model.
 #[derive(Debug)]
 pub struct Code {
@@ -100,6 +112,8 @@ pub struct Code {
     pub vision_entry: Option<u32>,
     /// pcs of the entry points that are launched behind it, for towers in several pieces.
     pub vision_rest: Vec<u32>,
+    /// pc of the entry point that makes visual tokens of groups of rows, where the tower's does not make them.
+    pub groups_entry: Option<u32>,
     /// pc of the entry point of frames of videos.
     pub video_entry: Option<u32>,
     /// pc of the text entry point.
@@ -115,6 +129,7 @@ impl Code {
         self.vision_entry
             .into_iter()
             .chain(self.vision_rest.iter().copied())
+            .chain(self.groups_entry)
             .chain(self.video_entry)
             .chain([self.text_entry])
             .chain(prefix)
@@ -131,11 +146,13 @@ pub fn generate(plan: &Plan, vision: [Option<&VisionLayout>; 2], text: &TextLayo
     let video = plan.video.as_ref().zip(video_layout).map(&mut entries).unwrap_or_default();
     let (vision_entry, video_entry) = (vision.first().copied(), video.first().copied());
     let vision_rest = vision.get(1..).unwrap_or_default().to_vec();
+    let picture_side = plan.vision.as_ref().zip(vision_layout);
+    let groups_entry = picture_side.and_then(|(v, l)| front::emit_groups(&mut asm, v, l));
     let text_entry = asm.insns.len() as u32;
     text::emit(&mut asm, &plan.text, text);
     let prefix = plan.text.layers[0].attention.prefix;
     let prefix = prefix.then(|| prefix::emit(&mut asm, &plan.text, text));
-    Code { asm, vision_entry, vision_rest, video_entry, text_entry, prefix }
+    Code { asm, vision_entry, vision_rest, groups_entry, video_entry, text_entry, prefix }
 }
 
 /// What code and layout depend on besides the model.
@@ -155,6 +172,8 @@ pub struct Build {
     pub wide_inputs: bool,
     /// Layers of the vision tower whose attention leaves the machine: 0, 1 (the last) or 2 (and the first).
     pub read_outs: u32,
+    /// The projector takes groups of the tower's rows, in a launch of its own ([`merge`]).
+    pub grouped: bool,
 }
 
 /// Tile heights to try, the highest first.

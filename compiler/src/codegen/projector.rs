@@ -7,6 +7,7 @@
 
 use super::asm::{abs, vx, Asm, At, Reg, LD, MM, ST, VX};
 use super::layer::Tower;
+use super::merge::GroupsLayout;
 use super::tower::{norm_words, regs, Chip, Dims, Requests};
 use super::vision::{count_tiles, each_tile, load_half, row_generator, store_half, A_ROWS};
 use super::{add, Build, TILE_ROWS};
@@ -28,6 +29,8 @@ pub struct ChainLayout {
     pub chip: Chip,
     /// Each linear layer, cut along its inputs where the FIFO needs it.
     pub linears: Vec<Vec<Packed>>,
+    /// Its rows are averages of groups of the rows that it reads.
+    pub groups: Option<GroupsLayout>,
     /// Where they lie in the channels.
     at: Vec<Vec<At>>,
     out_words: u32,
@@ -78,7 +81,11 @@ pub(super) fn projector_layout(
     let norm_vectors = v.projector_norm.as_ref().map_or(0, norm_words);
     let base = Dims { cols: tower.cols * v.join as u32, dw: tower.dw * v.join as u32, ..tower.clone() };
     let columns = joined(columns, tower.cols, v.join);
-    let mut chain = chain_layout("projector", &v.projector, columns, &base, (norm_vectors, false), build)?;
+    let extra = Extra { norm_vectors, grouped: build.grouped, ..Extra::default() };
+    let mut chain = chain_layout("projector", &v.projector, columns, &base, extra, build)?;
+    if build.grouped {
+        chain.groups = Some(GroupsLayout::new(v.tokens, &chain.dims, dram)?);
+    }
     for (i, pieces) in chain.linears.iter().enumerate() {
         let mut own = Vec::new();
         for (j, p) in pieces.iter().enumerate() {
@@ -91,14 +98,25 @@ pub(super) fn projector_layout(
     Ok(ProjectorLayout { chain, norm_base })
 }
 
+/// What stands around the linear layers of a chain.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Extra {
+    /// Words of the norm in front.
+    pub norm_vectors: u32,
+    /// Rows are added to the result.
+    pub residual: bool,
+    /// The rows that it takes are averages of groups.
+    pub grouped: bool,
+}
+
 /// Lays linear layers out over rows of `base` dimensions with `columns` in that order, but not where their weights
-/// lie. `norm_vectors`: words of the norm in front; the flag: rows are added to the result.
+/// lie, nor groups.
 pub(super) fn chain_layout(
     what: &str,
     linears: &[(Linear, Option<ActKind>)],
     columns: Vec<Option<u32>>,
     base: &Dims,
-    (norm_vectors, residual): (u32, bool),
+    extra: Extra,
     build: &Build,
 ) -> Result<ChainLayout, Diagnostic> {
     let storage = Storage::w8(build.config.slices);
@@ -119,13 +137,18 @@ pub(super) fn chain_layout(
         let rows = dims.half_rows();
         let r = |name, words| Request { name, words, from: 0, to: 9 };
         let mut of_half = vec![r("x", rows * dims.dw), r("out", pieces * rows * widest)];
-        if residual {
+        if extra.residual {
             of_half.push(r("residual", rows * out_words));
         }
+        let mut shared_s = Vec::new();
+        if extra.grouped {
+            of_half.push(r("member", rows * dims.dw));
+            shared_s = GroupsLayout::scalars(&dims);
+        }
         let want = Requests {
-            spad: (vec![r("norm", norm_vectors)], of_half),
+            spad: (vec![r("norm", extra.norm_vectors)], of_half),
             abuf: vec![r("x8", (rows * dims.dw.max(widest)).next_multiple_of(8))],
-            s: (vec![], ["stat0", "stat1", "x_scale", "inv"].map(|name| r(name, rows)).to_vec()),
+            s: (shared_s, ["stat0", "stat1", "x_scale", "inv"].map(|name| r(name, rows)).to_vec()),
         };
         Chip::fit(&want, &build.config).map(|chip| (dims, chip))
     };
@@ -137,7 +160,7 @@ pub(super) fn chain_layout(
             "use a target with larger on-chip memories",
         )
     })?;
-    Ok(ChainLayout { dims, chip, linears: packed, at: Vec::new(), out_words })
+    Ok(ChainLayout { dims, chip, linears: packed, groups: None, at: Vec::new(), out_words })
 }
 
 /// Name of the region of a piece of a linear layer.
@@ -152,6 +175,11 @@ fn joined(columns: &[Option<u32>], cols: u32, join: usize) -> Vec<Option<u32>> {
 }
 
 impl ProjectorLayout {
+    /// The same for rows that are not grouped.
+    pub(super) fn of_whole_tiles(&self) -> ProjectorLayout {
+        ProjectorLayout { chain: ChainLayout { groups: None, ..self.chain.clone() }, ..self.clone() }
+    }
+
     /// Code: tokens of the tile from the tower's rows at `rows` to `features` behind row `first`.
     pub(super) fn emit(
         &self,
@@ -221,14 +249,23 @@ impl ChainLayout {
         each(t, asm, &mut |asm: &mut Asm| {
             let (src, cols, width, lacks) = match i.checked_sub(1) {
                 None => {
-                    row_generator(asm, A_ROWS, rows, d.dw);
-                    load_half(asm, d.dw, x, VX);
+                    let wait = match &self.groups {
+                        Some(groups) => {
+                            groups.average(asm, t, rows);
+                            0
+                        }
+                        None => {
+                            row_generator(asm, A_ROWS, rows, d.dw);
+                            load_half(asm, d.dw, x, VX);
+                            LD
+                        }
+                    };
                     match norm {
                         Some((n, _)) => {
-                            asm.vx_sync(LD, 0);
+                            asm.vx_sync(wait, 0);
                             t.norm(asm, n, t.spad("norm"), x, false);
                         }
-                        None => vx(ROWS, d.dw * 16).a(x, d.dw).red(R_ABSMAX, peak).sync(asm, LD, 0),
+                        None => vx(ROWS, d.dw * 16).a(x, d.dw).red(R_ABSMAX, peak).sync(asm, wait, 0),
                     }
                     (x, d.dw * 16, d.dw, 1.0)
                 }

@@ -26,6 +26,10 @@ pub const PICTURE: &str = "vision";
 pub const VIDEO: &str = "video";
 /// Name of the region with the attention that is read out.
 pub const READ_OUT_REGION: &str = "vision.attention";
+/// Name of the region with the tower's rows.
+pub const ROWS_REGION: &str = "vision.x";
+/// Name of the region with the keys of the tower's last layer.
+pub const KEYS_REGION: &str = "vision.k";
 
 /// Rows in memory.
 pub(super) const A_ROWS: u32 = 14;
@@ -124,7 +128,7 @@ pub(super) fn tower_layout(
     }
     let projector = match sibling {
         None => projector_layout(v, &dims, &padded(dims.cols as usize), build, dram)?,
-        Some(sibling) => sibling.projector.clone(),
+        Some(sibling) => sibling.projector.of_whole_tiles(),
     };
     let side = if sibling.is_some() { VIDEO } else { PICTURE };
     let (main, channels) = (Space::Main, Space::Channels);
@@ -171,6 +175,12 @@ pub(super) fn tower_layout(
 }
 
 impl TowerLayout {
+    /// Visual tokens of the tower's rows: of all, or in an entry point of its own of groups of them.
+    pub(super) fn project(&self, asm: &mut Asm, v: &Vision) {
+        let rows = self.x_base + v.skip_rows as u32 * self.dims.dw;
+        self.projector.emit(asm, v, rows, self.features_base, (FIRST_TOKEN, TILE_TOKENS));
+    }
+
     /// The record of one layer (all have the same offsets, each its own weights).
     pub fn record(&self, layer: &crate::plan::Layer, build: &Build) -> LayerOffsets {
         layer_offsets(&self.dims, layer, &LayerStorage::uniform(Storage::w8(build.config.slices)), build)
@@ -289,10 +299,10 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &TowerLayout) {
     if let Some(n) = &v.post_norm {
         asm.repeat(1, |asm| each_tile(asm, &t, regs::KV_LEN, |asm| post_norm(asm, &t, n, v, l)));
     }
-    let rows = l.x_base + v.skip_rows as u32 * d.dw;
     match &v.pool {
         Some((_, pool)) => l.pool(asm, &t, pool, v.layers.len() as u32, TILE_ROWS, FIRST_TOKEN),
-        None => l.projector.emit(asm, v, rows, l.features_base, (FIRST_TOKEN, TILE_TOKENS)),
+        None if l.projector.chain.groups.is_some() => {}
+        None => l.project(asm, v),
     }
     asm.emit(isa::Halt {});
 }

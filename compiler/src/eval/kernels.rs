@@ -139,6 +139,14 @@ pub(super) fn segmented_attention(
     out
 }
 
+/// Sum over heads of each row, `[rows, head_dim]`.
+pub(super) fn sum_of_heads(x: &[f32], heads: usize, head_dim: usize) -> Vec<f32> {
+    let sum = |row: &[f32]| -> Vec<f32> {
+        (0..head_dim).map(|at| row.iter().skip(at).step_by(head_dim).sum()).collect()
+    };
+    x.chunks_exact(heads * head_dim).flat_map(sum).collect()
+}
+
 /// How much each row of `k` is attended to, summed over heads: by the first `rows` rows of `q`.
 pub(super) fn attention_received(shape: &AttentionShape, q: &[f32], k: &[f32], rows: usize) -> Vec<f32> {
     let &AttentionShape { heads, kv_heads, head_dim, scale, .. } = shape;

@@ -10,8 +10,8 @@ use super::kernels::{self, AttentionShape};
 use super::matmul::matmul;
 use crate::diag::Diagnostic;
 use crate::graph::{
-    Graph, InputKind, ModelSpec, Node, NodeId, Op, Picture, Position, ReadOut, Rows, TokenGrid, ValueId,
-    VisualRow, WeightId,
+    Graph, Group, InputKind, Method, ModelSpec, Node, NodeId, Op, Picture, Position, ReadOut, Rows,
+    TokenGrid, ValueId, VisualRow, WeightId,
 };
 use crate::import::Model;
 
@@ -36,8 +36,9 @@ pub struct Session<'m> {
     depth: usize,
     /// Rows of the last run behind the last of these.
     behind: Vec<f32>,
-    /// What rows of the tower were attended with, layer by layer, while somebody asks.
-    received: Option<Vec<Vec<f32>>>,
+    /// Of the picture that is encoded: what its tiles so far have given away, and the groups that were chosen.
+    read: Vec<ReadOut>,
+    groups: Vec<Vec<Group>>,
 }
 
 /// A picture's rows of the prompt.
@@ -85,6 +86,15 @@ struct Feed<'a> {
     table_rows: Vec<u32>,
     /// Rows of each window of the picture.
     windows: Vec<usize>,
+    /// The picture and the tile of it that is encoded.
+    tile: Option<(&'a Picture, usize)>,
+}
+
+impl Feed<'_> {
+    /// How the picture's visual tokens are chosen.
+    fn method(&self) -> Option<Method> {
+        self.tile.and_then(|(picture, _)| picture.prune).map(|prune| prune.method)
+    }
 }
 
 impl<'m> Session<'m> {
@@ -135,7 +145,8 @@ impl<'m> Session<'m> {
             depth: layer_ends.len(),
             layer_ends,
             behind: Vec::new(),
-            received: None,
+            read: Vec::new(),
+            groups: Vec::new(),
         }
     }
 
@@ -190,8 +201,8 @@ impl<'m> Session<'m> {
         };
         let learned = self.image_value.and_then(|(_, learned)| learned);
         let mut tiles = Vec::with_capacity(picture.tiles.len());
-        let mut read = Vec::new();
-        for tile in &picture.tiles {
+        (self.read, self.groups) = (Vec::new(), Vec::new());
+        for (index, tile) in picture.tiles.iter().enumerate() {
             vision.check_grid(tile.grid)?;
             let expected = tile.grid[0] * tile.grid[1] * vision.pixel_cols;
             if tile.rows.len() != expected {
@@ -207,26 +218,37 @@ impl<'m> Session<'m> {
                 table_rows: vision.position_ids(tile.grid),
                 positions: vision.rotary_positions(tile.grid),
                 windows: vision.windows.as_ref().map_or(Vec::new(), |w| w.lengths(tile.grid)),
+                tile: Some((picture, index)),
                 ..Feed::default()
             };
-            self.received = picture.prune.map(|_| Vec::new());
+            self.read.push(ReadOut::default());
             tiles.push(self.run(&feed, Some(target), watch));
-            if let Some(layers) = self.received.take() {
-                let of = |layer: Option<&Vec<f32>>| layer.cloned().unwrap_or_default();
-                read.push(ReadOut { first: of(layers.first()), last: of(layers.last()) });
-            }
         }
         let width = self.spec.visual_width();
         let row = |row: &VisualRow| match *row {
-            VisualRow::Token { tile, row } => &tiles[tile][row * width..][..width],
+            VisualRow::Token { tile, row } => {
+                let at = match picture.prune {
+                    None => row,
+                    Some(_) => self.groups[tile].iter().take_while(|group| group.token != row).count(),
+                };
+                &tiles[tile][at * width..][..width]
+            }
             VisualRow::Learned(row) => {
                 let w = learned.expect("invariant: arrangements name rows that the model has");
                 &self.weights[w.index()][row * width..][..width]
             }
         };
-        let kept = picture.kept(vision, &read);
+        let kept = match picture.prune {
+            None => picture.rows.clone(),
+            Some(_) => picture.kept(&self.groups),
+        };
         let rows: Vec<f32> = kept.iter().flat_map(row).copied().collect();
         Ok(Embedded { rows, kept, grid: self.spec.token_grid(picture) })
+    }
+
+    /// Groups of tokens of each tile that the visual tokens of the last encoded picture are; none where it is not pruned.
+    pub fn groups(&self) -> &[Vec<Group>] {
+        &self.groups
     }
 
     /// Starts a new sequence. `images` are results of [`Session::encode_image`] in the order of their
@@ -366,10 +388,18 @@ impl<'m> Session<'m> {
                 values[node.inputs[index].index()].as_deref().expect("invariant: operands come first")
             });
             if !causal {
-                if let Some(received) = &mut self.received {
+                if let (Some(method), Some(read)) = (feed.method(), self.read.last_mut()) {
                     let class = self.spec.vision.as_ref().is_some_and(|v| v.has_class);
                     let rows = if class { 1 } else { q.len() / (heads * head_dim) };
-                    received.push(kernels::attention_received(&shape, q, k, rows));
+                    if method.read_outs() > 0 {
+                        read.last = kernels::attention_received(&shape, q, k, rows);
+                    }
+                    if method.read_outs() > 1 && read.first.is_empty() {
+                        read.first.clone_from(&read.last);
+                    }
+                    if method == Method::Turbo {
+                        read.keys = kernels::sum_of_heads(k, kv_heads, head_dim);
+                    }
                 }
                 if windows.is_some() {
                     return kernels::segmented_attention(&shape, &feed.windows, q, k, v);
@@ -428,9 +458,13 @@ impl<'m> Session<'m> {
             }
             Op::SelectRows { skip, join, pooled } => {
                 let cols = self.out_cols(node);
-                x.drain(..skip * cols / join);
+                let rows = x;
+                x = rows[skip * cols / join..].to_vec();
                 if *pooled {
                     x.truncate(cols);
+                }
+                if let Some((picture, tile)) = feed.tile.filter(|(picture, _)| picture.prune.is_some()) {
+                    x = self.choose(picture, tile, rows, &x, cols);
                 }
             }
             Op::Linear { .. } | Op::Attention { .. } | Op::Output => {
@@ -438,6 +472,32 @@ impl<'m> Session<'m> {
             }
         }
         x
+    }
+
+    /// Rows that the projector takes of a tile: averages of the groups that are chosen of its `tokens`, `[tokens, cols]`.
+    /// `rows`: all rows of the tower.
+    fn choose(
+        &mut self,
+        picture: &Picture,
+        tile: usize,
+        rows: Vec<f32>,
+        tokens: &[f32],
+        cols: usize,
+    ) -> Vec<f32> {
+        let read = self.read.last_mut().expect("invariant: a tile is being encoded");
+        read.features = rows;
+        let vision = self.spec.tower_of(picture).expect("invariant: its tower runs");
+        let groups = picture.groups(vision, tile, &self.read);
+        let mut out = vec![0.0; groups.len() * cols];
+        for (out, group) in out.chunks_exact_mut(cols).zip(&groups) {
+            let weight = group.weight();
+            for member in &group.members {
+                let row = &tokens[member * cols..][..cols];
+                out.iter_mut().zip(row).for_each(|(out, x)| *out += weight * x);
+            }
+        }
+        self.groups.push(groups);
+        out
     }
 
     /// The first operand, without a copy when this node is its last reader.

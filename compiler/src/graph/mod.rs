@@ -14,6 +14,7 @@ mod contrast;
 mod dot;
 mod id;
 mod mask;
+mod merging;
 mod op;
 mod picture;
 mod positions;
@@ -34,7 +35,7 @@ pub use mask::{BlockMask, MASK_BLOCK};
 pub use op::{ActKind, InputKind, Op};
 pub use picture::{best_pinpoint, order_by_placeholders, Picture, Tile, VisualRow};
 pub use positions::{Positions, TokenGrid, VisualPositions};
-pub use prune::{Method, Prune, ReadOut};
+pub use prune::{Group, Method, Prune, ReadOut};
 pub use rope::{plain_frequencies, Frequencies, Position, Rotary};
 pub use spec::{
     Arrange, ModelSpec, PositionScheme, PositionTable, TextSpec, VideoSpec, VisionKind, VisionSpec,

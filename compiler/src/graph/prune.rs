@@ -1,10 +1,12 @@
 //! Which visual tokens of a picture enter the prompt.
 //!
 //! The tower's attention says which patches matter; the methods differ in how they share the budget out
-//! to the tiles. What is kept stays in raster order, learned rows (ends of lines) always stay, and the
-//! number of rows depends on the picture's shape alone, so that the prompt can be written before the
-//! tower has run.
+//! to the tiles, and some merge tokens instead of dropping them ([`super::merging`]). Both are the same to everybody
+//! else: groups of tokens that are averaged before the projector, of one token where the others are dropped. What is kept
+//! stays in raster order, learned rows (ends of lines) always stay, and the number of rows depends on the picture's
+//! shape alone, so that the prompt can be written before the tower has run.
 
+use super::merging::{merge, Candidates};
 use super::picture::{Picture, VisualRow};
 use super::positions::VisualPositions;
 use super::spec::{ModelSpec, PositionScheme, VisionSpec};
@@ -21,20 +23,35 @@ pub enum Method {
     Hired,
     /// The same with the regions of the released code: bands of the thumbnail's raster.
     HiredBands,
+    /// FOLDER: in every tile tokens are merged with tokens whose features are similar.
+    Folder,
+    /// Turbo's score: tokens are merged with those whose keys of the last layer are similar, unless they are attended to.
+    /// Once, behind the layers; the paper merges some tokens in every layer.
+    Turbo,
 }
 
 impl Method {
     /// All, by name.
-    pub const NAMES: [(&'static str, Method); 3] =
-        [("fastervlm", Method::Fastervlm), ("hired", Method::Hired), ("hired-bands", Method::HiredBands)];
+    pub const NAMES: [(&'static str, Method); 5] = [
+        ("fastervlm", Method::Fastervlm),
+        ("hired", Method::Hired),
+        ("hired-bands", Method::HiredBands),
+        ("folder", Method::Folder),
+        ("turbo", Method::Turbo),
+    ];
 
-    /// Layers whose attention it reads: the last, or the first and the last.
+    /// Layers whose attention it reads: none, the last, or the first and the last.
     pub fn read_outs(self) -> u32 {
-        if self == Method::Fastervlm {
-            1
-        } else {
-            2
+        match self {
+            Method::Folder => 0,
+            Method::Fastervlm | Method::Turbo => 1,
+            Method::Hired | Method::HiredBands => 2,
         }
+    }
+
+    /// Are tokens merged, or else dropped?
+    pub fn merges(self) -> bool {
+        matches!(self, Method::Folder | Method::Turbo)
     }
 }
 
@@ -66,14 +83,39 @@ pub struct Prune {
 /// HiRED: share of the budget that the thumbnail may take (the released scripts' value).
 const THUMBNAIL_SHARE: f64 = 0.5;
 
-/// What a tile's rows of the tower were attended with, summed over heads: by the class row, or by all
-/// rows in towers without one.
+/// What a method knows of a tile; parts that it does not ask for are empty. Attention is what each of the tower's rows is
+/// attended with, summed over heads: by the class row, or by all rows in towers without one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReadOut {
-    /// In the first layer; empty where the method does not ask.
+    /// Attention in the first layer.
     pub first: Vec<f32>,
-    /// In the last layer that the features come from.
+    /// Attention in the last layer that the features come from.
     pub last: Vec<f32>,
+    /// Turbo: keys of that layer, `[rows, n]`, summed over heads, their columns in any order.
+    pub keys: Vec<f32>,
+    /// FOLDER: what becomes visual tokens, `[rows, n]`.
+    pub features: Vec<f32>,
+}
+
+/// Tokens of a tile that become one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// The token whose place it takes.
+    pub token: usize,
+    /// Tokens that are averaged, in ascending order.
+    pub members: Vec<usize>,
+}
+
+impl Group {
+    /// What each member counts in the average.
+    pub fn weight(&self) -> f32 {
+        1.0 / self.members.len() as f32
+    }
+
+    /// Of one token.
+    fn of(token: usize) -> Group {
+        Group { token, members: vec![token] }
+    }
 }
 
 impl Prune {
@@ -110,6 +152,10 @@ impl Prune {
                 "leave --visual-tokens out",
             );
         }
+        if model.contrast.is_some() {
+            let got = format!("{}, whose pictures become one vector", model.architecture);
+            return fault("a model whose prompts show pictures".into(), got, "leave --visual-tokens out");
+        }
         if self.tokens == 0 || self.tokens > model.visual_tokens {
             let expected = format!("1 to {} visual tokens of a tile", model.visual_tokens);
             return fault(expected, self.tokens.to_string(), "choose a number in that range");
@@ -124,23 +170,56 @@ impl VisionSpec {
         let rows = attention.get(self.skip_rows..).unwrap_or_default();
         rows.chunks_exact(self.merge * self.merge).map(|rows| rows.iter().sum()).collect()
     }
+
+    /// Vector of each token of `tokens`: those of the rows that are joined to it, of all `rows` rows.
+    fn vectors<'r>(&self, values: &'r [f32], rows: usize, tokens: &[usize]) -> Vec<&'r [f32]> {
+        let width = values.len() / rows.max(1);
+        let joined = self.merge * self.merge * width;
+        tokens.iter().map(|token| &values[self.skip_rows * width + token * joined..][..joined]).collect()
+    }
+}
+
+impl VisionSpec {
+    /// What merging compares.
+    fn candidates<'r>(
+        &self,
+        method: Method,
+        read: &'r ReadOut,
+        rows: usize,
+        tokens: &[usize],
+    ) -> Candidates<'r> {
+        if method == Method::Folder {
+            return Candidates { vectors: self.vectors(&read.features, rows, tokens), attention: None };
+        }
+        // What one row and head gives away is 1 in all.
+        let asked = (self.heads * if self.has_class { 1 } else { rows }) as f64;
+        let scores = self.scores(&read.last);
+        let attention = tokens.iter().map(|token| f64::from(scores[*token]) / asked).collect();
+        Candidates { vectors: self.vectors(&read.keys, rows, tokens), attention: Some(attention) }
+    }
 }
 
 impl Picture {
-    /// Tokens of each tile that the picture shows before pruning.
-    fn shown(&self) -> Vec<usize> {
-        let mut counts = vec![0; self.tiles.len()];
+    /// Tokens of each tile that the picture shows before pruning, in order.
+    fn shown(&self) -> Vec<Vec<usize>> {
+        let mut tokens = vec![Vec::new(); self.tiles.len()];
         for row in &self.rows {
-            if let VisualRow::Token { tile, .. } = row {
-                counts[*tile] += 1;
+            if let VisualRow::Token { tile, row } = row {
+                tokens[*tile].push(*row);
             }
         }
-        counts
+        tokens
+    }
+
+    /// How many those are.
+    fn counts(&self) -> Vec<usize> {
+        self.shown().iter().map(Vec::len).collect()
     }
 
     /// The budget of the tiles behind the thumbnail together, where they share it; and the thumbnail's.
     fn shares(&self, prune: &Prune, shown: &[usize]) -> Option<(usize, usize)> {
-        if prune.method == Method::Fastervlm || self.detail == [0, 0] || shown.len() < 2 {
+        let sharing = matches!(prune.method, Method::Hired | Method::HiredBands);
+        if !sharing || self.detail == [0, 0] || shown.len() < 2 {
             return None;
         }
         let total = shown.len() * prune.tokens;
@@ -150,7 +229,7 @@ impl Picture {
 
     /// Visual tokens of each tile that stay; `None` where that depends on what the picture shows.
     pub fn tile_tokens(&self) -> Option<Vec<usize>> {
-        let shown = self.shown();
+        let shown = self.counts();
         let Some(prune) = &self.prune else { return Some(shown) };
         match self.shares(prune, &shown) {
             Some(_) => None,
@@ -160,7 +239,7 @@ impl Picture {
 
     /// Rows of the prompt that the picture takes.
     pub fn placeholders(&self) -> usize {
-        let shown = self.shown();
+        let shown = self.counts();
         let learned = self.rows.len() - shown.iter().sum::<usize>();
         let tokens = match self.prune.as_ref().map(|prune| (prune, self.shares(prune, &shown))) {
             None => shown.iter().sum(),
@@ -170,32 +249,40 @@ impl Picture {
         learned + tokens
     }
 
-    /// The rows that stay, in order, by what the tower's attention of each tile says.
-    pub fn kept(&self, vision: &VisionSpec, read: &[ReadOut]) -> Vec<VisualRow> {
-        let Some(prune) = &self.prune else { return self.rows.clone() };
-        let shown = self.shown();
-        let budgets = match self.shares(prune, &shown) {
-            None => shown.iter().map(|n| prune.tokens.min(*n)).collect(),
-            Some((first, others)) => {
+    /// What the visual tokens of tile `tile` are made of, in order. `read`: what is known of the tiles up to this one.
+    pub fn groups(&self, vision: &VisionSpec, tile: usize, read: &[ReadOut]) -> Vec<Group> {
+        let mut shown = self.shown();
+        let counts: Vec<usize> = shown.iter().map(Vec::len).collect();
+        let tokens = std::mem::take(&mut shown[tile]);
+        let Some(prune) = &self.prune else { return tokens.into_iter().map(Group::of).collect() };
+        let budget = match self.shares(prune, &counts) {
+            None => prune.tokens.min(tokens.len()),
+            Some((first, _)) if tile == 0 => first,
+            Some((_, others)) => {
                 let marks = self.marks(vision, &read[0].first, prune.method);
-                let mut budgets = share_out(others, &marks, &shown[1..]);
-                budgets.insert(0, first);
-                budgets
+                share_out(others, &marks, &counts[1..])[tile - 1]
             }
         };
-        let mut stays: Vec<Vec<bool>> = Vec::with_capacity(self.tiles.len());
-        for (tile, (budget, read)) in budgets.iter().zip(read).enumerate() {
-            let scores = vision.scores(&read.last);
-            let candidates = self.rows.iter().filter_map(|row| match row {
-                VisualRow::Token { tile: t, row } if *t == tile => Some(*row),
-                _ => None,
-            });
-            let mut stay = vec![false; scores.len()];
-            top(&scores, candidates.collect(), *budget).into_iter().for_each(|row| stay[row] = true);
-            stays.push(stay);
+        let (grid, read) = (self.tiles[tile].grid, &read[tile]);
+        if prune.method.merges() {
+            let rows = grid[0] * grid[1] + usize::from(vision.has_class);
+            let candidates = vision.candidates(prune.method, read, rows, &tokens);
+            let group = |(place, members): (usize, Vec<usize>)| Group {
+                token: tokens[place],
+                members: members.into_iter().map(|member| tokens[member]).collect(),
+            };
+            return merge(&candidates, budget).into_iter().map(group).collect();
         }
+        let scores = vision.scores(&read.last);
+        let mut stays = vec![false; scores.len()];
+        top(&scores, tokens.clone(), budget).into_iter().for_each(|token| stays[token] = true);
+        tokens.into_iter().filter(|token| stays[*token]).map(Group::of).collect()
+    }
+
+    /// The rows that stay, in order, with these groups of each tile.
+    pub fn kept(&self, groups: &[Vec<Group>]) -> Vec<VisualRow> {
         let stays = |row: &&VisualRow| match **row {
-            VisualRow::Token { tile, row } => stays[tile][row],
+            VisualRow::Token { tile, row } => groups[tile].iter().any(|group| group.token == row),
             VisualRow::Learned(_) => true,
         };
         self.rows.iter().filter(stays).copied().collect()
@@ -264,6 +351,12 @@ mod tests {
         (vision, Picture { tiles, rows, prune, detail: [2, 2], ..Picture::default() })
     }
 
+    /// The rows that stay, tile after tile.
+    fn kept(picture: &Picture, vision: &VisionSpec, read: &[ReadOut]) -> Vec<VisualRow> {
+        let groups = |tile| picture.groups(vision, tile, &read[..=tile]);
+        picture.kept(&(0..picture.tiles.len()).map(groups).collect::<Vec<_>>())
+    }
+
     /// Attention of a class row and 16 tokens, the highest at `at`.
     fn attention(at: &[usize]) -> Vec<f32> {
         let mut out = vec![0.0; 17];
@@ -275,8 +368,8 @@ mod tests {
     #[test]
     fn every_tile_keeps_its_best_in_raster_order() {
         let (vision, picture) = cut(Method::Fastervlm, 2);
-        let read = ReadOut { first: Vec::new(), last: attention(&[9, 3]) };
-        let kept = picture.kept(&vision, &vec![read; 5]);
+        let read = ReadOut { last: attention(&[9, 3]), ..ReadOut::default() };
+        let kept = kept(&picture, &vision, &vec![read; 5]);
         assert_eq!(kept.len(), picture.placeholders());
         assert_eq!(kept[..2], [3, 9].map(|row| VisualRow::Token { tile: 0, row }));
         let newlines = kept.iter().filter(|row| matches!(row, VisualRow::Learned(0))).count();
@@ -288,10 +381,11 @@ mod tests {
     fn tiles_share_by_the_marks_in_their_quadrant() {
         // Marked (half of 16): the upper left quadrant of the thumbnail and the upper right.
         let first = attention(&[0, 1, 4, 5, 2, 3, 6, 7]);
-        let read = |first: &[f32]| ReadOut { first: first.to_vec(), last: attention(&[]) };
+        let read =
+            |first: &[f32]| ReadOut { first: first.to_vec(), last: attention(&[]), ..ReadOut::default() };
         let count = |method| {
             let (vision, picture) = cut(method, 3);
-            let kept = picture.kept(&vision, &vec![read(&first); 5]);
+            let kept = kept(&picture, &vision, &vec![read(&first); 5]);
             assert_eq!(kept.len(), picture.placeholders());
             assert_eq!(picture.tile_tokens(), None);
             let of = |tile| {
@@ -307,6 +401,27 @@ mod tests {
         let (vision, picture) = cut(Method::Hired, 3);
         assert_eq!(picture.marks(&vision, &left, Method::Hired), [4, 0, 4, 0]);
         assert_eq!(picture.marks(&vision, &left, Method::HiredBands), [2, 2, 2, 2]);
+    }
+
+    /// Tiles of any resolution: what is merged keeps a place in its line, and ends of lines stay.
+    #[test]
+    fn merged_tokens_keep_their_lines() {
+        let (vision, picture) = cut(Method::Folder, 2);
+        // Features: the upper two lines of a tile point one way, the others another; the class row is none of them.
+        let features = (0..17).flat_map(|row| if row <= 8 { [1.0, 0.0] } else { [0.0, 1.0] }).collect();
+        let read = vec![ReadOut { features, ..ReadOut::default() }; 5];
+        for tile in 0..5 {
+            let groups = picture.groups(&vision, tile, &read[..=tile]);
+            let members: Vec<Vec<usize>> = groups.iter().map(|group| group.members.clone()).collect();
+            assert_eq!(members, [(0..8).collect::<Vec<_>>(), (8..16).collect()], "tile {tile}");
+            assert!(groups.iter().all(|group| group.members.contains(&group.token)));
+        }
+        let kept = kept(&picture, &vision, &read);
+        assert_eq!(kept.len(), picture.placeholders());
+        assert_eq!(kept.iter().filter(|row| matches!(row, VisualRow::Learned(_))).count(), 8);
+        let at = |row: &VisualRow| picture.rows.iter().position(|r| r == row);
+        let places: Vec<_> = kept.iter().filter(|r| matches!(r, VisualRow::Token { .. })).map(at).collect();
+        assert!(places.is_sorted());
     }
 
     #[test]

@@ -118,16 +118,38 @@ pub struct VisionMeta {
     pub read_out_units: u32,
     /// How visual tokens are chosen where the request does not say.
     pub prune: Option<Prune>,
+    /// Visual tokens are made of groups of the tower's rows, in launches behind the tower's.
+    #[serde(default)]
+    pub groups: Option<GroupsMeta>,
+}
+
+/// What the driver needs to choose groups of a tower's rows, and to have visual tokens made of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupsMeta {
+    /// pc of the entry point.
+    pub entry: u32,
+    /// Groups of a launch at most.
+    pub rows: usize,
+    /// DRAM units of a row of the tower.
+    pub row_units: u32,
+    /// Units of the projector's weights in each channel, which every launch reads.
+    pub weight_units: u32,
+    /// Where the tower's keys lie.
+    pub cache: CacheMeta,
 }
 
 impl VisionMeta {
-    /// Does the program leave the attention that a method asks for?
+    /// Does the program leave the attention that a method asks for, and take groups of rows?
     pub fn check_prune(&self, prune: &Prune) -> Result<(), Diagnostic> {
-        let compiled = self.prune.map_or(0, |prune| prune.method.read_outs());
-        if prune.method.read_outs() <= compiled {
+        let compiled = self.prune.filter(|_| self.groups.is_some());
+        if compiled.is_some_and(|compiled| prune.method.read_outs() <= compiled.method.read_outs()) {
             return Ok(());
         }
-        let got = self.prune.map_or("none".to_string(), |prune| format!("--prune {}", prune.method));
+        let got = match (self.prune, compiled) {
+            (None, _) => "none".to_string(),
+            (Some(prune), Some(_)) => format!("--prune {}", prune.method),
+            (Some(_), None) => "one of an earlier version, whose projector takes whole tiles".to_string(),
+        };
         Err(Diagnostic::new(
             "--prune",
             format!("a program compiled with --prune {}", prune.method),

@@ -45,7 +45,8 @@ pub(super) struct ModelArgs {
     /// Visual tokens of a picture's tile that enter the prompt [default: all]
     #[arg(long, value_name = "N", value_parser = positive)]
     visual_tokens: Option<usize>,
-    /// How they are chosen: none, fastervlm, hired or hired-bands [default: fastervlm]
+    /// How they are chosen: none, fastervlm, hired or hired-bands (the others are dropped), folder or turbo (the others are
+    /// merged into them) [default: fastervlm]
     #[arg(long, value_name = "METHOD", value_parser = method)]
     prune: Option<Choice>,
     /// What the language model's rows see: full, or blocks of 64: window=512 or window=512,sinks=64 tokens

@@ -10,6 +10,7 @@ mod context;
 mod depth;
 mod eval;
 mod info;
+mod merging;
 mod program;
 mod registry;
 mod stats;

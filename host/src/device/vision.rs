@@ -1,4 +1,5 @@
-//! Pictures on the device: each tile is a launch of the vision tower.
+//! Pictures on the device: each tile is a launch of the vision tower, and launches of the projector where the prompt shows
+//! groups of its rows ([`super::merging`]).
 //!
 //! The driver writes what differs from tile to tile: pixel rows, the rows of the position table, the
 //! rotary rows. Visual tokens land behind the embedding table and the learned rows, so that a prompt
@@ -6,8 +7,8 @@
 
 use super::program::{rope_rows, ProgramDevice};
 use super::{DeviceError, ImageHandle};
-use flightvlm_compiler::codegen::{vision_args, PICTURE, READ_OUT_REGION, VIDEO};
-use flightvlm_compiler::graph::{Picture, ReadOut, Tile, TokenGrid, VisionSpec, VisualRow};
+use flightvlm_compiler::codegen::{vision_args, PICTURE, VIDEO};
+use flightvlm_compiler::graph::{Group, Picture, ReadOut, Tile, TokenGrid, VisionSpec, VisualRow};
 use flightvlm_compiler::program::VisionMeta;
 use flightvlm_hw::config::UNIT_BYTES;
 use std::time::Instant;
@@ -17,8 +18,8 @@ use std::time::Instant;
 pub(super) struct Shown {
     /// Row, counted from the embedding table's first, of each of its placeholders.
     pub rows: Vec<u32>,
-    /// What those are.
-    pub kept: Vec<VisualRow>,
+    /// Groups of tokens that the visual ones of each tile are made of; none where they are not chosen.
+    pub groups: Vec<Vec<Group>>,
     /// Where its visual tokens stand.
     pub grid: TokenGrid,
 }
@@ -35,47 +36,58 @@ impl ProgramDevice<'_> {
         if let Some(prune) = &picture.prune {
             v.check_prune(prune).map_err(|e| DeviceError::Input(e.to_string()))?;
         }
-        let mut first_rows = Vec::with_capacity(picture.tiles.len());
-        let mut read = Vec::new();
-        for tile in &picture.tiles {
+        let (mut read, mut groups): (Vec<ReadOut>, Vec<_>) = (Vec::new(), Vec::new());
+        // Where the visual tokens of each tile lie, by token.
+        let mut places: Vec<Vec<usize>> = Vec::with_capacity(picture.tiles.len());
+        for (index, tile) in picture.tiles.iter().enumerate() {
             let tokens = spec.tokens(tile.grid);
-            if self.visual_rows + tokens > v.slots * v.tokens {
-                return Err(DeviceError::Input(format!(
-                    "a prompt can show {} tiles of {} tokens with this program",
-                    v.slots, v.tokens
-                )));
+            let Some(g) = v.groups.as_ref().filter(|_| !picture.video) else {
+                self.check_room(&v, tokens)?;
+                self.encode_tile(&v, &spec, tile, picture.video)?;
+                places.push((self.visual_rows..self.visual_rows + tokens).collect());
+                self.visual_rows += tokens;
+                continue;
+            };
+            self.encode_tile(&v, &spec, tile, false)?;
+            read.push(match &picture.prune {
+                Some(prune) => self.read_out((&v, g), &spec, tile, prune.method)?,
+                None => ReadOut::default(),
+            });
+            let chosen = picture.groups(&spec, index, &read);
+            self.check_room(&v, chosen.len())?;
+            let mut place = vec![0; tokens];
+            for (group, row) in chosen.iter().zip(self.project(g, &chosen)?) {
+                place[group.token] = row;
             }
-            self.encode_tile(&v, &spec, tile, picture.video)?;
-            if picture.prune.is_some() {
-                read.push(self.read_out(&v, tile)?);
-            }
-            first_rows.push(behind_vocabulary + v.learned_rows + self.visual_rows);
-            self.visual_rows += tokens;
+            places.push(place);
+            groups.push(chosen);
         }
         let row = |row: &VisualRow| match *row {
-            VisualRow::Token { tile, row } => (first_rows[tile] + row) as u32,
+            VisualRow::Token { tile, row } => (behind_vocabulary + v.learned_rows + places[tile][row]) as u32,
             VisualRow::Learned(row) => (behind_vocabulary + row) as u32,
         };
-        let kept = picture.kept(&spec, &read);
-        Ok(Shown { rows: kept.iter().map(row).collect(), kept, grid: meta.model.token_grid(picture) })
-    }
-
-    /// What the placeholders of an encoded picture stand for.
-    pub fn kept(&self, picture: ImageHandle) -> &[VisualRow] {
-        &self.images[picture.index].kept
-    }
-
-    /// What the tile's rows were attended with.
-    fn read_out(&mut self, v: &VisionMeta, tile: &Tile) -> Result<ReadOut, DeviceError> {
-        let rows = usize::from(v.has_class) + tile.grid[0] * tile.grid[1];
-        let layer_bytes = v.read_out_units as usize * UNIT_BYTES;
-        let bytes = self.get(READ_OUT_REGION, v.read_outs as usize * layer_bytes)?;
-        let layer = |bytes: &[u8]| {
-            let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            values.take(rows).collect()
+        let kept = match picture.prune {
+            Some(_) => picture.kept(&groups),
+            None => picture.rows.clone(),
         };
-        let first = layer(&bytes[..layer_bytes]);
-        Ok(ReadOut { first, last: layer(&bytes[bytes.len() - layer_bytes..]) })
+        Ok(Shown { rows: kept.iter().map(row).collect(), groups, grid: meta.model.token_grid(picture) })
+    }
+
+    /// Is there room for so many more visual tokens?
+    fn check_room(&self, v: &VisionMeta, tokens: usize) -> Result<(), DeviceError> {
+        if self.visual_rows + tokens <= v.slots * v.tokens {
+            return Ok(());
+        }
+        Err(DeviceError::Input(format!(
+            "a prompt can show {} tiles of {} tokens with this program",
+            v.slots, v.tokens
+        )))
+    }
+
+    /// Groups of tokens of each tile that an encoded picture's visual tokens are made of; none where the program takes
+    /// whole tiles.
+    pub fn groups(&self, picture: ImageHandle) -> &[Vec<Group>] {
+        &self.images[picture.index].groups
     }
 
     /// The vector that the tower makes of a picture of one tile: the row behind the vocabulary.

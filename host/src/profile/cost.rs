@@ -39,7 +39,8 @@ impl CostModel {
         let mut run = Runner::new(program)?;
         let rows = points(&[1, 16, 64, context / 4, context / 2], context);
         let positions = points(&[1, context / 3, 2 * context / 3], context - 1);
-        let vision = run.vision()?;
+        // With all tokens, which costs most.
+        let vision = run.vision(None)?;
         let prefill =
             rows.into_iter().map(|n| Ok((n, run.text(0, n)?))).collect::<Result<_, MachineError>>()?;
         let decode =

@@ -89,7 +89,7 @@ pub fn profile(program: &Program, w: &Workload) -> Result<Profile, MachineError>
     let mut visual_tokens = 0;
     if meta.vision.is_some() && w.images > 0 {
         let picture = typical_picture(program, w.prune);
-        let counters = run.vision()?.expect("invariant: the model takes pictures");
+        let counters = run.vision(w.prune)?.expect("invariant: the model takes pictures");
         account("vision", &run, &counters);
         for _ in 0..w.images * picture.tiles {
             vision.add(&counters);

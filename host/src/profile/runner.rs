@@ -1,6 +1,7 @@
 //! Launches of a program on the timing model, without weights and without data.
 
-use flightvlm_compiler::codegen::{logits, text_args, vision_args};
+use flightvlm_compiler::codegen::{group_args, logits, text_args, vision_args};
+use flightvlm_compiler::graph::Prune;
 use flightvlm_compiler::layout::dram::Space;
 use flightvlm_compiler::program::{Program, CODE_REGION};
 use flightvlm_hw::config::UNIT_BYTES;
@@ -55,11 +56,27 @@ impl<'p> Runner<'p> {
 
     /// One tile of a picture of the usual size; `None` where the model takes none. Of a tower in several pieces, the
     /// machine's profile is that of the last.
-    pub fn vision(&mut self) -> Result<Option<Counters>, MachineError> {
+    pub fn vision(&mut self, prune: Option<Prune>) -> Result<Option<Counters>, MachineError> {
         let meta = &self.program.meta;
         let (Some(v), Some(spec)) = (&meta.vision, &meta.model.vision) else { return Ok(None) };
-        let args = vision_args::of_tile(spec, super::typical_picture(self.program, None).grid, 0);
+        let picture = super::typical_picture(self.program, None);
+        let args = vision_args::of_tile(spec, picture.grid, 0);
         let mut sum = Counters::default();
+        if let Some(g) = &v.groups {
+            // First, so that the tower's is the last launch. Merged tokens come in groups of equal sizes.
+            let tokens = picture.tokens as usize;
+            let kept = prune.map_or(tokens, |prune| prune.tokens.min(tokens)).max(1);
+            let merges = prune.is_some_and(|prune| prune.method.merges());
+            let members = if merges { tokens.div_ceil(kept) } else { 1 };
+            for first in (0..kept).step_by(g.rows) {
+                let args = [
+                    (group_args::FIRST_TOKEN, first as u32),
+                    (group_args::MEMBERS, members as u32),
+                    (group_args::GROUPS, g.rows.min(kept - first) as u32),
+                ];
+                add(&mut sum, &self.launch(g.entry, &args)?);
+            }
+        }
         for entry in std::iter::once(v.entry).chain(v.rest.iter().copied()) {
             add(&mut sum, &self.launch(entry, &args)?);
         }

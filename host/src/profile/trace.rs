@@ -52,7 +52,7 @@ pub fn write_trace(program: &Program, w: &Workload, out: &mut dyn Write) -> Resu
     writeln!(trace.out, "{{\"displayTimeUnit\":\"ns\",\"otherData\":{},\"traceEvents\":[", trace.about(w))?;
     trace.name_tracks()?;
     if visual.is_some() {
-        let traced = traced(&mut run, |run| run.vision())?;
+        let traced = traced(&mut run, |run| run.vision(w.prune))?;
         trace.launch("vision", &traced)?;
     }
     let prompt = traced(&mut run, |run| run.text(0, rows).map(Some))?;

@@ -138,8 +138,16 @@ mod tests {
         let storage = crate::layout::pack::Storage::w8(1);
         let layers = crate::layout::LayerStorage::uniform(storage);
         let (config, head) = (HwConfig::sim(), storage);
-        let build =
-            Build { config, layers, head, kv_bits: 8, early_exit: false, wide_inputs: false, read_outs: 0 };
+        let build = Build {
+            config,
+            layers,
+            head,
+            kv_bits: 8,
+            early_exit: false,
+            wide_inputs: false,
+            read_outs: 0,
+            grouped: false,
+        };
         let (w, b) = (crate::graph::WeightId::from_index(0), crate::graph::WeightId::from_index(1));
         let d = Depthwise { path: "conv".into(), w, b, kernel: 7, stride: 2, act: None };
         let small = layout(&d, map(16, 8, 1), map(8, 24, 3), 0, &build).expect("fits");
