@@ -10,7 +10,7 @@ use flightvlm_compiler::eval::{Inputs, Pairs, Session};
 use std::path::PathBuf;
 
 /// Families that also run on the RTL, and what each adds.
-const ON_RTL: [&str; 18] = [
+const ON_RTL: [&str; 19] = [
     "clip-qwen2",           // class row
     "siglip-llama",         // none
     "llama-all-biases",     // biases
@@ -29,6 +29,7 @@ const ON_RTL: [&str; 18] = [
     "paligemma",            // prompts whose rows see each other, code in pieces
     "qwen2.5-vl",           // windows of the picture, gated feed-forward block in the tower
     "qwen2-vl",             // rotary tower, positions of three axes
+    "qwen2.5-vl-video",     // several times of a video
 ];
 
 /// Models that compare pictures with texts; all run on the RTL, too.
