@@ -70,7 +70,8 @@ impl ProgramDevice<'_> {
             Some(_) => picture.kept(&groups),
             None => picture.rows.clone(),
         };
-        Ok(Shown { rows: kept.iter().map(row).collect(), groups, grid: meta.model.token_grid(picture) })
+        let rows = kept.iter().map(row).collect();
+        Ok(Shown { rows, groups, grid: meta.model.token_grid(picture) })
     }
 
     /// Is there room for so many more visual tokens?
