@@ -42,6 +42,8 @@ pub struct Picture {
     pub rows: Vec<VisualRow>,
     /// Which of them enter the prompt; `None`: all.
     pub prune: Option<Prune>,
+    /// Tokens of the question that it is encoded for, where the model's visual tokens depend on that.
+    pub question: Vec<u32>,
     /// The tiles are frames of a video, for the tower that models have for these.
     pub video: bool,
     /// Tiles down and across behind a thumbnail of the whole; zeros where there is none.
