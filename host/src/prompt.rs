@@ -130,9 +130,36 @@ pub fn prepare_shown(
     let mut images: Vec<Picture> = planned.into_iter().map(|(_, picture)| picture).collect();
     if let Some(image) = &model.image {
         fill(assets, image, pictures, &mut images)?;
+        if image.vision.question && !images.is_empty() {
+            let question = assets.tokenizer()?.encode(&question(messages, &token), true)?;
+            images.iter_mut().for_each(|picture| picture.question.clone_from(&question));
+        }
     }
     let images = in_prompt_order(model, &ids, images, fill_videos(assets, model, videos, shown)?);
     Ok(Prompt { ids, image_tokens, images })
+}
+
+/// What pictures are encoded for, where that matters: the text of the message that shows the last of them.
+fn question(messages: &[Message], token: &str) -> String {
+    let texts = |message: &Message| -> String {
+        let text = |part: &Part| match part {
+            Part::Text { text } => text.replace(token, ""),
+            Part::Image | Part::Video => String::new(),
+        };
+        message.content.iter().map(text).collect()
+    };
+    let shows = |message: &&Message| {
+        message.content.iter().any(|part| match part {
+            Part::Text { text } => text.contains(token),
+            part => *part == Part::Image,
+        })
+    };
+    let asked = messages.iter().rev().find(shows).map(texts).unwrap_or_default();
+    match asked.trim() {
+        // The reference's word for no question.
+        "" => "image".into(),
+        asked => asked.into(),
+    }
 }
 
 /// Frames of each video without their pixels.

@@ -10,7 +10,7 @@ use flightvlm_compiler::eval::{Inputs, Pairs, Session};
 use std::path::PathBuf;
 
 /// Families that also run on the RTL, and what each adds.
-const ON_RTL: [&str; 18] = [
+const ON_RTL: [&str; 19] = [
     "clip-qwen2",           // class row
     "siglip-llama",         // none
     "llama-all-biases",     // biases
@@ -28,6 +28,7 @@ const ON_RTL: [&str; 18] = [
     "internvl-6b",          // norms of queries and keys, norm behind the tower
     "paligemma",            // prompts whose rows see each other, code in pieces
     "qwen2.5-vl",           // windows of the picture, gated feed-forward block in the tower
+    "quecc",                // windows of several layers' rows compressed for the question
     "qwen2-vl",             // rotary tower, positions of three axes
 ];
 
