@@ -309,3 +309,20 @@ fn planned(vision: &VisionSpec, [width, height]: Extent) -> Result<Tile, PromptE
     }
     Ok(tile)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_encoded_for_the_text_beside_them() {
+        let said = |role: &str, text: &str| Message {
+            role: role.into(),
+            content: vec![Part::Text { text: text.into() }],
+        };
+        let turns = [Message::user(1, " what is this? "), said("assistant", "a cat"), said("user", "sure?")];
+        assert_eq!(question(&turns, "<image>"), "what is this?");
+        assert_eq!(question(&[said("user", "<image>\nwhere is it?")], "<image>"), "where is it?");
+        assert_eq!(question(&[Message::user(2, "")], "<image>"), "image");
+    }
+}

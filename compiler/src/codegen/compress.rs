@@ -4,6 +4,7 @@
 //! rows behind some of them are kept side by side, as the keys' and values' MLPs read them. Then: the question's row
 //! through a linear layer and a norm, added to the features; three MLPs as chains over all rows; the convolution over each
 //! window as a weighted sum of its rows; and for each window, its keys and values to the cache, which its one query asks.
+//! The code is in three pieces, so that small instruction memories hold each.
 
 use super::asm::{abs, agu, vx, Asm, At, Count, Reg, LD, MM, ST, VX};
 use super::layer::{LayerOffsets, Tower, A_K, A_TEMP, A_V, A_V_SCALES, A_WEIGHTS};
@@ -238,11 +239,10 @@ impl CompressLayout {
         asm.alu_imm(ALU_SHR, regs::COUNT, regs::COUNT, 31);
     }
 
-    /// Behind the layers: the windows' rows.
-    pub(super) fn emit(&self, asm: &mut Asm, c: &Compress) {
-        let (dw, z) = (self.dims.dw, Reg(0));
-        asm.base(A_WEIGHTS, z, self.weights);
-        asm.stride(A_WEIGHTS, 0, z, 0);
+    /// In a launch behind the tower's: what attention takes.
+    pub(super) fn emit_queries(&self, asm: &mut Asm, c: &Compress) {
+        let dw = self.dims.dw;
+        asm.base(A_WEIGHTS, Reg(0), self.weights);
         let run = |asm: &mut Asm, chain: &ChainLayout, linears, (from, to), rows: u32| {
             asm.set(ROWS_OF_PASS, rows);
             let ends = Ends { from, to: (to, None), residual: None };
@@ -261,7 +261,6 @@ impl CompressLayout {
             run(asm, chain, &mlp.linears, (from, to), self.patches);
         }
         self.pool(asm, c);
-        self.attend(asm, c);
     }
 
     /// The question's norm, and its sum with each row of the features.
@@ -351,12 +350,12 @@ impl CompressLayout {
             asm.vx_sync(0, ST);
             self.store_row(asm, self.queries, d.dw, sum);
         });
-        asm.stride(A_TEMP, INSIDE, Reg(0), 0);
     }
 
-    /// Each window's query asks its keys for its values.
-    fn attend(&self, asm: &mut Asm, c: &Compress) {
+    /// In a launch behind that: each window's query asks its keys for its values.
+    pub(super) fn emit_windows(&self, asm: &mut Asm, c: &Compress) {
         use regs::*;
+        asm.base(A_WEIGHTS, Reg(0), self.weights);
         let (layer, d, o) = (layer(c), &self.dims, &self.attention);
         let t = Tower { d, chip: &self.chip };
         let (x, tmp, norms, peak) = (t.spad("x"), t.spad("tmp"), t.spad("norms"), t.s("x_scale"));

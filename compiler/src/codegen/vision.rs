@@ -311,13 +311,12 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &TowerLayout) {
     if let Some(n) = &v.post_norm {
         asm.repeat(1, |asm| each_tile(asm, &t, regs::KV_LEN, |asm| post_norm(asm, &t, n, v, l)));
     }
-    if let Some((l, c)) = compress {
-        l.emit(asm, c);
-    }
+    // Others have entry points of their own for what follows.
+    let whole = l.projector.chain.groups.is_none() && compress.is_none();
     match &v.pool {
         Some((_, pool)) => l.pool(asm, &t, pool, v.layers.len() as u32, TILE_ROWS, FIRST_TOKEN),
-        None if l.projector.chain.groups.is_some() => {}
-        None => l.project(asm, v),
+        None if whole => l.project(asm, v),
+        None => {}
     }
     asm.emit(isa::Halt {});
 }
