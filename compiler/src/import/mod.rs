@@ -17,6 +17,7 @@ mod header;
 mod layouts;
 mod quecc;
 mod rope;
+mod rows;
 mod text;
 mod tower;
 mod towers;
@@ -32,6 +33,7 @@ pub use checkpoint::{Checkpoint, TensorFile, TensorRef};
 pub use families::{families, Family};
 pub use gguf::{is_gguf, Gguf};
 pub use header::{Dtype, TensorEntry};
+pub use rows::Rows;
 pub(crate) use weights::to_f32;
 pub use weights::WeightStore;
 

@@ -1,10 +1,8 @@
 //! Weights of a graph, bound to the tensors of a checkpoint and converted on demand.
 
-use half::f16;
-use rayon::prelude::*;
-
 use super::checkpoint::{Checkpoint, TensorRef};
 use super::header::Dtype;
+use super::rows::{self, Rows};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::graph::{Graph, WeightDecl, WeightId};
 
@@ -119,6 +117,23 @@ impl WeightStore {
 
     /// The weight's values, row-major, as f32. Fails on NaN and infinity, and without data.
     pub fn load_f32(&self, id: WeightId) -> Result<Vec<f32>, Diagnostic> {
+        let (slot, tensor) = self.finite(id)?;
+        let factors = slot.factors.iter().map(values).collect::<Vec<_>>();
+        Ok(slot.decl.apply(values(tensor), &factors))
+    }
+
+    /// The weight's rows, a matrix `[shape[0], rest]`. Fails like [`WeightStore::load_f32`].
+    pub fn rows(&self, id: WeightId) -> Result<Rows<'_>, Diagnostic> {
+        let (slot, tensor) = self.finite(id)?;
+        let cols = slot.decl.shape.iter().skip(1).product();
+        if slot.decl.changes.is_empty() {
+            return Ok(Rows::stored(cols, float(tensor), tensor.data()));
+        }
+        Ok(Rows::changed(cols, self.load_f32(id)?))
+    }
+
+    /// The tensor of a weight, all of whose values are finite.
+    fn finite(&self, id: WeightId) -> Result<(&Slot, &TensorRef), Diagnostic> {
         let slot = &self.slots[id.index()];
         let Some(tensor) = &slot.tensor else {
             return Err(Diagnostic::new(
@@ -128,20 +143,25 @@ impl WeightStore {
                 "import the checkpoint without --no-weights",
             ));
         };
-        let values = to_f32(tensor).expect("invariant: bind accepts float tensors only");
-        match values.iter().position(|value| !value.is_finite()) {
-            None => {
-                let factors = slot.factors.iter().map(|t| to_f32(t).expect("invariant: as above"));
-                Ok(slot.decl.apply(values, &factors.collect::<Vec<_>>()))
-            }
-            Some(index) => Err(Diagnostic::new(
-                &slot.decl.name,
-                "finite values",
-                format!("{} at index {:?}", values[index], unravel(index, &tensor.entry.shape)),
-                "the checkpoint is damaged or training diverged; get or save the weights again",
-            )),
-        }
+        let Some(index) = rows::first_not_finite(float(tensor), tensor.data()) else {
+            return Ok((slot, tensor));
+        };
+        Err(Diagnostic::new(
+            &slot.decl.name,
+            "finite values",
+            format!("{} at index {:?}", values(tensor)[index], unravel(index, &tensor.entry.shape)),
+            "the checkpoint is damaged or training diverged; get or save the weights again",
+        ))
     }
+}
+
+/// The element type of a bound tensor.
+fn float(tensor: &TensorRef) -> Dtype {
+    tensor.entry.dtype.expect("invariant: bind accepts float tensors only")
+}
+
+fn values(tensor: &TensorRef) -> Vec<f32> {
+    rows::all(float(tensor), tensor.data())
 }
 
 fn check_tensor(name: &str, shape: &[usize], tensor: &TensorRef, diagnostics: &mut Diagnostics) {
@@ -177,17 +197,7 @@ fn check_tensor(name: &str, shape: &[usize], tensor: &TensorRef, diagnostics: &m
 
 /// Values of a float tensor as f32; `None` for other element types.
 pub(crate) fn to_f32(tensor: &TensorRef) -> Option<Vec<f32>> {
-    let data = tensor.data();
-    Some(match tensor.entry.dtype? {
-        Dtype::F32 => data.as_chunks::<4>().0.par_iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        Dtype::F16 => data.as_chunks::<2>().0.par_iter().map(|b| f16::from_le_bytes(*b).to_f32()).collect(),
-        // The upper half of a float32.
-        Dtype::Bf16 => {
-            let wide = |b: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
-            data.as_chunks::<2>().0.par_iter().map(wide).collect()
-        }
-        Dtype::I64 | Dtype::I32 => return None,
-    })
+    tensor.entry.dtype.filter(|dtype| dtype.is_float()).map(|dtype| rows::all(dtype, tensor.data()))
 }
 
 fn unravel(mut index: usize, shape: &[usize]) -> Vec<usize> {

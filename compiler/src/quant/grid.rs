@@ -37,6 +37,20 @@ impl Grid {
         self.step * ((k + ROUNDER) - ROUNDER) + self.offset
     }
 
+    /// The level nearest to `x`. A conversion by `as` would look for values out of range one by one.
+    #[inline(always)]
+    pub fn level(&self, x: f32) -> i8 {
+        (self.nearest(x) + ROUNDER).to_bits() as i8
+    }
+
+    /// The same levels, if they are neighbouring integers: constants that make [`Grid::nearest`] half as long
+    /// in a loop that is compiled for them alone.
+    #[inline(always)]
+    pub fn whole(&self) -> Option<Grid> {
+        let (low, high) = (self.low, self.high);
+        (self.step == 1.0).then_some(Grid { step: 1.0, inverse: 1.0, offset: 0.0, low, high })
+    }
+
     /// The largest level.
     pub fn max(&self) -> f32 {
         self.step * self.high + self.offset

@@ -7,6 +7,7 @@ use super::grid::Grid;
 use super::scale::to_bf16;
 use super::shape::Shape;
 use super::sweep::{Row, Tile};
+use super::wide::add_scaled;
 
 /// Passes over the columns.
 const PASSES: usize = 2;
@@ -66,7 +67,7 @@ fn levels(row: &mut Row<'_>, slopes: &mut [f32], group: usize, shape: &Shape, h:
         if best != level {
             let change = scale * (best - level);
             row.levels[slot] = best as i8;
-            slopes.iter_mut().zip(h).for_each(|(slope, h)| *slope -= change * h);
+            add_scaled(slopes, -change, h);
         }
     }
 }
@@ -80,7 +81,7 @@ fn scale(row: &mut Row<'_>, slopes: &mut [f32], group: usize, shape: &Shape, h: 
     for slot in slots(group, shape) {
         let (col, level) = (column(row, slot, shape), f32::from(row.levels[slot]));
         pull += level * slopes[col];
-        product.iter_mut().zip(&h[col * padded..]).for_each(|(p, h)| *p += level * h);
+        add_scaled(&mut product, level, &h[col * padded..]);
     }
     let level_product = |slot: usize| f32::from(row.levels[slot]) * product[column(row, slot, shape)];
     let curvature: f32 = slots(group, shape).map(level_product).sum();
@@ -90,6 +91,6 @@ fn scale(row: &mut Row<'_>, slopes: &mut [f32], group: usize, shape: &Shape, h: 
     // A group without inputs has no curvature, and `new` is NaN.
     if old > 0.0 && new > 0.0 && new.is_finite() && change * (2.0 * pull - change * curvature) > 0.0 {
         row.scales[group] = new;
-        slopes.iter_mut().zip(&product).for_each(|(slope, p)| *slope -= change * p);
+        add_scaled(slopes, -change, &product);
     }
 }

@@ -31,41 +31,58 @@ widest! {
 
 #[inline(always)]
 fn search(grid: &Grid, bits: u8, w: &[f32], cost: &[f32]) -> Fit {
+    match grid.whole() {
+        Some(grid) => search_on(&grid, bits, w, cost),
+        None => search_on(grid, bits, w, cost),
+    }
+}
+
+#[inline(always)]
+fn search_on(grid: &Grid, bits: u8, w: &[f32], cost: &[f32]) -> Fit {
     let unclipped = peak(w) / grid.max();
     if unclipped < SCALE_MIN {
         return Fit { scale: 0.0, error: errors(grid, 0.0, w, cost) };
     }
-    let mut best = Fit { scale: f32::NAN, error: f32::INFINITY };
-    let mut consider = |scale: f32| {
-        let scale = to_bf16(scale);
-        if scale == best.scale || !(scale >= SCALE_MIN && scale.is_finite()) {
-            return best;
-        }
-        let error = errors(grid, scale, w, cost);
-        if best.scale.is_nan() || error < best.error {
-            best = Fit { scale, error };
-        }
-        best
-    };
+    let mut best = Best { grid, w, cost, fit: Fit { scale: f32::NAN, error: f32::INFINITY } };
     let (strongest, coarse, fine) = clippings(bits);
     let step = unclipped * (1.0 - strongest) / coarse.max(1) as f32;
     for i in 0..=coarse {
-        consider(unclipped - i as f32 * step);
+        best.consider(unclipped - i as f32 * step);
     }
-    let center = consider(f32::NAN).scale;
+    let center = best.fit.scale;
     for i in (1..=fine).flat_map(|i| [i as f32, -(i as f32)]) {
-        consider((center + i * step / (fine + 1) as f32).min(unclipped));
+        best.consider((center + i * step / (fine + 1) as f32).min(unclipped));
     }
     for _ in 0..if fine > 0 { 2 } else { 1 } {
-        let scale = consider(f32::NAN).scale;
-        consider(least_squares(grid, scale, w, cost));
+        best.consider(least_squares(grid, best.fit.scale, w, cost));
     }
-    let best = consider(f32::NAN);
-    if best.scale.is_nan() {
+    if best.fit.scale.is_nan() {
         // Near the end of the float range, where rounding up overflows.
         return Fit { scale: 0.0, error: errors(grid, 0.0, w, cost) };
     }
-    best
+    best.fit
+}
+
+/// The best scale so far. Not a closure: that would not be compiled for the vectors of its caller.
+struct Best<'a> {
+    grid: &'a Grid,
+    w: &'a [f32],
+    cost: &'a [f32],
+    fit: Fit,
+}
+
+impl Best<'_> {
+    #[inline(always)]
+    fn consider(&mut self, scale: f32) {
+        let scale = to_bf16(scale);
+        if scale == self.fit.scale || !(scale >= SCALE_MIN && scale.is_finite()) {
+            return;
+        }
+        let error = errors(self.grid, scale, self.w, self.cost);
+        if self.fit.scale.is_nan() || error < self.fit.error {
+            self.fit = Fit { scale, error };
+        }
+    }
 }
 
 /// The smallest share of the range worth trying, coarse steps down to it, and finer ones on each side of the
@@ -143,9 +160,10 @@ widest! {
 #[inline(always)]
 fn round(grid: &Grid, scale: f32, w: &[f32], out: &mut [i8]) {
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-    // Levels are whole numbers of at most 8 bits: the conversion cannot fail, and this one vectorises.
-    for (out, w) in out.iter_mut().zip(w) {
-        *out = grid.nearest(w * inverse) as i32 as i8;
+    let mut each = |grid: &Grid| out.iter_mut().zip(w).for_each(|(out, w)| *out = grid.level(w * inverse));
+    match grid.whole() {
+        Some(grid) => each(&grid),
+        None => each(grid),
     }
 }
 

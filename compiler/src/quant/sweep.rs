@@ -5,6 +5,7 @@ use super::dense::{add_product, Part};
 use super::grid::Grid;
 use super::scale;
 use super::shape::Shape;
+use super::wide::add_scaled;
 use super::{Inputs, TILE_ROWS};
 
 /// Columns whose errors reach the rest of the matrix in one product (GPTQ's lazy batches). A multiple of
@@ -127,7 +128,7 @@ fn sweep_row(
         let u = &curvature.u[col * shape.padded..][..end];
         let error = (w[col] - value) / u[col];
         errors[col - columns.start] = error;
-        w[col + 1..end].iter_mut().zip(&u[col + 1..]).for_each(|(w, u)| *w -= error * u);
+        add_scaled(&mut w[col + 1..end], -error, &u[col + 1..]);
     }
 }
 

@@ -34,3 +34,13 @@ macro_rules! widest {
 }
 
 pub(super) use widest;
+
+widest! {
+    /// `to += factor · from`, element by element.
+    pub(super) fn add_scaled(to: &mut [f32], factor: f32, from: &[f32]) = add
+}
+
+#[inline(always)]
+fn add(to: &mut [f32], factor: f32, from: &[f32]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to += factor * from);
+}

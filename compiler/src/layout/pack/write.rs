@@ -2,7 +2,7 @@
 
 use super::{stream, Packed, Part};
 use crate::diag::Diagnostics;
-use crate::import::WeightStore;
+use crate::import::{Rows, WeightStore};
 use crate::quant::report::{Measure, Sums};
 use crate::quant::{Calibration, Hessian, LayerReport, Quantiser};
 use flightvlm_hw::config::TILE;
@@ -13,7 +13,7 @@ use std::sync::Mutex;
 /// A part's values and what is folded into them.
 struct Source<'a> {
     part: &'a Part,
-    w: Vec<f32>,
+    w: Rows<'a>,
     bias: Option<Vec<f32>>,
     columns: Option<&'a [f32]>,
     outputs: Option<&'a [f32]>,
@@ -78,7 +78,7 @@ impl Packed {
     fn source<'a>(
         &self,
         part: &'a Part,
-        weights: &WeightStore,
+        weights: &'a WeightStore,
         calibration: Option<&'a Calibration>,
     ) -> Result<Source<'a>, Diagnostics> {
         let bias = part.linear.b.filter(|_| self.bias).map(|b| weights.load_f32(b)).transpose()?;
@@ -87,7 +87,7 @@ impl Packed {
         let outputs = folding.and_then(|f| f.outputs.get(&part.linear.w));
         Ok(Source {
             part,
-            w: weights.load_f32(part.linear.w)?,
+            w: weights.rows(part.linear.w)?,
             bias,
             columns: columns.map(|s| s.as_slice()),
             outputs: outputs.map(|s| s.as_slice()),
@@ -112,18 +112,20 @@ impl Packed {
             }
         }
         let cols_in = source.part.linear.cols_in;
-        let gathered = |values: &dyn Fn(u32) -> Vec<f32>, columns: Option<&[f32]>, folded: bool| {
+        let gathered = |fill: &dyn Fn(u32, &mut [f32]), columns: Option<&[f32]>, folded: bool| {
             let mut w = vec![0.0; rows.len() * self.cols.len()];
+            let mut values = vec![0.0; cols_in];
             for (to, row) in w.chunks_exact_mut(self.cols.len()).zip(rows) {
                 let Some(row) = *row else { continue };
-                self.gather(to, &values(row), columns, if folded { factor(row) } else { 1.0 });
+                fill(row, &mut values);
+                self.gather(to, &values, columns, if folded { factor(row) } else { 1.0 });
             }
             w
         };
-        let row_of = |row: u32| source.w[row as usize * cols_in..][..cols_in].to_vec();
+        let row_of = |row: u32, values: &mut [f32]| source.w.copy(row as usize, values);
         let q = quantiser.tile(&gathered(&row_of, source.columns, true));
         let sums = measure.map(|m| {
-            let mut factors = gathered(&|_| vec![1.0; cols_in], source.columns, true);
+            let mut factors = gathered(&|_, values| values.fill(1.0), source.columns, true);
             // Padding.
             factors.iter_mut().filter(|f| **f == 0.0).for_each(|f| *f = 1.0);
             m.tile(&gathered(&row_of, None, false), &q, &factors)
