@@ -87,6 +87,6 @@ fn a_sparsity_whose_window_does_not_divide_a_layer_is_refused() {
 fn a_picture_of_one_token_of_real_size_has_a_program() {
     let w4 = (Widths::Uniform(4), Sparsity::Dense);
     let (code_bytes, weight_bytes, _) = stats("quecc-7b", HwConfig::u280(), w4.0, w4.1).unwrap();
-    assert!(code_bytes <= 24 << 10, "{code_bytes} bytes of code");
+    assert!(code_bytes <= 32 << 10, "{code_bytes} bytes of code");
     assert!(weight_bytes > 3 << 30, "{weight_bytes} bytes of weights");
 }

@@ -149,7 +149,9 @@ fn multimodal(
         if object.is_none() {
             let help = match layout.compressor {
                 None => FIX_CONFIG,
-                Some(_) => "scripts/join_quecc makes one folder of the checkpoint and the tower that it names",
+                Some(_) => {
+                    "scripts/join_quecc makes one folder of the checkpoint and the tower that it names"
+                }
             };
             fields.fault(key, "an object with the part's configuration", "none", help);
         }
