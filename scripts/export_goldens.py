@@ -149,6 +149,15 @@ CASES = {
     # Windows of 3 x 3 tokens: 36, 12, 24 and 8 rows of the first picture, 12 of the second.
     "qwen2.5-vl": dict(family="Qwen2_5_VL", vision=QWEN25_VISION, text=dict(QWEN2_VL, model_type="qwen2_5_vl_text"),
                        grids=[[10, 8], [2, 6]], prompt=[1, 20, -1, 33, 34, -2, 64, 90]),
+    # Videos of three and of two times in front of and behind a picture; the second ends the prompt's visual part.
+    "qwen2-vl-video": dict(family="Qwen2VL", vision=QWEN2_VISION, text=QWEN2_VL, grids=[[6, 2]],
+                           videos=[[3, 4, 6], [2, 2, 4]], keys=dict(video_token_id=VIDEO), cache=True,
+                           prompt=[1, 20, "video", 33, -1, 34, "video", 64, 90]),
+    # A time takes 9 and 2.5 positions, so that the last ones lie behind the text.
+    "qwen2.5-vl-video": dict(family="Qwen2_5_VL", vision=dict(QWEN25_VISION, tokens_per_second=2),
+                             text=dict(QWEN2_VL, model_type="qwen2_5_vl_text"), grids=[[2, 6]],
+                             videos=[[3, 6, 8], [3, 2, 4]], seconds=[4.5, 1.25], keys=dict(video_token_id=VIDEO),
+                             cache=True, prompt=[1, "video", 33, -1, 34, "video", 64, 90]),
     "persimmon": dict(text=PERSIMMON, prompt=[1, 40, 41, 42, 77, 3]),
     # Heads of 48 columns, of which 12 turn.
     "persimmon-wide": dict(text=dict(PERSIMMON, hidden_size=96, num_attention_heads=2, rope_parameters=dict(
@@ -288,6 +297,18 @@ def pictures(model, case, count, generator):
     return tensors, counts
 
 
+def qwen_videos(model, case, generator, tensors):
+    """Draws the pixels of the videos; their visual tokens."""
+    vision = model.config.vision_config
+    grids = torch.tensor(case["videos"])
+    columns = 3 * vision.temporal_patch_size * vision.patch_size ** 2
+    tensors["pixel_values_videos"] = draw(generator, int(grids.prod(dim=1).sum()), columns)
+    tensors["video_grid_thw"] = grids
+    if "seconds" in case:
+        tensors["second_per_grid_ts"] = torch.tensor(case["seconds"])
+    return [int(grid.prod()) // vision.spatial_merge_size ** 2 for grid in grids]
+
+
 def make_inputs(model, case, seed):
     """Expands pictures into placeholders and draws their pixels."""
     count = sum(item != "video" and item < 0 for item in case["prompt"])
@@ -295,8 +316,12 @@ def make_inputs(model, case, seed):
     generator = torch.Generator().manual_seed(seed + 1)
     if count:
         tensors, rows = pictures(model, case, count, generator)
-    ids = []
+    ids, videos = [], None
     for item in case["prompt"]:
+        if item == "video" and "videos" in case:
+            videos = videos or qwen_videos(model, case, generator, tensors)
+            ids.extend([VIDEO] * videos.pop(0))
+            continue
         if item == "video":
             side = model.config.vision_config.image_size
             tensors["pixel_values_videos"] = draw(generator, 1, case["frames"], 3, side, side)
@@ -312,7 +337,7 @@ def make_inputs(model, case, seed):
 def types(model, ids, prompt):
     """Kinds of tokens, for models that ask for them; the prompt has `prompt` tokens."""
     if model.config.model_type in ("qwen2_vl", "qwen2_5_vl"):
-        return {"mm_token_type_ids": (ids == IMAGE).int()}
+        return {"mm_token_type_ids": (ids == IMAGE).int() + 2 * (ids == model.config.video_token_id).int()}
     if model.config.model_type == "paligemma":
         return {"token_type_ids": (torch.arange(ids.shape[1]) >= prompt).long()[None]}
     return {}

@@ -167,6 +167,7 @@ def main():
     golden = {"processors": processors(), "decoded_sha256": decoded, "jpeg": jpeg(), "cases": cases}
     (FOLDER / "cases.json").write_text(json.dumps(golden, indent=1) + "\n")
     (FOLDER / "tilings.json").write_text(json.dumps(sweep()) + "\n")
+    (FOLDER / "videos.json").write_text(json.dumps(videos()) + "\n")
     text = json.dumps(conversations(), indent=1, ensure_ascii=False)
     (FOLDER / "text.json").write_text(text + "\n")
     provenance()
@@ -198,6 +199,9 @@ def tilings():
                         "crop_size": {"height": 48, "width": 48}},
         "video-llava-frames": {"video_processor_type": "VideoLlavaVideoProcessor", "size": {"shortest_edge": 48},
                                "crop_size": {"height": 48, "width": 48}},
+        # As transformers' conversion of the checkpoints writes it.
+        "fastvlm": {"image_processor_type": "CLIPImageProcessor", "size": {"shortest_edge": 1024},
+                    "crop_size": {"height": 1024, "width": 1024}, "image_mean": [0.0] * 3, "image_std": [1.0] * 3},
         "fuyu": {"image_processor_type": "FuyuImageProcessor", "size": {"height": 60, "width": 96},
                  "patch_size": {"height": 6, "width": 6}},
     }
@@ -270,6 +274,58 @@ def sweep():
         text = get_image_prompt_string(rows, columns, 3, "<fake_token_around_image>", "<image>", "<global-img>")
         texts.append({"grid": [columns, rows], "tokens": 3, "text": text})
     return {"schemes": out, "smolvlm_texts": texts}
+
+
+def frames_of(picture, count):
+    """A video that is easily made again: the picture, mirrored, in negative, mirrored in negative, and so on."""
+    still = numpy.asarray(picture.convert("RGB"))
+    mirrored = still[:, ::-1]
+    return numpy.stack([[still, mirrored, 255 - still, 255 - mirrored][at % 4] for at in range(count)])
+
+
+def videos():
+    """Qwen2-VL's videos: grids for all pairs of sides, pixels of a few, and which frames of how many are shown."""
+    base = {"patch_size": 7, "merge_size": 2, "size": {"shortest_edge": 1568, "longest_edge": 12544}}
+    out = {}
+    for name, settings in {"per-frame": base, "capped": base | {"cap_pixels_per_frame": True, "max_video_tokens": 100},
+                           "defaults": {}}.items():
+        processor = transformers.Qwen2VLVideoProcessor(**settings)
+        run = lambda frames: processor([frames], return_tensors="np", do_sample_frames=False)
+        sizes, pixels = [], []
+        sides = SIDES if settings else [29, 97, 233]
+        for width, height in itertools.product(sides, sides):
+            for count in (1, 2, 5):
+                grid = run(frames_of(Image.new("RGB", (width, height)), count))["video_grid_thw"][0]
+                sizes.append({"size": [width, height], "frames": count, "grid": [int(n) for n in grid]})
+        for path in ("rgb-33x7", "rgb-96x96", "rgb-333x517", "rgb-640x48") if settings else ("rgb-33x7",):
+            for count in (3, 4):
+                made = run(frames_of(Image.open(FOLDER / f"{path}.png"), count))
+                values = made["pixel_values_videos"].astype("<f4")
+                pixels.append({"image": f"{path}.png", "frames": count, "values_sha256": digest(values),
+                               "grid": [int(n) for n in made["video_grid_thw"][0]],
+                               "samples": [[int(i), float(values.reshape(-1)[i])]
+                                           for i in numpy.linspace(0, values.size - 1, 8).astype(int)]})
+        settings = {"video_processor_type": "Qwen2VLVideoProcessor", **settings}
+        out[name] = {"settings": settings, "sizes": sizes, "pixels": pixels}
+    return {"processors": out, "sampling": sampling()}
+
+
+def sampling():
+    """Frames that are shown, and how many of them a second has. Lengths with which transformers asks for a frame behind
+    the last one, by a rounding of `arange`, are left out."""
+    cases = []
+    for settings in ({"fps": 2.0}, {"fps": 2.0, "min_frames": 6, "max_frames": 12}, {"num_frames": 6}, {"fps": 1.5}):
+        processor = transformers.Qwen2VLVideoProcessor(**settings)
+        for total, rate in itertools.product([6, 7, 8, 11, 20, 33, 60, 100, 299], [0.5, 2.0, 5.0, 12.5, 24.0, 30.0]):
+            metadata = transformers.video_utils.VideoMetadata(total_num_frames=total, fps=rate)
+            places = processor.sample_frames(metadata).tolist()
+            if places[-1] >= total:
+                continue
+            metadata.frames_indices = places
+            cases.append({"settings": settings, "total": total, "fps": rate, "places": places,
+                          "sampled_fps": metadata.sampled_fps})
+    assert len(cases) > 180, len(cases)
+    return cases
 
 
 def jpeg():

@@ -131,7 +131,7 @@ def main():
                 greedy.append(int(last.argmax()))
                 rows = torch.cat([rows, embed(torch.tensor(greedy[-1:]))])
                 last = text(inputs_embeds=rows[None], use_cache=False).logits[0, -1]
-        if len(greedy) == GREEDY_TOKENS and len(set(greedy)) > 3 and same < 0.98:
+        if len(greedy) == GREEDY_TOKENS and len(set(greedy)) > 3 and same < 0.995:
             break
     else:
         raise SystemExit("near ties, one word again and again, or a question that changes nothing, with every seed")

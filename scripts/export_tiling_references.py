@@ -1,20 +1,29 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/processor/references.json: cuts of pictures by schemes that Hugging Face's package does not have.
+"""Writes tests/golden/processor/references.json and reference-pixels.json: pictures by schemes that Hugging Face's package
+does not have.
 
-usage: scripts/export_tiling_references.py        (no packages needed)
+usage: scripts/export_tiling_references.py            cuts of sizes; no packages needed
+       scripts/export_tiling_references.py --pixels   pixels of pictures; needs Pillow, numpy, torch, torchvision
 
 The functions below were written for this repository from what the papers and public codes say that each names; they
 share nothing with host/src/image/tiling. `tests/golden/processor/README.md` says with what they were compared.
 A case is a picture's size and, all in (width, height): `scaled`, the size it is scaled to before it is cut; `canvas`
 where it is padded, with the picture's place `at`; `grid` in columns and rows; `whole`, the size of the whole picture's
 tile, `first` or last.
+
+Pixels are made with the libraries that each code uses: Pillow's resize of the picture, and for the whole picture of
+InternLM-XComposer2-4KHD and Phi-3.5-V torch's interpolation of the padded, normalised picture. BlueLM-V has no code; its
+tiles are made as Hugging Face's SigLIP processor makes pictures, with torchvision. A case has the SHA-256 of the 8-bit
+tiles, where tiles are made of those, and some normalised values, of all tiles one behind the other.
 """
 
+import hashlib
 import itertools
 import json
 import math
 import pathlib
 import random
+import sys
 
 OUT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "processor" / "references.json"
 
@@ -116,7 +125,101 @@ def sizes():
     return [*itertools.product(sides, sides), *long, *drawn]
 
 
+CLIP = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])
+HALF = ([0.5] * 3, [0.5] * 3)
+IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+
+
+def to_tensor(picture, colours):
+    """A Pillow picture as ToTensor and Normalize of torchvision make it."""
+    from torchvision.transforms import functional
+    return functional.normalize(functional.to_tensor(picture), *colours)
+
+
+def pieces(picture, grid):
+    """Tiles of a picture, row by row."""
+    (columns, rows), (width, height) = grid, picture.size
+    w, h = width // columns, height // rows
+    return [picture.crop((x * w, y * h, (x + 1) * w, (y + 1) * h)) for y in range(rows) for x in range(columns)]
+
+
+def xcomposer_pixels(picture, cut):
+    """The picture on white, upright ones on their side meanwhile; the whole one between the values of that."""
+    import torch
+    from PIL import Image
+    upright = picture.width < picture.height
+    turn = (lambda p: p.transpose(Image.Transpose.TRANSPOSE)) if upright else (lambda p: p)
+    scaled = turn(turn(picture).resize(cut["scaled"][::-1] if upright else cut["scaled"], Image.Resampling.BILINEAR))
+    canvas = Image.new("RGB", cut["canvas"], (255, 255, 255))
+    canvas.paste(scaled, cut["at"])
+    tiles = pieces(canvas, cut["grid"])
+    whole = torch.nn.functional.interpolate(to_tensor(canvas, CLIP)[None], size=cut["whole"][::-1], mode="bicubic")[0]
+    return tiles, [whole, *(to_tensor(tile, CLIP) for tile in tiles)]
+
+
+def pillow_pixels(picture, cut, colours):
+    """MiniCPM-V, NVLM-D: everything of the picture itself, in Pillow's bicubic filter."""
+    from PIL import Image
+    tiles = []
+    if cut["grid"] != [0, 0]:
+        scaled = picture.resize(cut["scaled"], Image.Resampling.BICUBIC)
+        tiles = pieces(scaled, cut["grid"])
+    if cut["whole"]:
+        tiles.insert(0 if cut["first"] else len(tiles), picture.resize(cut["whole"], Image.Resampling.BICUBIC))
+    return tiles, [to_tensor(tile, colours) for tile in tiles]
+
+
+def siglip_pixels(picture, cut):
+    """BlueLM-V: the same with torchvision's filter, normalised as its SigLIP processor does, in whole grey levels."""
+    from PIL import Image
+    from torchvision.transforms.v2 import functional
+    bicubic = functional.InterpolationMode.BICUBIC
+    levels = functional.pil_to_tensor(picture)
+    scale = lambda size: functional.to_pil_image(functional.resize(levels, size[::-1], interpolation=bicubic, antialias=True))
+    tiles = pieces(scale(cut["scaled"]), cut["grid"])
+    tiles += [scale(cut["whole"])] if cut["whole"] else []
+    # That processor folds the division by 255 into mean and deviation.
+    return tiles, [(functional.pil_to_tensor(tile).float() - 127.5) / 127.5 for tile in tiles]
+
+
+PIXELS = {
+    "bluelm": siglip_pixels,
+    "xcomposer-25": xcomposer_pixels,
+    "phi3v-16": xcomposer_pixels,
+    "minicpm": lambda picture, cut: pillow_pixels(picture, cut, HALF),
+    "minicpm-five": lambda picture, cut: pillow_pixels(picture, cut, HALF),
+    "nvlm": lambda picture, cut: pillow_pixels(picture, cut, IMAGENET),
+}
+
+
+def pixels():
+    import numpy
+    import PIL
+    import torch
+    import torchvision
+    from PIL import Image
+    cases = []
+    for name, make in PIXELS.items():
+        for path in ("rgb-333x517.png", "rgb-1001x333.png", "rgb-96x96.png", "rgb-640x48.png"):
+            picture = Image.open(OUT.parent / path).convert("RGB")
+            tiles, values = make(picture, SCHEMES[name][0](*picture.size))
+            flat = torch.cat([value.reshape(-1) for value in values]).numpy()
+            places = random.Random(len(cases)).sample(range(flat.size), 120)
+            if name in ("xcomposer-25", "phi3v-16"):  # more of the whole picture
+                places += random.Random(len(cases)).sample(range(values[0].numel()), 120)
+            levels = hashlib.sha256(b"".join(tile.tobytes() for tile in tiles)).hexdigest()
+            cases.append(dict(scheme=name, image=path, sizes=[list(value.shape[1:]) for value in values],
+                              levels_sha256=levels, samples=[[at, float(flat[at])] for at in sorted(places)]))
+    versions = dict(pillow=PIL.__version__, numpy=numpy.__version__, torch=torch.__version__,
+                    torchvision=torchvision.__version__)
+    out = OUT.parent / "reference-pixels.json"
+    out.write_text(json.dumps(dict(versions=versions, cases=cases)) + "\n")
+    print(f"{len(cases)} pictures, {out.stat().st_size >> 10} KiB")
+
+
 def main():
+    if sys.argv[1:] == ["--pixels"]:
+        return pixels()
     # Vectors of the papers and of runs of the public codes.
     assert [bluelm(*s)["grid"] for s in ((394, 390), (380, 76), (800, 600))] == [[1, 1], [1, 1], [2, 2]]
     assert [xcomposer(3840, 1600, most=n)["grid"] for n in (55, 25, 16)] == [[11, 5], [7, 3], [5, 3]]

@@ -89,6 +89,46 @@ fn videos_that_a_model_does_not_take_are_reported() {
 }
 
 #[test]
+fn a_video_whose_grid_or_times_contradict_its_patches_is_reported() {
+    use flightvlm_compiler::eval::Inputs;
+    let message = |name: &str, edit: &dyn Fn(&mut common::Stored)| {
+        let folder = Folder::copy_of("qwen2.5-vl-video");
+        let model = folder.import().expect("imports");
+        folder.edit_tensors_of("inputs.safetensors", |tensors| {
+            edit(tensors.iter_mut().find(|t| t.name == name).expect("the tensor"));
+        });
+        Inputs::read(&folder.file("inputs.safetensors"), &model.spec).expect_err(name).to_string()
+    };
+    let grid = "video_grid_thw";
+    for (edit, words) in [
+        (0i64, "[times, height, width] for each"),
+        (-3, "[times, height, width] for each"),
+        (4, "as many as video_grid_thw says"),
+        (i64::MAX, "as many as video_grid_thw says"),
+    ] {
+        let error = message(grid, &|t| t.bytes[..8].copy_from_slice(&edit.to_le_bytes()));
+        assert!(error.contains(words), "{edit}: {error}");
+    }
+    let error = message(grid, &|t| t.bytes[8..16].copy_from_slice(&5i64.to_le_bytes()));
+    assert!(error.contains("sides multiples of 2") && error.contains("5 x 8"), "{error}");
+    for seconds in [-1.0f32, f32::NAN] {
+        let error = message("second_per_grid_ts", &|t| t.bytes[..4].copy_from_slice(&seconds.to_le_bytes()));
+        assert!(error.contains("second_per_grid_ts") && error.contains("2 float32 numbers"), "{error}");
+    }
+    let folder = Folder::copy_of("qwen2.5-vl-video");
+    folder.edit_config(|c| {
+        c["video_token_id"] = c["image_token_id"].clone();
+        c["vision_config"]["tokens_per_second"] = json!(-2);
+    });
+    folder.import_error(&[
+        "video_token_id",
+        "another id than image_token_id",
+        "tokens_per_second",
+        "0 or more",
+    ]);
+}
+
+#[test]
 fn a_fastvit_that_is_not_what_it_says_is_reported() {
     let folder = Folder::copy_of("fastvlm");
     folder.edit_config(|c| {

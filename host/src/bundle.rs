@@ -4,7 +4,7 @@
 //! checkpoint folder gives the same set. Parsing happens on first use: a folder without a
 //! tokenizer is fine until somebody asks for text.
 
-use crate::image::{Backend, ImageError, ImageProcessor, ProcessorConfig};
+use crate::image::{ImageError, ImageProcessor, ProcessorConfig, VideoProcessor};
 use crate::text::{ChatTemplate, ImageTokens, SpecialTokens, TextError, Tokenizer};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -77,7 +77,7 @@ pub struct TextAssets {
     files: BTreeMap<String, Vec<u8>>,
     tokenizer: OnceLock<Tokenizer>,
     image_processor: OnceLock<ImageProcessor>,
-    video_processor: OnceLock<ImageProcessor>,
+    video_processor: OnceLock<VideoProcessor>,
     template: OnceLock<ChatTemplate>,
 }
 
@@ -140,25 +140,26 @@ impl TextAssets {
         })
     }
 
-    /// The processor of frames of videos: settings of its own in `processor_config.json` or
-    /// `video_preprocessor_config.json`, else those of pictures. Its arithmetic is always Torchvision's.
-    pub fn video_processor(&self) -> Result<&ImageProcessor, BundleError> {
+    /// The processor of videos: settings of its own in `processor_config.json` or
+    /// `video_preprocessor_config.json`, else those of pictures.
+    pub fn video_processor(&self) -> Result<&VideoProcessor, BundleError> {
         get_or_try(&self.video_processor, || {
-            let nested =
-                self.json("processor_config.json")?.and_then(|json| json.get("video_processor").cloned());
-            let own = match nested {
-                Some(nested) => Some(("processor_config.json", nested)),
-                None => {
-                    let file = "video_preprocessor_config.json";
-                    self.json(file)?.map(|json| (file, json))
-                }
+            let part = |name: &str| {
+                let file = self.json("processor_config.json")?;
+                Ok::<_, BundleError>(file.and_then(|json| json.get(name).cloned()))
             };
-            let mut config = match own {
-                Some((file, json)) => ProcessorConfig::from_json(file, json.to_string().as_bytes())?,
-                None => self.image_processor()?.config().clone(),
-            };
-            config.backend = Backend::Torchvision;
-            Ok(ImageProcessor::new(config))
+            let places = [
+                ("processor_config.json", part("video_processor")?),
+                ("video_preprocessor_config.json", self.json("video_preprocessor_config.json")?),
+                ("processor_config.json", part("image_processor")?),
+                ("preprocessor_config.json", self.json("preprocessor_config.json")?),
+            ];
+            let found = places.into_iter().find_map(|(file, json)| Some((file, json?)));
+            let (file, json) = found.ok_or(BundleError::Missing {
+                file: "video_preprocessor_config.json",
+                purpose: "prepare videos",
+            })?;
+            Ok(VideoProcessor::from_json(file, json)?)
         })
     }
 
@@ -166,25 +167,46 @@ impl TextAssets {
     pub fn template(&self) -> Result<&ChatTemplate, BundleError> {
         get_or_try(&self.template, || {
             let source = self.template_source()?;
-            Ok(ChatTemplate::new(source.as_deref(), self.special_tokens()?, &self.image_token()?)?)
+            let visual = [self.image_token()?, self.video_token()?];
+            Ok(ChatTemplate::new(source.as_deref(), self.special_tokens()?, visual)?)
         })
     }
 
     /// The spelling of the image placeholder.
     pub fn image_token(&self) -> Result<String, BundleError> {
-        for file in ["processor_config.json", "tokenizer_config.json"] {
-            let json = self.json(file)?.unwrap_or_default();
-            // InternVL's tokenizer calls it the context of an image.
-            let token = json.get("image_token").or_else(|| json.get("context_image_token"));
-            let token = token.and_then(|t| t.as_str().or_else(|| t.get("content")?.as_str()));
-            if let Some(token) = token.filter(|token| !token.is_empty()) {
-                return Ok(token.to_owned());
-            }
+        // InternVL's tokenizer calls it the context of an image.
+        let names = ["image_token", "context_image_token"];
+        if let Some(token) = self.placeholder(&names, &["image_token_id", "image_token_index"])? {
+            return Ok(token);
         }
         // Fuyu's files name none: its placeholder is a token of the vocabulary.
         let model = self.json("config.json")?.unwrap_or_default();
         let fuyu = model.get("model_type").is_some_and(|kind| kind == "fuyu");
         Ok(if fuyu { "|SPEAKER|" } else { "<image>" }.to_owned())
+    }
+
+    /// The spelling of the placeholder of videos.
+    pub fn video_token(&self) -> Result<String, BundleError> {
+        let token = self.placeholder(&["video_token"], &["video_token_id", "video_token_index"])?;
+        Ok(token.unwrap_or_else(|| "<video>".to_owned()))
+    }
+
+    /// A placeholder as the processor's or the tokenizer's files spell it under one of `names`, else as the tokenizer
+    /// spells the id that the model has under one of `ids`.
+    fn placeholder(&self, names: &[&str], ids: &[&str]) -> Result<Option<String>, BundleError> {
+        for file in ["processor_config.json", "tokenizer_config.json"] {
+            let json = self.json(file)?.unwrap_or_default();
+            let token = names.iter().find_map(|name| json.get(name));
+            let token = token.and_then(|t| t.as_str().or_else(|| t.get("content")?.as_str()));
+            if let Some(token) = token.filter(|token| !token.is_empty()) {
+                return Ok(Some(token.to_owned()));
+            }
+        }
+        let model = self.json("config.json")?.unwrap_or_default();
+        match ids.iter().find_map(|key| id(model.get(key)?)) {
+            Some(id) if self.files.contains_key("tokenizer.json") => Ok(self.tokenizer()?.token(id)),
+            _ => Ok(None),
+        }
     }
 
     /// The counting rule for image tokens. `None` when the files say nothing about patches.

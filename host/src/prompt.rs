@@ -2,10 +2,9 @@
 
 use crate::bundle::{BundleError, TextAssets};
 use crate::device::{check_prompt, DeviceError, ImageInfo, ModelInfo};
-use crate::image::{Extent, RgbPicture};
+use crate::image::{Extent, PixelValues, RgbPicture, Sampling, Video};
 use crate::text::{
     expand_placeholders, lines_before_start, pictures_before_start, Message, Part, PictureText, TextError,
-    VIDEO_TOKEN,
 };
 use flightvlm_compiler::graph::{order_by_placeholders, Arrange, Picture, Tile, VisionSpec};
 
@@ -58,9 +57,8 @@ pub fn user_turn(assets: &TextAssets, images: usize, text: &str) -> Result<Messa
 
 /// Tokens as they are, without pictures: known ids, of a length that the model takes.
 pub fn plain(model: &ModelInfo, ids: Vec<u32>) -> Result<Prompt, PromptError> {
-    let image_token = model.image.as_ref().map(|image| image.token_id);
-    if let Some(at) = ids.iter().position(|&id| Some(id) == image_token) {
-        let what = format!("token {at} stands for a picture, and there is none");
+    if let Some(at) = ids.iter().position(|&id| model.is_placeholder(id)) {
+        let what = format!("token {at} stands for a picture or video, and there is none");
         return Err(DeviceError::Input(what).into());
     }
     check_prompt(model, &ids, &[])?;
@@ -79,18 +77,18 @@ pub fn prepare(
     prepare_shown(assets, model, messages, pictures, &[])
 }
 
-/// The same with videos, each a list of frames.
+/// The same with videos.
 pub fn prepare_shown(
     assets: &TextAssets,
     model: &ModelInfo,
     messages: &[Message],
     pictures: &[RgbPicture],
-    videos: &[Vec<RgbPicture>],
+    videos: &[Video],
 ) -> Result<Prompt, PromptError> {
     let template = assets.template()?;
     let token = assets.image_token()?;
     let mut text = template.render(messages)?;
-    let mut special = template.wants_special_tokens(&text);
+    let (mut special, mut in_lines) = (template.wants_special_tokens(&text), false);
     let planned = match (&model.image, pictures) {
         (None, []) => Vec::new(),
         (None, _) => return Err(PromptError::TextOnly(model.architecture.clone())),
@@ -105,18 +103,23 @@ pub fn prepare_shown(
             special = false;
             pictures_before_start(&text, &token, &written, tokens.get("bos_token").unwrap_or_default())
         } else if writing == PictureText::LinesBeforeStart && !template.is_present() && !written.is_empty() {
-            special = false;
+            (special, in_lines) = (false, true);
             lines_before_start(&text, &token, &written)
         } else {
             expand_placeholders(&text, &token, &written)?
         };
     }
     let shown = plan_videos(assets, model, videos)?;
-    if !shown.is_empty() {
-        let written: Vec<String> = shown.iter().map(|v| VIDEO_TOKEN.repeat(v.placeholders())).collect();
-        text = expand_placeholders(&text, VIDEO_TOKEN, &written)?;
+    if model.image.as_ref().is_some_and(|image| image.video.is_some()) {
+        let token = assets.video_token()?;
+        let written: Vec<String> = shown.iter().map(|v| token.repeat(v.placeholders())).collect();
+        text = expand_placeholders(&text, &token, &written)?;
     }
-    let ids = assets.tokenizer()?.encode(&text, special)?;
+    let mut ids = assets.tokenizer()?.encode(&text, special)?;
+    if in_lines && ids.first().is_some_and(|first| !model.is_placeholder(*first)) {
+        // The blank with which the tokenizer begins every text does not stand in front of a picture.
+        ids.remove(0);
+    }
     let image_tokens = ids.iter().filter(|id| model.is_placeholder(**id)).count();
     let counts = shown.iter().map(Picture::placeholders).sum::<usize>();
     if image_tokens != counts + planned.iter().map(|(_, picture)| picture.placeholders()).sum::<usize>() {
@@ -162,11 +165,19 @@ fn question(messages: &[Message], token: &str) -> String {
     }
 }
 
-/// Frames of each video without their pixels.
+/// Which frames of a video a model is shown, if it takes any.
+pub fn video_sampling<'a>(assets: &'a TextAssets, model: &ModelInfo) -> Result<&'a Sampling, PromptError> {
+    match model.image.as_ref().and_then(|image| image.video.as_ref()) {
+        None => Err(PromptError::NoVideos(model.architecture.clone())),
+        Some(_) => Ok(assets.video_processor()?.sampling()),
+    }
+}
+
+/// The tiles of each video without their pixels: as many frames each as a patch has.
 fn plan_videos(
     assets: &TextAssets,
     model: &ModelInfo,
-    videos: &[Vec<RgbPicture>],
+    videos: &[Video],
 ) -> Result<Vec<Picture>, PromptError> {
     if videos.is_empty() {
         return Ok(Vec::new());
@@ -174,14 +185,13 @@ fn plan_videos(
     let Some(video) = model.image.as_ref().and_then(|image| image.video.as_ref()) else {
         return Err(PromptError::NoVideos(model.architecture.clone()));
     };
-    let processor = assets.video_processor()?;
-    let frame = |frame: &RgbPicture| {
-        let (_, sizes) = processor.plan([frame.width, frame.height]).map_err(BundleError::from)?;
-        planned(&video.vision, sizes.first().copied().unwrap_or_default())
-    };
-    let of = |frames: &Vec<RgbPicture>| {
-        let tiles = frames.iter().map(frame).collect::<Result<_, PromptError>>()?;
-        Ok(Picture::of_frames(&video.vision, tiles))
+    let (processor, depth) = (assets.video_processor()?, video.vision.patch_frames());
+    let of = |shown: &Video| {
+        let size = processor.plan(&shown.frames).map_err(BundleError::from)?;
+        let tile = planned(&video.vision, size)?;
+        let tiles = vec![tile; shown.frames.len().div_ceil(depth)];
+        let seconds = shown.seconds_per_frame * depth as f64;
+        Ok(Picture::of_video(&video.vision, tiles, seconds as f32))
     };
     videos.iter().map(of).collect()
 }
@@ -190,19 +200,27 @@ fn plan_videos(
 fn fill_videos(
     assets: &TextAssets,
     model: &ModelInfo,
-    videos: &[Vec<RgbPicture>],
+    videos: &[Video],
     mut planned: Vec<Picture>,
 ) -> Result<Vec<Picture>, PromptError> {
     let Some(video) = model.image.as_ref().and_then(|image| image.video.as_ref()) else { return Ok(planned) };
-    for (frames, planned) in videos.iter().zip(&mut planned) {
-        for (frame, tile) in frames.iter().zip(&mut planned.tiles) {
-            let values = assets.video_processor()?.process(frame).map_err(BundleError::from)?;
-            if let Some(values) = values.first() {
-                *tile = video.vision.tile(&values.data, [values.height, values.width]);
-            }
+    for (shown, planned) in videos.iter().zip(&mut planned) {
+        let values = assets.video_processor()?.process(&shown.frames).map_err(BundleError::from)?;
+        for (tile, made) in planned.tiles.iter_mut().zip(video_tiles(&video.vision, &values)) {
+            *tile = made;
         }
     }
     Ok(planned)
+}
+
+/// Tiles of processed frames, all of one size; the last frame fills the last patch up.
+pub fn video_tiles<'a>(vision: &'a VisionSpec, frames: &'a [PixelValues]) -> impl Iterator<Item = Tile> + 'a {
+    let depth = vision.patch_frames();
+    frames.chunks(depth).map(move |chunk| {
+        let last = &chunk[chunk.len() - 1];
+        let frames = (0..depth).map(|at| chunk.get(at).unwrap_or(last).data.as_slice());
+        vision.tile_of_frames(&frames.collect::<Vec<_>>(), [last.height, last.width])
+    })
 }
 
 /// Pictures and videos as their placeholders follow each other.

@@ -218,11 +218,20 @@ impl Source {
         let compiled = self.program.get().and_then(|program| program.meta.vision.as_ref());
         let asked = self.options.prune.unwrap_or_else(|| compiled.and_then(|v| v.prune));
         let Some(prune) = asked else { return Ok(None) };
-        prune.check(self.spec()?).map_err(faults)?;
-        if let Some(vision) = compiled {
-            vision.check_prune(&prune).map_err(faults)?;
-        }
+        self.spec()?;
+        self.check_prune(&prune).map_err(faults)?;
         Ok(Some(prune))
+    }
+
+    /// Can visual tokens be chosen so: by the model, and by the program, where it is compiled?
+    pub fn check_prune(&self, prune: &Prune) -> Result<(), Diagnostic> {
+        let missing =
+            |error: SourceError| Diagnostic::new("model", "a model", error.to_string(), "give a model");
+        prune.check(self.spec().map_err(missing)?)?;
+        match self.program.get().and_then(|program| program.meta.vision.as_ref()) {
+            Some(vision) => vision.check_prune(prune),
+            None => Ok(()),
+        }
     }
 
     /// An error for models that write no text.

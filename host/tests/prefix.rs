@@ -81,7 +81,7 @@ fn a_saved_context_continues_on_another_device() {
         let token = first.model().image.as_ref().map(|image| image.token_id);
         let images = vec![picture];
         let asked = Prompt { ids: ids.clone(), image_tokens: 36, images };
-        let mut held = Conversation::of(&asked, token);
+        let mut held = Conversation::of(&asked, |id| Some(id) == token);
         held.truncate(41);
         let bytes = context::save(first.as_mut(), program, &held).expect("saved");
         let folder = tempfile::tempdir().expect("folder");

@@ -178,6 +178,59 @@ fn cuts_are_those_of_the_references_for_every_size() {
     assert_eq!(count, 8 * 325);
 }
 
+/// The same schemes' pixels: grey levels bit for bit, values within a rounding of the largest ones.
+#[test]
+fn pixels_are_those_of_the_references() {
+    let read = |name: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(folder().join(name)).expect("references")).expect("JSON")
+    };
+    let (schemes, cases) = (read("references.json"), read("reference-pixels.json"));
+    let cases = cases["cases"].as_array().expect("cases");
+    assert_eq!(cases.len(), 24);
+    let mut wrong = Vec::new();
+    for case in cases {
+        let name = format!("{} {}", case["scheme"], case["image"]);
+        let processor = processor(&schemes["schemes"][case["scheme"].as_str().expect("a scheme")]);
+        let picture =
+            decode_file(&folder().join(case["image"].as_str().expect("a name"))).expect("a picture");
+        let config = processor.config();
+        let (cut, _) = processor.plan([picture.width, picture.height]).expect("a plan");
+        let levels: Vec<u8> = cut
+            .apply(&picture, config.filter, config.backend)
+            .tiles
+            .iter()
+            .flat_map(|tile| processor.resize_and_crop(tile).expect("levels").data)
+            .collect();
+        let digest: String = Sha256::digest(&levels).iter().map(|b| format!("{b:02x}")).collect();
+        if digest != case["levels_sha256"].as_str().expect("digest") {
+            wrong.push(format!("{name}: other grey levels"));
+        }
+        let tiles = processor.process(&picture).expect("values");
+        let sizes: Vec<[usize; 2]> = tiles.iter().map(|tile| [tile.height, tile.width]).collect();
+        assert_eq!(case["sizes"], json!(sizes), "{name}");
+        let values: Vec<f32> = tiles.into_iter().flat_map(|tile| tile.data).collect();
+        // What is computed between values of about 2 is as exact as those.
+        let whole = case["scheme"] == "xcomposer-25" || case["scheme"] == "phi3v-16";
+        let between = if whole { sizes[0][0] * sizes[0][1] * 3 } else { 0 };
+        for sample in case["samples"].as_array().expect("samples") {
+            let (at, expected) =
+                (sample[0].as_u64().expect("at") as usize, sample[1].as_f64().expect("value") as f32);
+            let ulp =
+                if at < between { 2.0 * f32::EPSILON } else { expected.abs().next_up() - expected.abs() };
+            let apart = (values[at] - expected).abs();
+            if apart > ulp {
+                wrong.push(format!(
+                    "{name}: {} instead of {expected} at {at}: {:.1} ulp",
+                    values[at],
+                    apart / ulp
+                ));
+                break;
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
 #[test]
 fn tags_of_nvlm_are_the_same() {
     let text = std::fs::read(folder().join("references.json")).expect("references");

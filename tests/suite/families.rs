@@ -30,6 +30,7 @@ const ON_RTL: [&str; 19] = [
     "qwen2.5-vl",           // windows of the picture, gated feed-forward block in the tower
     "quecc",                // windows of several layers' rows compressed for the question
     "qwen2-vl",             // rotary tower, positions of three axes
+    "qwen2.5-vl-video",     // several times of a video
 ];
 
 /// Models that compare pictures with texts; all run on the RTL, too.

@@ -1,7 +1,8 @@
 //! The picture tensors of the `logits` command, as each family's Hugging Face processor returns them.
 //!
 //! * `pixel_values` `[..., 3, H, W]`: tiles. All-zero tiles of a five-dimensional tensor are padding.
-//! * `pixel_values_videos` `[n, frames, 3, H, W]`: videos (Video-LLaVA).
+//! * `pixel_values_videos` `[n, frames, 3, H, W]`: videos (Video-LLaVA); with `video_grid_thw` `[n, 3]` as pictures
+//!   with `image_grid_thw`, `second_per_grid_ts` `[n]` beside them (Qwen2.5-VL).
 //! * `image_sizes` `[n, 2]` beside it: how the tiles of each picture are arranged (LLaVA-NeXT).
 //! * `[patches, values]` or `[1, patches, values]` alone: the patches of one picture (Fuyu).
 //! * `image_grid_thw` `[n, 3]`: `pixel_values` is `[patches, values]`, block by block of patches that become a
@@ -37,7 +38,8 @@ pub(super) fn read(
         return Err(fault(name, "finite values", format!("{} at {index}", values[index])));
     }
     if vision.positions == PositionTable::Rotary {
-        return rows_in_order(find, vision, shape, &values);
+        let tiles = rows_in_order(find, vision, Grids::of_pictures(name), shape, &values)?;
+        return Ok(tiles.into_iter().map(|tiles| Picture::of_tiles(vision, tiles)).collect());
     }
     if vision.kind == VisionKind::Patches {
         return patches_of_one(vision, shape, &values);
@@ -78,7 +80,7 @@ pub(super) fn read(
     groups.map(arranged).collect()
 }
 
-/// Videos `[n, frames, 3, H, W]`.
+/// Videos.
 pub(super) fn read_videos(
     find: &dyn Fn(&str) -> Option<TensorRef>,
     spec: &ModelSpec,
@@ -92,18 +94,37 @@ pub(super) fn read_videos(
     };
     let size = video.vision.image_size;
     let values = to_f32(&tensor).ok_or_else(|| fault(name, "float32 values", &tensor.entry.dtype_name))?;
+    if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+        return Err(fault(name, "finite values", format!("{} at {index}", values[index])));
+    }
+    if video.vision.positions == PositionTable::Rotary {
+        let tiles = rows_in_order(find, &video.vision, Grids::OF_VIDEOS, shape, &values)?;
+        let seconds = seconds(find, tiles.len())?;
+        let videos = tiles.into_iter().zip(seconds);
+        return Ok(videos.map(|(tiles, seconds)| Picture::of_video(&video.vision, tiles, seconds)).collect());
+    }
     match *shape.as_slice() {
         [_, frames, 3, height, width] if frames > 0 && (height, width) == (size, size) => {
-            if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-                return Err(fault(name, "finite values", format!("{} at {index}", values[index])));
-            }
             let frame = |pixels: &[f32]| video.vision.tile(pixels, [size; 2]);
             let of = |values: &[f32]| values.chunks_exact(3 * size * size).map(frame).collect();
             let videos = values.chunks_exact(frames * 3 * size * size);
-            Ok(videos.map(|values| Picture::of_frames(&video.vision, of(values))).collect())
+            Ok(videos.map(|values| Picture::of_video(&video.vision, of(values), 1.0)).collect())
         }
         _ => Err(fault(name, format!("shape [n, frames, 3, {size}, {size}]"), format!("{shape:?}"))),
     }
+}
+
+/// Seconds from one tile to the next of each of `count` videos; one where nothing is said, as in Hugging Face.
+fn seconds(find: &dyn Fn(&str) -> Option<TensorRef>, count: usize) -> Result<Vec<f32>, Diagnostic> {
+    let name = "second_per_grid_ts";
+    let Some(tensor) = find(name) else { return Ok(vec![1.0; count]) };
+    let values = to_f32(&tensor).unwrap_or_default();
+    let sound = |seconds: &f32| seconds.is_finite() && *seconds >= 0.0;
+    if values.len() == count && values.iter().all(sound) {
+        return Ok(values);
+    }
+    let expected = format!("{count} float32 numbers, one for each video, 0 or more");
+    Err(fault(name, expected, format!("{} of shape {:?}", tensor.entry.dtype_name, tensor.entry.shape)))
 }
 
 /// Patches of one picture; how many are in a line, the prompt says.
@@ -121,30 +142,64 @@ fn patches_of_one(vision: &VisionSpec, shape: &[usize], values: &[f32]) -> Resul
     }
 }
 
-/// Patches of all pictures one after the other, block by block.
+/// The tensors of pictures or videos whose patches stand one behind the other.
+struct Grids {
+    /// Patches.
+    values: &'static str,
+    /// Times, rows and columns of each.
+    grids: &'static str,
+    /// Several times are accepted.
+    moves: bool,
+}
+
+impl Grids {
+    const OF_VIDEOS: Grids = Grids { values: "pixel_values_videos", grids: "video_grid_thw", moves: true };
+
+    /// `values`: the name by which the patches were found.
+    fn of_pictures(values: &'static str) -> Grids {
+        Grids { values, grids: "image_grid_thw", moves: false }
+    }
+}
+
+/// Tiles of all pictures or videos, from patches that stand one behind the other, block by block.
 fn rows_in_order(
     find: &dyn Fn(&str) -> Option<TensorRef>,
     vision: &VisionSpec,
+    names: Grids,
     shape: &[usize],
     values: &[f32],
-) -> Result<Vec<Picture>, Diagnostic> {
-    let grids = find("image_grid_thw").as_ref().and_then(integers).unwrap_or_default();
+) -> Result<Vec<Vec<Tile>>, Diagnostic> {
+    let grids = find(names.grids).as_ref().and_then(integers).unwrap_or_default();
     let mut rest = values;
-    let mut pictures = Vec::new();
-    for grid in grids.chunks(3) {
-        let [1, height, width] = *grid else {
-            return Err(fault("image_grid_thw", "[1, height, width] for each picture", format!("{grid:?}")));
+    let mut shown = Vec::new();
+    for triple in grids.chunks(3) {
+        let (times, grid) = match *triple {
+            [times, height, width] if times == 1 || (names.moves && times > 1) => (times, [height, width]),
+            _ => {
+                let times = if names.moves { "times" } else { "1" };
+                let expected = format!("[{times}, height, width] for each");
+                return Err(fault(names.grids, expected, format!("{triple:?}")));
+            }
         };
-        let grid = [height, width].map(|n| usize::try_from(n).unwrap_or(0).min(1 << 16));
+        let grid = grid.map(|n| usize::try_from(n).unwrap_or(0).min(1 << 16));
         vision.check_grid(grid)?;
-        let Some((rows, more)) = rest.split_at_checked(grid[0] * grid[1] * vision.pixel_cols) else { break };
-        pictures
-            .push(Picture::of_tiles(vision, vec![Tile { grid, rows: vision.in_tower_order(grid, rows) }]));
-        rest = more;
+        let mut tiles = Vec::new();
+        for _ in 0..times {
+            let Some((rows, more)) = rest.split_at_checked(grid[0] * grid[1] * vision.pixel_cols) else {
+                break;
+            };
+            tiles.push(Tile { grid, rows: vision.in_tower_order(grid, rows) });
+            rest = more;
+        }
+        if tiles.len() as i64 != times {
+            break;
+        }
+        shown.push(tiles);
     }
-    if shape.len() == 2 && shape[1] == vision.pixel_cols && rest.is_empty() && !pictures.is_empty() {
-        return Ok(pictures);
+    let whole = 3 * shown.len() == grids.len() && rest.is_empty() && !shown.is_empty();
+    if shape.len() == 2 && shape[1] == vision.pixel_cols && whole {
+        return Ok(shown);
     }
-    let expected = format!("shape [patches, {}], as many as image_grid_thw says", vision.pixel_cols);
-    Err(fault("pixel_values", expected, format!("{shape:?}, and grids {grids:?}")))
+    let expected = format!("shape [patches, {}], as many as {} says", vision.pixel_cols, names.grids);
+    Err(fault(names.values, expected, format!("{shape:?}, and grids {grids:?}")))
 }

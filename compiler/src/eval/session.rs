@@ -10,8 +10,8 @@ use super::kernels::{self, AttentionShape};
 use super::matmul::matmul;
 use crate::diag::Diagnostic;
 use crate::graph::{
-    Graph, Group, InputKind, Method, ModelSpec, Node, NodeId, Op, Picture, Position, ReadOut, Rows, ValueId,
-    VisualRow, WeightId,
+    Graph, Group, InputKind, Method, ModelSpec, Node, NodeId, Op, Picture, Position, ReadOut, Rows,
+    TokenGrid, ValueId, VisualRow, WeightId,
 };
 use crate::import::Model;
 
@@ -24,7 +24,7 @@ pub struct Session<'m> {
     last_use: Vec<Option<NodeId>>,
     /// Value that carries the visual tokens into the text part, and the learned rows beside them.
     image_value: Option<(ValueId, Option<WeightId>)>,
-    /// Value that carries the visual tokens of a frame of a video.
+    /// Value that carries the visual tokens of a frame of a video, where these have a tower of their own.
     video_value: Option<ValueId>,
     caches: HashMap<NodeId, KvCache>,
     position: usize,
@@ -48,8 +48,8 @@ pub struct Embedded {
     pub rows: Vec<f32>,
     /// What they are.
     pub kept: Vec<VisualRow>,
-    /// Visual tokens down and across, for models whose positions have several axes.
-    pub grid: [usize; 2],
+    /// Where they stand, for models whose positions have several axes.
+    pub grid: TokenGrid,
 }
 
 /// Keys and values of one attention node, `[positions, kv_heads*head_dim]`.
@@ -190,7 +190,8 @@ impl<'m> Session<'m> {
         picture: &Picture,
         watch: &mut Watch<'_>,
     ) -> Result<Embedded, Diagnostic> {
-        let target = if picture.video { self.video_value } else { self.image_value.map(|(value, _)| value) };
+        let image = self.image_value.map(|(value, _)| value);
+        let target = if picture.video { self.video_value.or(image) } else { image };
         let (Some(target), Some(vision)) = (target, self.spec.tower_of(picture)) else {
             let what = if picture.video { ["videos", "a video"] } else { ["pictures", "a picture"] };
             return Err(Diagnostic::new(
@@ -249,7 +250,7 @@ impl<'m> Session<'m> {
             Some(_) => picture.kept(&self.groups),
         };
         let rows: Vec<f32> = kept.iter().flat_map(row).copied().collect();
-        Ok(Embedded { rows, kept, grid: vision.token_grid(picture) })
+        Ok(Embedded { rows, kept, grid: self.spec.token_grid(picture) })
     }
 
     /// Hidden state of a question's last token behind all layers and the final norm. The sequence is lost.
@@ -301,7 +302,7 @@ impl<'m> Session<'m> {
         self.caches.clear();
         (self.position, self.shift) = (0, 0.0);
         let rows: Vec<f32> = images.iter().flat_map(|i| &i.rows).copied().collect();
-        let grids: Vec<[usize; 2]> = images.iter().map(|i| i.grid).collect();
+        let grids: Vec<TokenGrid> = images.iter().map(|i| i.grid).collect();
         let positions = self.spec.positions(ids, &grids);
         let logits = self.extend(ids, &rows, positions.rows, watch)?;
         self.shift = positions.shift;

@@ -44,8 +44,10 @@ pub struct Picture {
     pub prune: Option<Prune>,
     /// Tokens of the question that it is encoded for, where the model's visual tokens depend on that.
     pub question: Vec<u32>,
-    /// The tiles are frames of a video, for the tower that models have for these.
+    /// The tiles are pieces of a video, one behind the other in time.
     pub video: bool,
+    /// Seconds from one of them to the next.
+    pub seconds: f32,
     /// Tiles down and across behind a thumbnail of the whole; zeros where there is none.
     pub detail: [usize; 2],
 }
@@ -60,9 +62,9 @@ impl Picture {
         Picture { tiles, rows, ..Picture::default() }
     }
 
-    /// Frames of a video; `vision` is the tower for these.
-    pub fn of_frames(vision: &VisionSpec, frames: Vec<Tile>) -> Picture {
-        Picture { video: true, ..Picture::of_tiles(vision, frames) }
+    /// A video, whose tiles are `seconds` apart; `vision` is the tower that takes them.
+    pub fn of_video(vision: &VisionSpec, tiles: Vec<Tile>, seconds: f32) -> Picture {
+        Picture { video: true, seconds, ..Picture::of_tiles(vision, tiles) }
     }
 
     /// Tiles of a picture of `height` x `width` pixels, in the model's own arrangement.
@@ -170,31 +172,32 @@ impl VisionSpec {
 
     /// Cuts planes `[3, height, width]` into the rows of a tile. Pixels right of or below the last whole
     /// patch are dropped, as a convolution without padding does.
+    /// A patch of several frames shows the picture in each.
     pub fn tile(&self, pixels: &[f32], size: [usize; 2]) -> Tile {
+        self.tile_of_frames(&vec![pixels; self.patch_frames()], size)
+    }
+
+    /// The same for as many frames of a video as a patch has, all of one size.
+    pub fn tile_of_frames(&self, frames: &[&[f32]], size: [usize; 2]) -> Tile {
         let ([height, width], patch) = (size, self.patch);
-        assert_eq!(pixels.len(), 3 * height * width, "a picture of 3 x {height} x {width} values");
+        let whole = frames.iter().all(|frame| frame.len() == 3 * height * width);
+        assert!(whole, "frames of 3 x {height} x {width} values");
         if self.kind == VisionKind::Convolutions {
-            return receptive_fields(pixels, size);
+            return receptive_fields(frames[0], size);
         }
         let grid = [height / patch, width / patch];
-        let frames = self.pixel_cols / (3 * patch * patch);
         let mut rows = Vec::with_capacity(grid[0] * grid[1] * self.pixel_cols);
         for at in self.patch_order(grid) {
             let (top, left) = (at / grid[1] * patch, at % grid[1] * patch);
             if self.interleaved {
                 for (y, x) in (0..patch).flat_map(|y| (0..patch).map(move |x| (y, x))) {
-                    rows.extend((0..3).map(|c| pixels[(c * height + top + y) * width + left + x]));
+                    rows.extend((0..3).map(|c| frames[0][(c * height + top + y) * width + left + x]));
                 }
                 continue;
             }
-            for channel in 0..3 {
-                let start = rows.len();
+            for (channel, frame) in (0..3).flat_map(|c| frames.iter().map(move |frame| (c, frame))) {
                 for line in (0..patch).map(|y| channel * height + top + y) {
-                    rows.extend_from_slice(&pixels[line * width + left..][..patch]);
-                }
-                // A patch of several frames shows a still picture in each.
-                for _ in 1..frames {
-                    rows.extend_from_within(start..start + patch * patch);
+                    rows.extend_from_slice(&frame[line * width + left..][..patch]);
                 }
             }
         }
@@ -360,6 +363,9 @@ mod tests {
         assert_eq!(&fields.rows[27..36], [0., 0., 0., 1., 2., 3., 5., 6., 7.]);
         let film = VisionSpec { pixel_cols: 24, ..plain };
         assert_eq!(&film.tile(&pixels, [5, 5]).rows[..8], [0., 1., 5., 6., 0., 1., 5., 6.]);
+        let later: Vec<f32> = pixels.iter().map(|v| v + 100.0).collect();
+        let moved = film.tile_of_frames(&[&pixels, &later], [5, 5]);
+        assert_eq!(&moved.rows[..10], [0., 1., 5., 6., 100., 101., 105., 106., 25., 26.]);
     }
 
     #[test]

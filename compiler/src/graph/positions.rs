@@ -2,7 +2,7 @@
 
 use super::picture::Picture;
 use super::rope::Position;
-use super::spec::{Arrange, ModelSpec, PositionScheme, VisionSpec};
+use super::spec::{Arrange, ModelSpec, PositionScheme};
 use crate::diag::Diagnostic;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -78,16 +78,32 @@ pub struct Positions {
     pub shift: f32,
 }
 
-impl VisionSpec {
-    /// Visual tokens of a picture down and across; of its first tile, if it has several.
-    pub fn token_grid(&self, picture: &Picture) -> [usize; 2] {
-        picture.tiles.first().map_or([0; 2], |tile| tile.grid.map(|n| n / self.merge.max(1)))
+/// Visual tokens of a picture or video, one position each.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TokenGrid {
+    /// Down and across; of the first tile, if there are several.
+    pub size: [usize; 2],
+    /// Tiles behind each other in time: 1 for pictures.
+    pub times: usize,
+    /// Positions from one of these to the next.
+    pub step: f32,
+}
+
+impl ModelSpec {
+    /// The grid of a picture's or a video's tokens.
+    pub fn token_grid(&self, picture: &Picture) -> TokenGrid {
+        let merge = self.tower_of(picture).map_or(1, |vision| vision.merge.max(1));
+        let size = picture.tiles.first().map_or([0; 2], |tile| tile.grid.map(|n| n / merge));
+        let video = self.video.as_ref().filter(|_| picture.video);
+        let times = if video.is_some() { picture.tiles.len() } else { 1 };
+        let per_second = video.and_then(|video| video.positions_per_second);
+        TokenGrid { size, times, step: per_second.map_or(1.0, |n| n * picture.seconds) }
     }
 }
 
 impl ModelSpec {
-    /// Positions of the rows of a prompt whose pictures have `grids` of tokens.
-    pub fn positions(&self, ids: &[u32], grids: &[[usize; 2]]) -> Positions {
+    /// Positions of the rows of a prompt whose pictures and videos have `grids` of tokens.
+    pub fn positions(&self, ids: &[u32], grids: &[TokenGrid]) -> Positions {
         match self.position_scheme {
             PositionScheme::Sequence => {
                 let rows = (0..ids.len()).map(|p| [p as f32; 3]).collect();
@@ -99,9 +115,9 @@ impl ModelSpec {
     }
 
     /// `grids`: of the pictures' tiles, as wide as their lines.
-    fn visual(&self, how: VisualPositions, ids: &[u32], grids: &[[usize; 2]]) -> Positions {
+    fn visual(&self, how: VisualPositions, ids: &[u32], grids: &[TokenGrid]) -> Positions {
         let is_visual = |at: usize| Some(ids[at]) == self.image_token_id;
-        let width = grids.first().map_or(1, |grid| grid[1].max(1));
+        let width = grids.first().map_or(1, |grid| grid.size[1].max(1));
         let (mut rows, mut last, mut column) = (Vec::with_capacity(ids.len()), 0.0f32, 0);
         for at in 0..ids.len() {
             let first = at == 0 || !is_visual(at - 1);
@@ -120,29 +136,34 @@ impl ModelSpec {
         Positions { rows, shift }
     }
 
-    /// Qwen2-VL: the tokens of a picture share a time and differ in row and column; text goes on behind
-    /// the longer side.
-    fn multimodal(&self, ids: &[u32], grids: &[[usize; 2]]) -> Positions {
-        let (mut rows, mut next, mut grids) = (Vec::with_capacity(ids.len()), 0, grids.iter());
+    /// Qwen2-VL: visual tokens of one time differ in row and column, those of a video also in time; text goes on behind
+    /// the longer side, and an answer behind the last position of all (`get_rope_index`).
+    fn multimodal(&self, ids: &[u32], grids: &[TokenGrid]) -> Positions {
+        let mut rows: Vec<Position> = Vec::with_capacity(ids.len());
+        let (mut next, mut grids) = (0, grids.iter());
         while let Some(id) = ids.get(rows.len()) {
-            let grid = if Some(*id) == self.image_token_id { grids.next() } else { None };
-            let Some(&[height, width]) = grid else {
+            let grid = if self.is_placeholder(*id) { grids.next() } else { None };
+            let Some(&TokenGrid { size: [height, width], times, step }) = grid else {
                 rows.push([next as f32; 3]);
                 next += 1;
                 continue;
             };
-            let at = |i: usize| [next as f32, (next + i / width) as f32, (next + i % width) as f32];
-            rows.extend((0..height * width).map(at));
+            for time in (0..times).map(|time| next as f32 + (time as f32 * step).trunc()) {
+                rows.extend(
+                    (0..height * width).map(|i| [time, (next + i / width) as f32, (next + i % width) as f32]),
+                );
+            }
             next += height.max(width);
         }
         rows.truncate(ids.len());
-        let shift = next as f32 - ids.len() as f32;
-        Positions { rows, shift }
+        let last = rows.iter().flatten().fold(-1.0f32, |last, p| last.max(*p));
+        Positions { shift: last + 1.0 - ids.len() as f32, rows }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::spec::{VideoSpec, VisionSpec};
     use super::*;
 
     /// The vector of the authors' code: three of text, 256 of a picture at stride 64, text.
@@ -154,13 +175,14 @@ mod tests {
             ..ModelSpec::default()
         };
         let ids: Vec<u32> = [1, 2, 3].into_iter().chain([9; 256]).chain([4, 5]).collect();
-        let p = spec(VisualPositions::Step(64)).positions(&ids, &[[16, 16]]);
+        let still = |size| TokenGrid { size, times: 1, step: 1.0 };
+        let p = spec(VisualPositions::Step(64)).positions(&ids, &[still([16, 16])]);
         let at: Vec<f32> = p.rows.iter().map(|row| row[0]).collect();
         assert_eq!((at[2], at[3], at[4], at[258], at[259], at[260]), (2.0, 2.25, 2.5, 66.0, 67.0, 68.0));
         assert_eq!(p.shift, 69.0 - 261.0);
         let few = [1, 9, 9, 9, 9, 2, 9, 9, 3];
-        let of =
-            |how| spec(how).positions(&few, &[[2, 2], [1, 2]]).rows.iter().map(|r| r[0]).collect::<Vec<_>>();
+        let grids = [still([2, 2]), still([1, 2])];
+        let of = |how| spec(how).positions(&few, &grids).rows.iter().map(|r| r[0]).collect::<Vec<_>>();
         assert_eq!(of(VisualPositions::Rows), [0., 1., 1., 2., 2., 3., 4., 4., 5.]);
         assert_eq!(of(VisualPositions::One), [0., 1., 1., 1., 1., 2., 3., 3., 4.]);
         assert_eq!(of(VisualPositions::Step(128)), [0., 0.5, 1., 1.5, 2., 3., 3.5, 4., 5.]);
@@ -183,10 +205,30 @@ mod tests {
             image_token_id: Some(9),
             ..ModelSpec::default()
         };
-        let p = spec.positions(&[1, 9, 9, 9, 9, 9, 9, 2], &[[2, 3]]);
+        let still = TokenGrid { size: [2, 3], times: 1, step: 1.0 };
+        let p = spec.positions(&[1, 9, 9, 9, 9, 9, 9, 2], &[still]);
         assert_eq!(p.rows[1..4], [[1., 1., 1.], [1., 1., 2.], [1., 1., 3.]]);
         assert_eq!(p.rows[4..7], [[1., 2., 1.], [1., 2., 2.], [1., 2., 3.]]);
         // Three columns, so the text goes on at 1 + 3.
         assert_eq!((p.rows[7], p.shift), ([4.; 3], -3.0));
+    }
+
+    #[test]
+    fn the_tiles_of_a_video_follow_each_other_in_time() {
+        let video = VideoSpec { token_id: 8, vision: VisionSpec::default(), positions_per_second: Some(2.0) };
+        let spec = ModelSpec {
+            position_scheme: PositionScheme::Multimodal,
+            image_token_id: Some(9),
+            video: Some(video),
+            ..ModelSpec::default()
+        };
+        // Tiles 2.25 positions apart: the third is 4 positions behind the first.
+        let grid = TokenGrid { size: [1, 2], times: 3, step: 2.25 };
+        let p = spec.positions(&[1, 8, 8, 8, 8, 8, 8, 2], &[grid]);
+        let times: Vec<f32> = p.rows.iter().map(|row| row[0]).collect();
+        assert_eq!(times, [0., 1., 1., 3., 3., 5., 5., 3.]);
+        assert_eq!(p.rows[3..5], [[3., 1., 1.], [3., 1., 2.]]);
+        // The text is at 1 + 2, the answer behind the video's last time.
+        assert_eq!(p.shift, 6.0 - 8.0);
     }
 }

@@ -159,13 +159,15 @@ pub enum PositionScheme {
     Visual(VisualPositions),
 }
 
-/// The tower that videos go through, frame by frame.
+/// The tower that videos go through, tile by tile: so many frames as the tower's patches are deep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VideoSpec {
     /// Placeholder id.
     pub token_id: u32,
-    /// The tower and projector.
+    /// The tower and projector; may be those of pictures.
     pub vision: VisionSpec,
+    /// Positions on the axis of time that a second takes; `None`: each tile is one further than the tile before.
+    pub positions_per_second: Option<f32>,
 }
 
 /// Facts about the whole model.
@@ -179,7 +181,7 @@ pub struct ModelSpec {
     pub text: TextSpec,
     /// Placeholder id; `Some` where prompts show pictures.
     pub image_token_id: Option<u32>,
-    /// The tower for videos, where there is one.
+    /// How videos are seen, by models that take them.
     pub video: Option<VideoSpec>,
     /// Visual tokens of one tile of full size; 0 for text-only models.
     pub visual_tokens: usize,
@@ -191,6 +193,13 @@ pub struct ModelSpec {
     pub bos_ids: Vec<u32>,
     /// Ids that end generation (`generation_config.json` wins over `config.json`).
     pub eos_ids: Vec<u32>,
+}
+
+impl VisionSpec {
+    /// Frames of a video that a patch takes.
+    pub fn patch_frames(&self) -> usize {
+        (self.pixel_cols / (3 * self.patch * self.patch).max(1)).max(1)
+    }
 }
 
 impl ModelSpec {

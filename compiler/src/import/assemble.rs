@@ -17,7 +17,8 @@ use crate::graph::{Change, ImageExtents, InputKind, Op, Rows, ValueId, ValueType
 /// Appends the whole model.
 pub(super) fn model(blocks: &mut Blocks<'_>, config: &Config) {
     let image = config.vision.as_ref().map(|vision| {
-        let frame = vision.video.as_ref().map(|video| &video.vision);
+        let own_tower = config.layout.video.as_ref().is_some_and(|video| !video.tower.is_empty());
+        let frame = vision.video.as_ref().filter(|_| own_tower).map(|video| &video.vision);
         blocks.graph.image = Some(ImageExtents {
             patch_count: vision.spec.patch_count,
             visual_token_count: vision.visual_tokens,
@@ -37,7 +38,7 @@ pub(super) fn model(blocks: &mut Blocks<'_>, config: &Config) {
         projector(blocks, config, vision, rows)
     });
     let video = config.vision.as_ref().zip(config.layout.video.as_ref()).and_then(|(vision, video)| {
-        let skip_rows = vision.video.as_ref()?.vision.skip_rows;
+        let skip_rows = vision.video.as_ref().filter(|_| !video.tower.is_empty())?.vision.skip_rows;
         let (input, tokens) = (InputKind::FramePixels, Rows::Frame);
         let side = Side { roots: video.tower, input, tokens, skip_rows };
         let rows = tower::tower(blocks, config.layout, vision, vision.family?, &side);

@@ -184,8 +184,9 @@ fn multimodal(
     };
     if let Some(video) = vision.video.as_ref().filter(|video| Some(video.token_id) == image_token_id) {
         let mut fields = Fields::new("", top, faults);
-        let expected = "another id than image_token_index";
-        fields.fault("video_token_index", expected, video.token_id.to_string(), FIX_CONFIG);
+        let ending = if top.contains_key("video_token_id") { "id" } else { "index" };
+        let expected = format!("another id than image_token_{ending}");
+        fields.fault(&format!("video_token_{ending}"), expected, video.token_id.to_string(), FIX_CONFIG);
     }
     text.spec.tied_embeddings |= tied;
     text.prefix = layout.prefix;

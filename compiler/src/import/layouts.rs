@@ -71,12 +71,15 @@ pub(super) enum Tiling {
     },
 }
 
-/// A tower for frames of videos, of the same kind as that for pictures; no row of it is dropped.
+/// How videos are seen.
 pub(super) struct VideoTower {
-    /// In front of its tensors.
+    /// In front of the tensors of a tower for frames, of the same kind as that for pictures, of which no row is dropped;
+    /// empty where that for pictures takes several frames at once.
     pub tower: &'static [&'static str],
     /// Placeholder where the configuration names none.
     pub token: u32,
+    /// Key of the tower's configuration with the positions that a second takes, and its default.
+    pub positions_per_second: Option<(&'static str, f64)>,
 }
 
 /// An architecture: how it names its parts in the checkpoint, and how it joins them.
@@ -110,7 +113,7 @@ pub(super) struct Layout {
     pub convolutions: bool,
     /// In front of the names of a QueCC compressor, behind the projector's root; it stands in front of the projector.
     pub compressor: Option<&'static str>,
-    /// Frames of videos go through a tower of their own.
+    /// How it takes videos, if it does.
     pub video: Option<VideoTower>,
     /// Pictures are compared with texts, of which an encoder makes vectors.
     pub contrast: Option<&'static ContrastFamily>,
@@ -201,7 +204,7 @@ const IDEFICS3: Layout = Layout {
 
 /// Qwen2-VL.
 const QWEN2_VL: Layout = Layout {
-    about: "native resolution, rotary tower, patch merger, positions of three axes",
+    about: "native resolution, rotary tower, patch merger, positions of three axes; `run --video`",
     architecture: "Qwen2VLForConditionalGeneration",
     model_type: "qwen2_vl",
     text: &["model.", "model.language_model."],
@@ -223,6 +226,7 @@ const QWEN2_VL: Layout = Layout {
     text_type: "qwen2_vl_text",
     tower: "qwen2_vl_vision",
     positions: PositionScheme::Multimodal,
+    video: Some(VideoTower { tower: &[], token: 151_656, positions_per_second: None }),
     ..LLAVA
 };
 
@@ -247,6 +251,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
                 "model.video_tower.",
             ],
             token: 32_001,
+            positions_per_second: None,
         }),
         ..LLAVA
     },
@@ -306,6 +311,11 @@ pub(super) const LAYOUTS: &[Layout] = &[
         model_type: "qwen2_5_vl",
         text_type: "qwen2_5_vl_text",
         tower: "qwen2_5_vl_vision",
+        video: Some(VideoTower {
+            tower: &[],
+            token: 151_656,
+            positions_per_second: Some(("tokens_per_second", 4.0)),
+        }),
         ..QWEN2_VL
     },
     Layout {

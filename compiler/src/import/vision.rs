@@ -26,7 +26,7 @@ pub(super) struct VisionConfig {
     pub fastvit: Option<FastVit>,
     /// What stands between tower and projector.
     pub quecc: Option<Quecc>,
-    /// The tower for frames of videos.
+    /// How videos are seen.
     pub video: Option<VideoSpec>,
     /// The norm behind the layers applies.
     pub post_norm: bool,
@@ -144,6 +144,14 @@ pub(super) fn read(
         PostNorm::Always => true,
         PostNorm::Unless(key) => !fields.flag(key, true),
     };
+    let per_second = layout.video.as_ref().and_then(|video| video.positions_per_second);
+    let positions_per_second = per_second.map(|(key, default)| {
+        let number = fields.number(key).unwrap_or(default);
+        if !(0.0..=1e6).contains(&number) {
+            fields.fault(key, "a number of positions, 0 or more", number.to_string(), FIX_CONFIG);
+        }
+        number as f32
+    });
     let pooling_head = layout.contrast.is_some_and(|family| family.pooling_head);
     if pooling_head && !fields.flag("vision_use_head", true) {
         fields.fault("vision_use_head", "true: the head makes the vector of a picture", "false", FIX_CONFIG);
@@ -173,6 +181,7 @@ pub(super) fn read(
     let video = layout.video.as_ref().map(|video| VideoSpec {
         token_id: token(&mut fields, ["video_token_index", "video_token_id"], video.token),
         vision: VisionSpec { skip_rows: 0, ..spec.clone() },
+        positions_per_second,
     });
     VisionConfig {
         fastvit: None,

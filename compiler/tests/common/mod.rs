@@ -64,7 +64,12 @@ impl Folder {
 
     /// Changes the tensors of `model.safetensors`.
     pub fn edit_tensors(&self, edit: impl FnOnce(&mut Vec<Stored>)) {
-        let bytes = self.read("model.safetensors");
+        self.edit_tensors_of("model.safetensors", edit);
+    }
+
+    /// Changes the tensors of a file.
+    pub fn edit_tensors_of(&self, name: &str, edit: impl FnOnce(&mut Vec<Stored>)) {
+        let bytes = self.read(name);
         let file = safetensors::SafeTensors::deserialize(&bytes).expect("a valid file");
         let mut tensors: Vec<Stored> = file
             .tensors()
@@ -82,7 +87,7 @@ impl Folder {
             (t.name.as_str(), view.expect("shape and bytes agree"))
         });
         let bytes = safetensors::serialize(views, None).expect("a serialisable set");
-        self.write("model.safetensors", &bytes);
+        self.write(name, &bytes);
     }
 
     pub fn import(&self) -> Result<Model, Diagnostics> {

@@ -3,6 +3,7 @@
 use super::args::{positive, ModelArgs};
 use crate::device::Device;
 use crate::exits::{Calibration, Exits};
+use crate::serve::Savings;
 use crate::source::Source;
 use anyhow::{bail, Result};
 use serde_json::{json, Value};
@@ -16,7 +17,7 @@ pub(super) struct DepthArgs {
     #[arg(long, value_name = "K", value_parser = positive, conflicts_with = "exits")]
     exit_layer: Option<usize>,
     /// Let every question end behind the layers that it needs, by this calibration of `flightvlm exits`
-    #[arg(long, value_name = "FILE", requires = "exit_budget")]
+    #[arg(long, value_name = "FILE")]
     exits: Option<PathBuf>,
     /// Cycles of the language model that a question may take on average
     #[arg(long, value_name = "CYCLES", requires = "exits", value_parser = clap::value_parser!(u64).range(1..))]
@@ -31,8 +32,10 @@ impl DepthArgs {
 
     /// Where answers may end, if they may.
     pub(super) fn exits(&self, source: &Source) -> Result<Option<Exits>> {
-        let (Some(path), Some(budget)) = (&self.exits, self.exit_budget) else { return Ok(None) };
-        let calibration = Calibration::read(path, source.program()?.fingerprint())?;
+        let Some(calibration) = self.calibration(source)? else { return Ok(None) };
+        let Some(budget) = self.exit_budget else {
+            bail!("--exits needs --exit-budget CYCLES: what a question may take on average")
+        };
         let plan = calibration.plan(budget)?;
         let ends: Vec<String> = plan
             .layers
@@ -46,6 +49,17 @@ impl DepthArgs {
             plan.cycles
         );
         Ok(Some(plan.exits(calibration.layers[0])))
+    }
+
+    fn calibration(&self, source: &Source) -> Result<Option<Calibration>> {
+        let read = |path| Ok(Calibration::read(path, source.program()?.fingerprint())?);
+        self.exits.as_deref().map(read).transpose()
+    }
+
+    /// What requests to a server leave out.
+    pub(super) fn savings(&self, source: &Source) -> Result<Savings> {
+        let exits = self.calibration(source)?;
+        Ok(Savings { exits, budget: self.exit_budget, layers: self.exit_layer, can_leave: false })
     }
 
     /// Tells the device of a fixed depth.

@@ -124,7 +124,7 @@ fn ask(
     let options = Options { exits: exits.clone(), ..args.options(&device.model().stop_ids) };
     let mut quiet = |_: &str| Ok(());
     let tokenizer = assets.tokenizer()?;
-    let asked = Conversation::of(&prompt, device.model().image.as_ref().map(|image| image.token_id));
+    let asked = Conversation::of(&prompt, |id| device.model().is_placeholder(id));
     let known = asked.known_in(held);
     let answer = continue_from(device, tokenizer, &prompt, known, &options, interrupt_flag(), &mut quiet)?;
     *held = asked.answered(&answer.tokens);

@@ -7,9 +7,10 @@ use super::progress::{interrupt_flag, spinner};
 use crate::context;
 use crate::device::{open, open_with_waves, Device, PhaseStats, Waves};
 use crate::generate::{continue_from, Answer, Finish, Options, Watch};
-use crate::image::{decode_file, decode_video, RgbPicture};
-use crate::prompt::{prepare_shown, user_turn, Prompt};
+use crate::image::{decode_file, decode_video_file, Sampling, Video};
+use crate::prompt::{prepare_shown, user_turn, video_sampling, Prompt};
 use crate::serve::Conversation;
+use crate::source::Source;
 use crate::text::Part;
 use anyhow::{anyhow, bail, Context, Result};
 use flightvlm_compiler::eval::write_states;
@@ -17,9 +18,6 @@ use indicatif::ProgressBar;
 use serde_json::{json, Value};
 use std::io::Write as _;
 use std::path::PathBuf;
-
-/// Frames of a video that are shown (Video-LLaVA).
-const VIDEO_FRAMES: usize = 8;
 
 /// Answer one question, about pictures if there are any
 #[derive(clap::Args)]
@@ -29,10 +27,14 @@ pub(super) struct Args {
     /// PNG or JPEG picture; may be given several times
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
-    /// Video, for models with a tower for videos: a folder of pictures in the order of their names, or an animated
-    /// GIF, of which eight frames at equal distances are shown; in front of the pictures
+    /// Video, for models that take videos: a folder of pictures in the order of their names, or an animated GIF; in
+    /// front of the pictures. Shown are the frames that the model's own processor chooses: eight at equal distances
+    /// (Video-LLaVA), or two a second of a GIF and all pictures of a folder (Qwen2-VL)
     #[arg(long = "video", value_name = "FOLDER|GIF")]
     videos: Vec<PathBuf>,
+    /// Frames a second of the videos, instead of what the GIF says or instead of showing all pictures of a folder
+    #[arg(long, value_name = "N", requires = "videos", value_parser = frames_per_second)]
+    video_fps: Option<f64>,
     /// The question; several are answered one after the other, each about the same pictures, which are
     /// read once
     #[arg(long = "prompt", value_name = "TEXT", required = true, allow_hyphen_values = true)]
@@ -83,11 +85,7 @@ pub(super) fn main(args: Args) -> Result<()> {
         let picture = decode_file(path).with_context(|| path.display().to_string())?;
         pictures.push(picture);
     }
-    let videos: Vec<Vec<RgbPicture>> = args
-        .videos
-        .iter()
-        .map(|path| decode_video(path, VIDEO_FRAMES).with_context(|| path.display().to_string()))
-        .collect::<Result<_>>()?;
+    let videos = videos(&args, &source)?;
     let hidden = args.hidden.as_deref().map(PendingFile::create).transpose()?;
     let mut saved = args.save_context.as_deref().map(PendingFile::create).transpose()?;
     let waiting = spinner("loading the model");
@@ -116,7 +114,7 @@ pub(super) fn main(args: Args) -> Result<()> {
         let mut turn = user_turn(source.assets(), pictures.len(), text)?;
         turn.content.splice(0..0, vec![Part::Video; videos.len()]);
         let prompt = prepare_shown(source.assets(), &model, &[turn], &pictures, &videos)?;
-        let asked = Conversation::of_visual(&prompt, |id| model.is_placeholder(id));
+        let asked = Conversation::of(&prompt, |id| model.is_placeholder(id));
         let known = asked.known_in(&held);
         let answer = continue_from(device.as_mut(), tokenizer, &prompt, known, &options, flag, &mut show)?;
         waiting.finish_and_clear();
@@ -156,6 +154,31 @@ pub(super) fn main(args: Args) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// The frames of the videos that the model is shown.
+fn videos(args: &Args, source: &Source) -> Result<Vec<Video>> {
+    if args.videos.is_empty() {
+        return Ok(Vec::new());
+    }
+    let model = source.info()?;
+    let sampling = video_sampling(source.assets(), &model)?;
+    let video = model.image.as_ref().and_then(|image| image.video.as_ref());
+    let counts_time = video.is_some_and(|video| video.positions_per_second.is_some());
+    if let (Some(_), Sampling::Count(frames), false) = (args.video_fps, sampling, counts_time) {
+        bail!("--video-fps: {} is shown {frames} frames of any video; leave it out", model.architecture);
+    }
+    let one = |path: &PathBuf| {
+        decode_video_file(path, sampling, args.video_fps).with_context(|| path.display().to_string())
+    };
+    args.videos.iter().map(one).collect()
+}
+
+fn frames_per_second(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(fps) if fps > 0.0 && fps <= 1000.0 => Ok(fps),
+        _ => Err("expected a number above 0 and up to 1000".into()),
+    }
 }
 
 /// Prints the answer as it comes, and keeps the hidden states if they are wanted.
@@ -215,14 +238,24 @@ fn reused(prompt: &Prompt, answer: &Answer) -> usize {
     prompt.ids.len().saturating_sub(answer.stats.prefill.rows as usize)
 }
 
+/// How many pictures and videos a prompt shows.
+fn visuals(prompt: &Prompt) -> String {
+    let videos = prompt.images.iter().filter(|picture| picture.video).count();
+    match (prompt.images.len() - videos, videos) {
+        (images, 0) => format!("{images} image(s)"),
+        (0, videos) => format!("{videos} video(s)"),
+        (images, videos) => format!("{images} image(s) and {videos} video(s)"),
+    }
+}
+
 /// What ran where, for people.
 fn summary(device: &dyn Device, prompt: &Prompt, answer: &Answer) -> Vec<String> {
     let mut lines = vec![format!(
-        "{}: {} prompt tokens ({} for {} image(s)), {} new, first after {:.2} s{}",
+        "{}: {} prompt tokens ({} for {}), {} new, first after {:.2} s{}",
         device.name(),
         prompt.ids.len(),
         prompt.image_tokens,
-        prompt.images.len(),
+        visuals(prompt),
         answer.tokens.len(),
         answer.first_token.as_secs_f64(),
         per_token_ms(answer).map_or(String::new(), |ms| format!(", then {ms:.1} ms each")),

@@ -1,9 +1,10 @@
 //! `flightvlm serve`.
 
 use super::args::{positive, ModelArgs};
+use super::depth::DepthArgs;
 use super::output::print;
 use super::progress::spinner;
-use crate::serve::{listen, Access, Limits, Options, QueueLimits, Server};
+use crate::serve::{listen, Access, Limits, Options, QueueLimits, Savings, Server};
 use anyhow::{bail, Result};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub(super) struct Args {
     #[arg(long = "api-key", env = "FLIGHTVLM_API_KEY", hide_env_values = true, value_name = "KEY")]
     keys: Vec<String>,
     #[command(flatten)]
+    depth: DepthArgs,
+    #[command(flatten)]
     limits: LimitArgs,
 }
 
@@ -42,7 +45,13 @@ struct LimitArgs {
     /// Most pictures of a request
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = positive)]
     max_images: usize,
-    /// Most pixels of a request's pictures together
+    /// Most videos of a request
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = positive)]
+    max_videos: usize,
+    /// Most frames of a request's videos together that the model is shown
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = positive)]
+    max_frames: usize,
+    /// Most pixels of a request's pictures, and of its videos' frames up to the last one shown, together
     #[arg(long, default_value_t = 16 << 20, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_pixels: u64,
     /// Most tiles that a request's pictures are cut into
@@ -92,7 +101,7 @@ pub(super) fn main(args: Args) -> Result<()> {
         bail!("an API key must not be empty");
     }
     let listener = listen(SocketAddr::new(args.host, args.port))?;
-    let source = args.model.open()?;
+    let source = args.depth.open(&args.model)?;
     let stem = args.model.model.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let name = args.name.clone().or(stem).unwrap_or_else(|| "model".into());
     let waiting = spinner("loading the model");
@@ -104,21 +113,25 @@ pub(super) fn main(args: Args) -> Result<()> {
             args.host
         );
     }
-    let server = Server::new(source, options(&args, name.clone(), access), listener)?;
+    let savings = args.depth.savings(&source)?;
+    let server = Server::new(source, options(&args, name.clone(), access, savings), listener)?;
     waiting.finish_and_clear();
     print(&format!("{name} on {devices} at http://{}\n", server.address()?))?;
     server.run(end_signal())
 }
 
-fn options(args: &Args, name: String, access: Access) -> Options {
+fn options(args: &Args, name: String, access: Access, savings: Savings) -> Options {
     let l = &args.limits;
     Options {
         name,
         devices: args.device.clone(),
         access,
+        savings,
         limits: Limits {
             max_tokens: l.max_tokens,
             max_images: l.max_images,
+            max_videos: l.max_videos,
+            max_frames: l.max_frames,
             max_pixels: l.max_pixels,
             max_tiles: l.max_tiles,
             max_cycles: l.max_cycles,

@@ -63,6 +63,6 @@ pub struct ImageInfo {
     pub rows_unpruned: usize,
     /// How visual tokens are chosen; `None`: all stay.
     pub prune: Option<Prune>,
-    /// The tower for frames of videos, where there is one.
+    /// How videos are seen, by models that take them.
     pub video: Option<VideoSpec>,
 }

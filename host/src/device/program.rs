@@ -10,7 +10,7 @@ use super::{
     StepOutput,
 };
 use flightvlm_compiler::codegen::{logits, text_args};
-use flightvlm_compiler::graph::{Picture, Position, PositionScheme, Rotary};
+use flightvlm_compiler::graph::{Picture, Position, PositionScheme, Rotary, TokenGrid};
 use flightvlm_compiler::layout::dram::Space;
 use flightvlm_compiler::program::{Program, CODE_REGION};
 use flightvlm_hw::config::UNIT_BYTES;
@@ -92,7 +92,7 @@ impl<'p> ProgramDevice<'p> {
         if meta.model.position_scheme == PositionScheme::Sequence {
             return self.follow_length(ids.len());
         }
-        let grids: Vec<[usize; 2]> = images.iter().map(|h| self.images[h.index].grid).collect();
+        let grids: Vec<TokenGrid> = images.iter().map(|h| self.images[h.index].grid).collect();
         let mut positions = meta.model.positions(ids, &grids);
         // Rows that come later are known by now, too.
         positions.rows.extend(places(ids.len(), meta.text.max_context, positions.shift));

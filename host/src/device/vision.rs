@@ -8,7 +8,7 @@
 use super::program::{rope_rows, ProgramDevice};
 use super::{check_prompt, DeviceError, ImageHandle, Logits};
 use flightvlm_compiler::codegen::{vision_args, PICTURE, QUESTION_REGION, VIDEO};
-use flightvlm_compiler::graph::{Group, Picture, ReadOut, Tile, VisionSpec, VisualRow};
+use flightvlm_compiler::graph::{Group, Picture, ReadOut, Tile, TokenGrid, VisionSpec, VisualRow};
 use flightvlm_compiler::program::VisionMeta;
 use flightvlm_hw::config::{TILE, UNIT_BYTES};
 use std::time::Instant;
@@ -20,8 +20,8 @@ pub(super) struct Shown {
     pub rows: Vec<u32>,
     /// Groups of tokens that the visual ones of each tile are made of; none where they are not chosen.
     pub groups: Vec<Vec<Group>>,
-    /// Visual tokens down and across.
-    pub grid: [usize; 2],
+    /// Where its visual tokens stand.
+    pub grid: TokenGrid,
 }
 
 impl ProgramDevice<'_> {
@@ -73,7 +73,8 @@ impl ProgramDevice<'_> {
             Some(_) => picture.kept(&groups),
             None => picture.rows.clone(),
         };
-        Ok(Shown { rows: kept.iter().map(row).collect(), groups, grid: spec.token_grid(picture) })
+        let rows = kept.iter().map(row).collect();
+        Ok(Shown { rows, groups, grid: meta.model.token_grid(picture) })
     }
 
     /// Runs the question that a picture is encoded for through the language model, and puts its hidden state where the tower

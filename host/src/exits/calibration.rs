@@ -62,7 +62,7 @@ pub enum CalibrationError {
         path: String,
     },
     /// Too few cycles.
-    #[error("--exit-budget {budget}: the cheapest exit, behind {layers} layers, takes {least:.0} cycles")]
+    #[error("an exit budget of {budget} cycles is too small: the cheapest exit, behind {layers} layers, takes {least:.0}")]
     Budget {
         /// Asked for.
         budget: u64,
@@ -150,7 +150,7 @@ mod tests {
         let exits = c.plan(320).expect("enough").exits(1);
         assert_eq!(exits.layers, [1, 2, 4]);
         let said = c.plan(219).unwrap_err().to_string();
-        assert!(said.contains("behind 2 layers, takes 220 cycles"), "{said}");
+        assert!(said.contains("behind 2 layers, takes 220"), "{said}");
     }
 
     #[test]

@@ -61,6 +61,11 @@ const HALF: Colours = ([0.5; 3], [0.5; 3]);
 const MAX_TARGET: u64 = 4096;
 
 impl ProcessorConfig {
+    /// Is there a class of this name?
+    pub fn knows(class: &str) -> bool {
+        CLASSES.iter().any(|known| known.name == class)
+    }
+
     /// Reads the settings from `processor_config.json` (where transformers 5 nests them under
     /// `image_processor`) or from a `preprocessor_config.json`. `file` is used in messages.
     pub fn from_json(file: &str, text: &[u8]) -> Result<Self, ImageError> {
@@ -83,7 +88,8 @@ enum Cutting {
     LongestEdge,
     /// Most tiles, of classes that always cut.
     ClosestRatio(Option<usize>),
-    SmartResize,
+    /// Default of least and largest area.
+    SmartResize([usize; 2]),
     Relaxed,
     /// Key and default of the most tiles.
     Across(&'static str, usize),
@@ -130,6 +136,15 @@ const ACROSS: Class = Class {
     crops: false,
     filter: Filter::Bilinear,
     cutting: Cutting::Across("hd_num", 55),
+    pillow: true,
+    ..CLIP
+};
+
+const QWEN2_VL: Class = Class {
+    name: "Qwen2VLImageProcessor",
+    size: None,
+    crops: false,
+    cutting: Cutting::SmartResize([56 * 56, 28 * 28 * 1280]),
     ..CLIP
 };
 
@@ -172,7 +187,12 @@ const CLASSES: &[Class] = &[
     },
     Class { name: "VideoLlavaImageProcessor", pillow: true, ..CLIP },
     Class { name: "VideoLlavaVideoProcessor", ..CLIP },
-    Class { name: "Qwen2VLImageProcessor", size: None, crops: false, cutting: Cutting::SmartResize, ..CLIP },
+    QWEN2_VL,
+    Class {
+        name: "Qwen2VLVideoProcessor",
+        cutting: Cutting::SmartResize([128 * 28 * 28, 768 * 28 * 28]),
+        ..QWEN2_VL
+    },
     // Four whose processors are code beside a checkpoint or in a paper: `tests/golden/processor/README.md`.
     Class {
         name: "BlueLMVImageProcessor",
@@ -190,6 +210,7 @@ const CLASSES: &[Class] = &[
         crops: false,
         colours: HALF,
         cutting: Cutting::Slices,
+        pillow: true,
         ..CLIP
     },
     Class {
@@ -198,6 +219,7 @@ const CLASSES: &[Class] = &[
         crops: false,
         colours: IMAGENET,
         cutting: Cutting::ClosestRatio(Some(6)),
+        pillow: true,
         ..CLIP
     },
 ];
@@ -331,10 +353,10 @@ impl Keys<'_> {
                 max: self.count("max_slice_nums", 9)?,
             },
             Cutting::Fit => self.fit()?,
-            Cutting::SmartResize => Scheme::SmartResize {
+            Cutting::SmartResize([least, largest]) => Scheme::SmartResize {
                 factor: self.count("patch_size", 14)? * self.count("merge_size", 2)?,
-                min_area: self.area("min_pixels", "shortest_edge", 56 * 56)?,
-                max_area: self.area("max_pixels", "longest_edge", 28 * 28 * 1280)?,
+                min_area: self.area("min_pixels", "shortest_edge", least)?,
+                max_area: self.area("max_pixels", "longest_edge", largest)?,
             },
         })
     }

@@ -6,7 +6,7 @@
 //! exact. JPEG is decoded by another library than Pillow's, so single values may differ by a few
 //! grey levels.
 
-use super::{frames, ImageError, RgbPicture};
+use super::{frames, ImageError, RgbPicture, Sampling, Video, VideoCost};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use std::fs::File;
@@ -25,21 +25,54 @@ const MAX_FILE_BYTES: u64 = 512 << 20;
 /// frames.
 pub fn decode_file(path: &Path) -> Result<RgbPicture, ImageError> {
     if path.is_dir() {
-        return frames::of_folder(path);
+        return frames::grid_of_folder(path);
     }
     decode(&read(path)?)
 }
 
-/// `count` frames at equal distances of a video: a folder of pictures, or an animated GIF.
-pub fn decode_video(path: &Path, count: usize) -> Result<Vec<RgbPicture>, ImageError> {
+/// The shown frames of a video: a folder of pictures, or an animated GIF. `per_second`: how many frames a second has,
+/// where the video does not say or says it wrongly.
+pub fn decode_video_file(
+    path: &Path,
+    sampling: &Sampling,
+    per_second: Option<f64>,
+) -> Result<Video, ImageError> {
     if path.is_dir() {
-        return frames::of_video_folder(path, count);
+        return frames::video_of_folder(path, sampling, per_second);
     }
     let bytes = read(path)?;
-    match image::guess_format(&bytes) {
-        Ok(ImageFormat::Gif) => frames::of_video_gif(&bytes, count),
-        _ => Err(ImageError::NotAVideo { found: describe_start(&bytes) }),
+    check_gif(&bytes)?;
+    frames::video_of_gif(&bytes, sampling, per_second)
+}
+
+/// The shown frames of an animated GIF.
+pub fn decode_video(bytes: &[u8], sampling: &Sampling) -> Result<Video, ImageError> {
+    check_gif(bytes)?;
+    frames::video_of_gif(bytes, sampling, None)
+}
+
+/// What [`decode_video`] would decode, by the file's blocks alone.
+pub fn video_cost(bytes: &[u8], sampling: &Sampling) -> Result<VideoCost, ImageError> {
+    check_gif(bytes)?;
+    frames::video_cost(bytes, sampling)
+}
+
+fn check_gif(bytes: &[u8]) -> Result<(), ImageError> {
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Gif) => Ok(()),
+        _ => Err(ImageError::NotAVideo { found: describe_start(bytes) }),
     }
+}
+
+/// Pixels that [`decode`] would decode, by the file's header alone; 0 where there is none, which the decoder will say
+/// better.
+pub fn decode_cost(bytes: &[u8]) -> u64 {
+    if let Ok(ImageFormat::Gif) = image::guess_format(bytes) {
+        return frames::grid_cost(bytes).unwrap_or(0);
+    }
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    let size = reader.ok().and_then(|reader| reader.into_dimensions().ok());
+    size.map_or(0, |(width, height)| u64::from(width) * u64::from(height))
 }
 
 /// A file of an accepted length.
@@ -60,7 +93,7 @@ fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
 pub fn decode(bytes: &[u8]) -> Result<RgbPicture, ImageError> {
     let format = match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
-        Ok(ImageFormat::Gif) => return frames::of_gif(bytes),
+        Ok(ImageFormat::Gif) => return frames::grid_of_gif(bytes),
         _ => return Err(ImageError::NotAnImage { found: describe_start(bytes) }),
     };
     let damaged = |error: image::ImageError| ImageError::Damaged(error.to_string());

@@ -15,16 +15,25 @@ mod config;
 mod crop;
 mod decode;
 mod frames;
+mod gif;
+mod interpolate;
 mod normalize;
 mod processor;
 mod resize;
+mod sampling;
 mod tiling;
+mod video;
 
 pub use config::{Backend, ProcessorConfig, Size};
-pub use decode::{decode, decode_file, decode_video, MAX_PIXELS, MAX_SIDE};
+pub use decode::{
+    decode, decode_cost, decode_file, decode_video, decode_video_file, video_cost, MAX_PIXELS, MAX_SIDE,
+};
+pub use frames::{Video, VideoCost};
 pub use processor::ImageProcessor;
 pub use resize::{resize, Filter};
-pub use tiling::{Canvas, Cut, Extent, Scheme, Whole};
+pub use sampling::Sampling;
+pub use tiling::{Canvas, Cut, Extent, Origin, Pieces, Scheme, Whole};
+pub use video::VideoProcessor;
 
 /// An upright 8-bit RGB picture, rows from top to bottom, three bytes per pixel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +102,17 @@ pub enum ImageError {
     /// A video without pictures.
     #[error("{0}; give a folder of pictures or an animated GIF")]
     NoFrames(String),
+    /// An animation that takes too long to decode.
+    #[error(
+        "its frames up to the last that is shown have {pixels} pixels, at most {most} are accepted; \
+         give fewer or smaller frames"
+    )]
+    TooManyFrames {
+        /// Of all of them.
+        pixels: u64,
+        /// The limit.
+        most: u64,
+    },
     /// A frame of a video.
     #[error("frame {file}: {fault}")]
     Frame {

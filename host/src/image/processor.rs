@@ -1,6 +1,7 @@
 //! The chain of steps.
 
 use super::crop::center_crop;
+use super::interpolate::interpolate;
 use super::normalize::normalize;
 use super::resize::resize;
 use super::{Cut, Extent, ImageError, PixelValues, ProcessorConfig, RgbPicture, Size, MAX_PIXELS};
@@ -56,8 +57,14 @@ impl ImageProcessor {
     /// All steps: an upright RGB picture to its tiles, each [3, height, width].
     pub fn process(&self, picture: &RgbPicture) -> Result<Vec<PixelValues>, ImageError> {
         let (cut, _) = self.plan([picture.width, picture.height])?;
-        let tiles = cut.apply(picture, self.config.filter, self.config.backend);
-        tiles.iter().map(|tile| Ok(normalize(&self.resize_and_crop(tile)?, &self.config))).collect()
+        let pieces = cut.apply(picture, self.config.filter, self.config.backend);
+        let tile = |tile| Ok(normalize(&self.resize_and_crop(tile)?, &self.config));
+        let mut tiles = pieces.tiles.iter().map(tile).collect::<Result<Vec<_>, ImageError>>()?;
+        if let (Some(canvas), Some(whole)) = (pieces.canvas, cut.whole) {
+            let values = interpolate(&normalize(&canvas, &self.config), whole.size);
+            tiles.insert(if whole.first { 0 } else { tiles.len() }, values);
+        }
+        Ok(tiles)
     }
 }
 

@@ -4,7 +4,7 @@ use super::access::Access;
 use super::answer::{Answering, Kind};
 use super::body::{BodyMemory, Parsed};
 use super::content::Chat;
-use super::conversation::Conversation;
+use super::conversation::{Conversation, Depth};
 use super::devices::Devices;
 use super::error::ApiError;
 use super::figures::Figures;
@@ -13,10 +13,11 @@ use super::limits::Limits;
 use super::metrics::Metrics;
 use super::queue::Queue;
 use super::request::Common;
+use super::savings::{Asked, Savings};
 use crate::bundle::BundleError;
 use crate::device::{DeviceError, ModelInfo};
 use crate::profile::CostModel;
-use crate::prompt::{prepare, Prompt, PromptError};
+use crate::prompt::{prepare_shown, video_sampling, Prompt, PromptError};
 use crate::source::Source;
 use crate::text::TextError;
 use axum::body::Body;
@@ -46,6 +47,8 @@ pub struct App {
     pub info: ModelInfo,
     /// Bounds.
     pub limits: Limits,
+    /// What requests leave out.
+    pub savings: Savings,
     /// Device cycles that a request may take.
     pub max_cycles: Option<u64>,
     /// Keys.
@@ -100,27 +103,35 @@ impl App {
         let asked = common.new_tokens()?;
         let (streams, wants_usage) = (common.streams(), common.wants_usage());
         let wants_figures = common.wants_figures();
+        let asked_savings = Asked::from_json(&json)?;
+        let way = self.savings.way(&asked_savings, &self.info)?;
+        let info = asked_savings.model(&self.source, &self.info)?;
         let prompt = self
             .clone()
             .beside_network(move |app| match kind {
-                Kind::Chat => app.chat_prompt(&json),
+                Kind::Chat => app.chat_prompt(&json, &info),
                 Kind::Text => app.text_prompt("prompt", json.get("prompt").unwrap_or(&Value::Null)),
             })
             .await?;
         drop(memory);
         let tokens = self.limits.admit(&prompt, self.info.max_context, asked, self.cost.as_ref())?;
         let number = self.count.fetch_add(1, Ordering::Relaxed);
-        let options = common.options(tokens, &self.info.stop_ids, number)?;
+        let options = common.options(tokens, &self.info.stop_ids, number, way.exits)?;
+        let depth = match &options.exits {
+            Some(_) => Depth::Open,
+            None if way.layers == self.info.layers => Depth::All,
+            None => Depth::First(way.layers),
+        };
         let prefix = if kind == Kind::Chat { "chatcmpl" } else { "cmpl" };
         let id = format!("{prefix}-{:x}-{number}", self.created);
         let (events, receiver) = mpsc::unbounded_channel();
         let cancel = Arc::default();
         let deadline = start + self.limits.time;
-        let image_token = self.info.image.as_ref().map(|image| image.token_id);
         let prompt_tokens = prompt.ids.len();
         let job = Job {
             client,
-            conversation: Conversation::of(&prompt, image_token),
+            conversation: Conversation::of(&prompt, |id| self.info.is_placeholder(id)).through(depth),
+            layers: way.layers,
             prompt,
             task: Task::Answer,
             options,
@@ -178,16 +189,31 @@ impl App {
         })
     }
 
-    /// Chat messages with their pictures.
-    pub fn chat_prompt(&self, json: &Value) -> Result<Prompt, ApiError> {
+    /// Chat messages with their pictures and videos, for a model as the request wants it.
+    pub fn chat_prompt(&self, json: &Value, info: &ModelInfo) -> Result<Prompt, ApiError> {
         let chat = Chat::from_json(json.get("messages"), &self.limits)?;
         self.check_length("messages", chat.text_bytes())?;
-        if self.info.image.is_none() && !chat.files.is_empty() {
-            let what = format!("{} is a text-only model; ask without images", self.info.architecture);
+        let name = &self.info.architecture;
+        if self.info.image.is_none() && !(chat.files.is_empty() && chat.videos.is_empty()) {
+            let what = format!("{name} is a text-only model; ask without images and videos");
             return Err(ApiError::unsupported("messages", what));
         }
         let pictures = chat.pictures(&self.limits)?;
-        prepare(self.source.assets(), &self.info, &chat.messages, &pictures)
+        let videos = match chat.videos.is_empty() {
+            true => Vec::new(),
+            false => {
+                let sampling =
+                    video_sampling(self.source.assets(), &self.info).map_err(|error| match error {
+                        PromptError::NoVideos(_) => {
+                            let advice = "send the GIF as image_url to show six of its frames as one picture";
+                            ApiError::unsupported("messages", format!("{name} takes no videos; {advice}"))
+                        }
+                        error => prompt_error("messages", &error),
+                    })?;
+                chat.shown_videos(sampling, &self.limits)?
+            }
+        };
+        prepare_shown(self.source.assets(), info, &chat.messages, &pictures, &videos)
             .map_err(|error| prompt_error("messages", &error))
     }
 
@@ -213,9 +239,9 @@ impl App {
             }
             _ => return Err(ApiError::value(param, what())),
         };
-        let image_token = self.info.image.as_ref().map(|image| image.token_id);
-        if let Some(at) = ids.iter().position(|&id| Some(id) == image_token) {
-            let what = format!("token {at} of {param} stands for a picture; use /v1/chat/completions");
+        if let Some(at) = ids.iter().position(|&id| self.info.is_placeholder(id)) {
+            let what =
+                format!("token {at} of {param} stands for a picture or video; use /v1/chat/completions");
             return Err(ApiError::value(param, what));
         }
         if let Some(id) = ids.iter().find(|&&id| id as usize >= self.info.vocabulary) {

@@ -1,14 +1,13 @@
-//! Chat messages: roles, text, pictures in data URLs.
+//! Chat messages: roles, text, pictures and videos in data URLs.
 
 use super::error::ApiError;
 use super::limits::Limits;
-use crate::image::{decode, RgbPicture};
+use crate::image::{decode, decode_cost, decode_video, video_cost, RgbPicture, Sampling, Video};
 use crate::text::{Message, Part};
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::DecodePaddingMode;
 use base64::{alphabet, Engine};
 use serde_json::Value;
-use std::io::Cursor;
 
 /// Decodes with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -16,13 +15,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A conversation, its pictures still encoded.
+/// A conversation, its pictures and videos still encoded.
 #[derive(Debug, Default)]
 pub struct Chat {
     /// In order.
     pub messages: Vec<Message>,
     /// Files of the pictures in order of appearance, each with its place in the request.
     pub files: Vec<(String, Vec<u8>)>,
+    /// The same of videos.
+    pub videos: Vec<(String, Vec<u8>)>,
 }
 
 impl Chat {
@@ -72,18 +73,22 @@ impl Chat {
                 Some(text) => Ok(Part::Text { text: text.into() }),
                 None => Err(ApiError::value(format!("{at}.text"), format!("{at}.text must be a text"))),
             },
-            Some("image_url") => {
-                let url = part.get("image_url").and_then(|url| url.as_str().or(url.get("url")?.as_str()));
-                let place = format!("{at}.image_url.url");
+            Some(kind @ ("image_url" | "video_url")) => {
+                let url = part.get(kind).and_then(|url| url.as_str().or_else(|| url.get("url")?.as_str()));
+                let place = format!("{at}.{kind}.url");
                 let Some(url) = url else {
-                    return Err(ApiError::value(place, format!("{at}.image_url must have a url")));
+                    return Err(ApiError::value(place, format!("{at}.{kind} must have a url")));
                 };
+                if kind == "video_url" {
+                    self.video(place, url, limits)?;
+                    return Ok(Part::Video);
+                }
                 self.picture(place, url, limits)?;
                 Ok(Part::Image)
             }
             other => {
                 let got = other.map_or("nothing".into(), |kind| format!("{kind:?}"));
-                let what = format!("{at}: expected a part of type text or image_url, got {got}");
+                let what = format!("{at}: expected a part of type text, image_url or video_url, got {got}");
                 Err(ApiError::value(format!("{at}.type"), what))
             }
         }
@@ -100,6 +105,17 @@ impl Chat {
         Ok(())
     }
 
+    /// Takes the animation in a data URL.
+    fn video(&mut self, place: String, url: &str, limits: &Limits) -> Result<(), ApiError> {
+        if self.videos.len() == limits.max_videos {
+            let what = format!("at most {} video(s) per request are accepted", limits.max_videos);
+            return Err(ApiError::value(place, what));
+        }
+        let file = data_url(url).map_err(|what| ApiError::invalid(&place, "invalid_video_url", what))?;
+        self.videos.push((place, file));
+        Ok(())
+    }
+
     /// Bytes of all texts.
     pub fn text_bytes(&self) -> usize {
         let text = |part: &Part| match part {
@@ -113,7 +129,7 @@ impl Chat {
     pub fn pictures(&self, limits: &Limits) -> Result<Vec<RgbPicture>, ApiError> {
         let mut pixels = 0;
         for (place, file) in &self.files {
-            pixels += announced_pixels(file);
+            pixels += decode_cost(file);
             if pixels > limits.max_pixels {
                 let most = limits.max_pixels;
                 let what = format!("the pictures have {pixels} pixels or more; at most {most} are accepted");
@@ -125,22 +141,44 @@ impl Chat {
         };
         self.files.iter().map(read).collect()
     }
+
+    /// Decodes the frames of the videos that the model is shown, after their blocks have promised to be few and small
+    /// enough together.
+    pub fn shown_videos(&self, sampling: &Sampling, limits: &Limits) -> Result<Vec<Video>, ApiError> {
+        let (mut frames, mut pixels) = (0, self.files.iter().map(|(_, file)| decode_cost(file)).sum::<u64>());
+        for (place, file) in &self.videos {
+            let cost = video_cost(file, sampling)
+                .map_err(|error| ApiError::invalid(place, "invalid_video", error.to_string()))?;
+            (frames, pixels) = (frames + cost.frames, pixels + cost.pixels);
+            if frames > limits.max_frames {
+                let most = limits.max_frames;
+                let what = format!("{frames} frames of videos would be shown; at most {most} are accepted");
+                return Err(ApiError::invalid(place, "video_too_long", what));
+            }
+            if pixels > limits.max_pixels {
+                let most = limits.max_pixels;
+                let what = format!(
+                    "pictures and the videos' frames up to the last one shown have {pixels} pixels or more; at most \
+                     {most} are accepted"
+                );
+                return Err(ApiError::invalid(place, "video_too_large", what));
+            }
+        }
+        let read = |(place, file): &(String, Vec<u8>)| {
+            decode_video(file, sampling)
+                .map_err(|error| ApiError::invalid(place, "invalid_video", error.to_string()))
+        };
+        self.videos.iter().map(read).collect()
+    }
 }
 
-/// Pixels that the header announces; 0 where there is none, which the decoder will say better.
-fn announced_pixels(file: &[u8]) -> u64 {
-    let reader = image::ImageReader::new(Cursor::new(file)).with_guessed_format();
-    let size = reader.ok().and_then(|reader| reader.into_dimensions().ok());
-    size.map_or(0, |(width, height)| u64::from(width) * u64::from(height))
-}
-
-/// The bytes of `data:image/...;base64,...`.
+/// The bytes of `data:...;base64,...`.
 fn data_url(url: &str) -> Result<Vec<u8>, String> {
     let Some(rest) = url.strip_prefix("data:") else {
         let scheme = url.split_once(':').map_or("no scheme", |(scheme, _)| scheme);
         let scheme: String = scheme.chars().take(16).collect();
         return Err(format!(
-            "pictures are taken from data URLs only (data:image/png;base64,...), and never fetched; got {scheme:?}"
+            "pictures and videos are taken from data URLs only (data:image/png;base64,...), and never fetched; got {scheme:?}"
         ));
     };
     let Some((kind, data)) = rest.split_once(',') else {
@@ -156,12 +194,15 @@ fn data_url(url: &str) -> Result<Vec<u8>, String> {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::io::Cursor;
     use std::time::Duration;
 
     pub fn limits() -> Limits {
         Limits {
             max_tokens: 16,
             max_images: 2,
+            max_videos: 1,
+            max_frames: 4,
             max_pixels: 100,
             max_tiles: 2,
             max_cycles: None,
@@ -195,6 +236,7 @@ mod tests {
     fn every_malformed_message_names_its_place() {
         let three = json!([image("data:;base64,AA"), image("data:;base64,AA"), image("data:;base64,AA")]);
         let user = |content: Value| json!([{"role": "user", "content": content}]);
+        let film = json!({"type": "video_url", "video_url": "data:image/gif;base64,AA"});
         for (messages, param, word) in [
             (json!(null), "messages", "list"),
             (json!([]), "messages", "at least one"),
@@ -214,11 +256,49 @@ mod tests {
             (user(json!([image("data:image/png,x")])), "messages[0].content[0].image_url.url", "base64"),
             (user(json!([image("data:;base64,!!")])), "messages[0].content[0].image_url.url", "base64"),
             (user(three), "messages[0].content[2].image_url.url", "at most 2"),
+            (user(json!([{"type": "video_url"}])), "messages[0].content[0].video_url.url", "url"),
+            (
+                user(json!([{"type": "video_url", "video_url": {"url": "http://x/y.mp4"}}])),
+                "messages[0].content[0].video_url.url",
+                "never fetched",
+            ),
+            (user(json!([film, film])), "messages[0].content[1].video_url.url", "at most 1"),
         ] {
             let error = Chat::from_json(Some(&messages), &limits()).expect_err(&messages.to_string());
             assert_eq!(error.param.as_deref(), Some(param), "{}", error.message);
             assert!(error.message.contains(word), "{word}: {}", error.message);
         }
+    }
+
+    /// A GIF of `frames` frames of 3 x 2 pixels.
+    fn animation(frames: usize) -> Vec<u8> {
+        let mut file = Vec::new();
+        let mut encoder = image::codecs::gif::GifEncoder::new(&mut file);
+        for _ in 0..frames {
+            encoder.encode_frame(image::Frame::new(image::RgbaImage::new(3, 2))).expect("a frame");
+        }
+        drop(encoder);
+        file
+    }
+
+    #[test]
+    fn videos_are_bounded_before_anything_is_decoded() {
+        let of = |files: Vec<Vec<u8>>, sampling: Sampling| {
+            let videos = files.into_iter().enumerate().map(|(at, file)| (format!("v{at}"), file)).collect();
+            let chat = Chat { videos, ..Chat::default() };
+            chat.shown_videos(&sampling, &limits()).map_err(|error| (error.code, error.param, error.message))
+        };
+        let four = Sampling::Count(4);
+        assert_eq!(of(vec![animation(8)], four).expect("four frames")[0].frames.len(), 4);
+        let refused = |files, sampling| of(files, sampling).map(|_| ()).expect_err("too much");
+        assert_eq!(refused(vec![animation(8)], Sampling::Count(5)).0, "video_too_long");
+        let (code, place, what) = refused(vec![animation(2), animation(2)], Sampling::Count(3));
+        assert_eq!((code, place.as_deref()), ("video_too_long", Some("v1")), "{what}");
+        // Frames 0, 6, 12, 18: nineteen are decoded, of six pixels each.
+        let (code, _, what) = refused(vec![animation(24)], four);
+        assert_eq!(code, "video_too_large");
+        assert!(what.contains("114 pixels"), "{what}");
+        assert_eq!(refused(vec![b"\x89PNG\r\n\x1a\n".to_vec()], four).0, "invalid_video");
     }
 
     #[test]

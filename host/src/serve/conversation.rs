@@ -6,23 +6,31 @@ use flightvlm_compiler::graph::Picture;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
+/// Layers of the language model that rows have been through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// All.
+    #[default]
+    All,
+    /// So many.
+    First(usize),
+    /// It shows when they run.
+    Open,
+}
+
 /// One key per position of the context. A text position's key is its token; an image position's comes
 /// from the picture's pixels and the row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conversation {
+    depth: Depth,
     keys: Vec<u64>,
     /// For each position: is it the first of a picture, or text, so that a prompt can be cut before it?
     starts: Vec<bool>,
 }
 
 impl Conversation {
-    /// Of a prompt whose visual tokens are marked by `image_token`.
-    pub fn of(prompt: &Prompt, image_token: Option<u32>) -> Conversation {
-        Self::of_visual(prompt, |id| Some(id) == image_token)
-    }
-
     /// Of a prompt whose visual tokens, of pictures and videos, `is_visual` tells.
-    pub fn of_visual(prompt: &Prompt, is_visual: impl Fn(u32) -> bool) -> Conversation {
+    pub fn of(prompt: &Prompt, is_visual: impl Fn(u32) -> bool) -> Conversation {
         let mut out = Conversation::default();
         let mut pictures = prompt.images.iter().map(|p| (fingerprint(p), p.placeholders()));
         // The picture that is being read, its row and their number: text may stand between its tiles.
@@ -53,7 +61,12 @@ impl Conversation {
 
     /// Keys with their starts, as [`Conversation::keys`] and [`Conversation::starts`] gave them; one each.
     pub fn from_parts(keys: Vec<u64>, starts: Vec<bool>) -> Option<Conversation> {
-        (keys.len() == starts.len()).then_some(Conversation { keys, starts })
+        (keys.len() == starts.len()).then_some(Conversation { keys, starts, depth: Depth::All })
+    }
+
+    /// The same through other layers.
+    pub fn through(self, depth: Depth) -> Conversation {
+        Conversation { depth, ..self }
     }
 
     /// One number per position.
@@ -93,8 +106,12 @@ impl Conversation {
     }
 
     /// How many of this prompt's first positions a cache that holds `held` can spare: whole pictures
-    /// only, and never the last position, whose logits are wanted.
+    /// only, and never the last position, whose logits are wanted. Rows that have been through other layers are not the
+    /// same.
     pub fn known_in(&self, held: &Conversation) -> usize {
+        if self.depth == Depth::Open || self.depth != held.depth {
+            return 0;
+        }
         let common = self.keys.iter().zip(&held.keys).take_while(|(a, b)| a == b).count();
         let common = common.min(self.len().saturating_sub(1));
         (0..=common).rev().find(|&at| self.starts.get(at) == Some(&true)).unwrap_or(0)
@@ -109,6 +126,8 @@ fn fingerprint(picture: &Picture) -> u64 {
         tile.rows.iter().for_each(|value| value.to_bits().hash(&mut hasher));
     }
     (picture.prune, &picture.question).hash(&mut hasher);
+    // The same frames of a video at other times have other positions.
+    (picture.video, picture.seconds.to_bits()).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -128,7 +147,7 @@ mod tests {
             ..Picture::default()
         });
         let images = images.collect();
-        Conversation::of(&Prompt { ids: ids.to_vec(), image_tokens, images }, Some(IMAGE))
+        Conversation::of(&Prompt { ids: ids.to_vec(), image_tokens, images }, |id| id == IMAGE)
     }
 
     #[test]
@@ -147,6 +166,32 @@ mod tests {
         // The second picture differs: the first is kept whole.
         let two = prompt(&[IMAGE, IMAGE, IMAGE, IMAGE, 5], &[0.5, 0.75]);
         assert_eq!(prompt(&[IMAGE, IMAGE, IMAGE, IMAGE, 5], &[0.5, 0.25]).known_in(&two), 2);
+    }
+
+    #[test]
+    fn the_same_frames_at_other_times_are_another_video() {
+        let film = |seconds| Picture {
+            tiles: vec![Tile { grid: [1, 1], rows: vec![0.5] }; 2],
+            rows: vec![VisualRow::Token { tile: 0, row: 0 }; 2],
+            video: true,
+            seconds,
+            ..Picture::default()
+        };
+        let of = |seconds| {
+            let prompt =
+                Prompt { ids: vec![1, IMAGE, IMAGE, 5], image_tokens: 2, images: vec![film(seconds)] };
+            Conversation::of(&prompt, |id| id == IMAGE)
+        };
+        assert_eq!((of(0.5).known_in(&of(0.5)), of(0.5).known_in(&of(1.0))), (3, 1));
+    }
+
+    #[test]
+    fn rows_of_other_layers_are_not_known() {
+        let of = |depth| prompt(&[3, 4, 5], &[]).through(depth);
+        assert_eq!(of(Depth::First(2)).known_in(&of(Depth::First(2))), 2);
+        assert_eq!(of(Depth::First(2)).known_in(&of(Depth::All)), 0);
+        assert_eq!(of(Depth::All).known_in(&of(Depth::First(2))), 0);
+        assert_eq!(of(Depth::Open).known_in(&of(Depth::Open)), 0);
     }
 
     #[test]

@@ -98,10 +98,11 @@ async fn one(app: &Arc<App>, client: String, prompt: Prompt, start: Instant) -> 
         client,
         // Models that compare keep nothing that a later text could begin with.
         conversation: match app.info.answers {
-            true => Conversation::of(&prompt, app.info.image.as_ref().map(|image| image.token_id)),
+            true => Conversation::of(&prompt, |id| app.info.is_placeholder(id)),
             false => Conversation::default(),
         },
         prompt,
+        layers: app.info.layers,
         task: Task::Embed,
         options: Options { max_new_tokens: 1, sampling, stop_ids: vec![], stop_strings: vec![], exits: None },
         trims: false,

@@ -45,6 +45,7 @@ impl Figures {
             "clock_mhz": c.clock_mhz,
             "reused_tokens": progress.reused,
             "new_tokens": progress.tokens,
+            "layers": progress.layers,
             "phases": phase_ms,
             "cycles": stats.total().cycles,
             "decode_tok_s": decode.filter(|_| steps > 0).map(rate),

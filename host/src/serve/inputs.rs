@@ -24,7 +24,7 @@ pub fn prompts(app: &App, body: &Value) -> Result<Vec<Prompt>, ApiError> {
     let Some(messages) = body.get("messages") else {
         return entries(app, spec, body);
     };
-    let Some(how) = &spec.contrast else { return Ok(vec![app.chat_prompt(body)?]) };
+    let Some(how) = &spec.contrast else { return Ok(vec![app.chat_prompt(body, &app.info)?]) };
     let chat = Chat::from_json(Some(messages), &app.limits)?;
     let parts: Vec<&Part> = chat.messages.iter().flat_map(|message| &message.content).collect();
     match parts[..] {

@@ -28,6 +28,8 @@ pub struct Job {
     pub prompt: Prompt,
     /// The prompt's keys.
     pub conversation: Conversation,
+    /// Layers that its rows run through, where `options` have no exits.
+    pub layers: usize,
     /// What is wanted.
     pub task: Task,
     /// Length, sampling, stops.
@@ -65,6 +67,8 @@ pub struct Progress {
     pub tokens: usize,
     /// Positions of the prompt that came from the cache.
     pub reused: usize,
+    /// Layers that the rows ran through; known at the end.
+    pub layers: Option<usize>,
     /// What the device counted.
     pub stats: RunStats,
 }
@@ -113,8 +117,9 @@ pub(super) mod tests {
             Options { max_new_tokens: 1, sampling, stop_ids: vec![], stop_strings: vec![], exits: None };
         Job {
             client: client.into(),
-            conversation: Conversation::of(&prompt, None),
+            conversation: Conversation::of(&prompt, |_| false),
             prompt,
+            layers: 1,
             task: Task::Answer,
             options,
             trims: true,

@@ -13,9 +13,13 @@ pub struct Limits {
     pub max_tokens: usize,
     /// Pictures.
     pub max_images: usize,
-    /// Pixels of all pictures together, as their headers say.
+    /// Videos.
+    pub max_videos: usize,
+    /// Frames of all videos together that the model is shown.
+    pub max_frames: usize,
+    /// Pixels of all pictures and of all frames that are decoded, together, as headers say.
     pub max_pixels: u64,
-    /// Tiles that the image processor cuts from them.
+    /// Tiles that the processors make of them.
     pub max_tiles: usize,
     /// Device cycles.
     pub max_cycles: Option<u64>,

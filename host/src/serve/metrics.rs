@@ -19,6 +19,7 @@ pub struct Metrics {
     target: Option<(HwConfig, PowerModel)>,
     requests: IntCounterVec,
     tokens: IntCounterVec,
+    answers: IntCounterVec,
     rows: IntCounterVec,
     cycles: IntCounterVec,
     joules: CounterVec,
@@ -70,9 +71,17 @@ impl Metrics {
                 IntCounterVec::new(
                     name(
                         "tokens_total",
-                        "Tokens: prompt, image (of the prompt), reused (of the prompt, from the cache), new.",
+                        "Tokens: prompt, image (of the prompt, videos included), dropped (visual tokens that the prompt was \
+                         spared), reused (of the prompt, from the cache), new.",
                     ),
                     &["kind"],
+                ),
+            ),
+            answers: add(
+                r,
+                IntCounterVec::new(
+                    name("answers_total", "Answers by the layers of the language model that their rows ran through."),
+                    &["layers"],
                 ),
             ),
             rows: add(
@@ -128,7 +137,7 @@ impl Metrics {
             drop(metrics.cycles.with_label_values(&[phase]));
         }
         ["low", "mid", "high"].iter().for_each(|end| drop(metrics.joules.with_label_values(&[*end])));
-        ["prompt", "image", "reused", "new"]
+        ["prompt", "image", "dropped", "reused", "new"]
             .iter()
             .for_each(|kind| drop(metrics.tokens.with_label_values(&[*kind])));
         metrics
@@ -167,9 +176,14 @@ impl Metrics {
 
     /// An answer was given.
     pub fn answered(&self, prompt: &Prompt, progress: &Progress) {
+        if let Some(layers) = progress.layers {
+            self.answers.with_label_values(&[&layers.to_string()]).inc();
+        }
+        let dropped = prompt.images.iter().map(|shown| shown.rows.len() - shown.placeholders()).sum();
         let counts = [
             ("prompt", prompt.ids.len()),
             ("image", prompt.image_tokens),
+            ("dropped", dropped),
             ("reused", progress.reused),
             ("new", progress.tokens),
         ];

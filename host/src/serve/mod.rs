@@ -32,12 +32,14 @@ mod page;
 mod queue;
 mod request;
 mod routes;
+mod savings;
 mod worker;
 
 pub use access::Access;
-pub use conversation::Conversation;
+pub use conversation::{Conversation, Depth};
 pub use limits::Limits;
 pub use queue::QueueLimits;
+pub use savings::Savings;
 
 use crate::profile::CostModel;
 use crate::source::Source;
@@ -66,6 +68,8 @@ pub struct Options {
     pub access: Access,
     /// Of a request.
     pub limits: Limits,
+    /// What requests leave out.
+    pub savings: Savings,
     /// Of the queue.
     pub queue: QueueLimits,
     /// Open connections.
@@ -121,6 +125,10 @@ impl Server {
             info.get_or_insert(started.1);
         }
         let Some(info) = info else { bail!("no device is named") };
+        // The float reference runs any part of the layers.
+        let can_leave = !counts || source.program()?.meta.text.saved_row.is_some();
+        let savings = Savings { can_leave, ..options.savings };
+        savings.check(&info)?;
         let max_cycles = config.as_ref().and_then(|config| options.limits.cycles(config.clock_mhz));
         let app = Arc::new(App {
             name: options.name,
@@ -130,6 +138,7 @@ impl Server {
             source,
             info,
             limits: options.limits,
+            savings,
             max_cycles,
             access: options.access,
             queue,

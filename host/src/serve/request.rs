@@ -1,6 +1,7 @@
 //! The fields that chat and plain completions share.
 
 use super::error::ApiError;
+use crate::exits::Exits;
 use crate::generate::Options;
 use crate::sampler::Sampling;
 use serde::Deserialize;
@@ -118,6 +119,7 @@ impl Common {
         max_new_tokens: usize,
         stop_ids: &[u32],
         fresh_seed: u64,
+        exits: Option<Exits>,
     ) -> Result<Options, ApiError> {
         let range = |name: &str, value: Option<f64>, least: f64, most: f64| match value {
             Some(v) if !(least..=most).contains(&v) => {
@@ -145,7 +147,7 @@ impl Common {
             return Err(ApiError::value("stop", what));
         }
         let stop_ids = if self.ignore_eos.unwrap_or(false) { vec![] } else { stop_ids.to_vec() };
-        Ok(Options { max_new_tokens, sampling, stop_ids, stop_strings, exits: None })
+        Ok(Options { max_new_tokens, sampling, stop_ids, stop_strings, exits })
     }
 }
 
@@ -157,7 +159,7 @@ mod tests {
     fn refused(body: Value) -> ApiError {
         let checked = Common::from_json(&body).and_then(|common| {
             common.new_tokens()?;
-            common.options(1, &[], 0)
+            common.options(1, &[], 0, None)
         });
         checked.expect_err(&body.to_string())
     }
@@ -193,17 +195,18 @@ mod tests {
         let body = json!({"model": "m", "tools": [], "tool_choice": "auto", "logit_bias": null, "n": 1,
             "presence_penalty": 0.0, "user": "x", "store": false, "temperature": 0, "stop": "."});
         let common = Common::from_json(&body).expect("fine");
-        let options = common.options(3, &[2], 0).expect("fine");
+        let options = common.options(3, &[2], 0, None).expect("fine");
         assert_eq!((options.sampling, options.stop_strings), (Sampling::Greedy, vec![".".to_owned()]));
     }
 
     #[test]
     fn seeds_are_the_clients_or_fresh() {
-        let seed = |body: Value| match Common::from_json(&body).unwrap().options(1, &[], 77).unwrap().sampling
-        {
-            Sampling::TopP { seed, .. } => seed,
-            Sampling::Greedy => panic!("greedy"),
-        };
+        let seed =
+            |body: Value| match Common::from_json(&body).unwrap().options(1, &[], 77, None).unwrap().sampling
+            {
+                Sampling::TopP { seed, .. } => seed,
+                Sampling::Greedy => panic!("greedy"),
+            };
         assert_eq!(seed(json!({"temperature": 1, "seed": 5})), 5);
         assert_eq!(seed(json!({"top_p": 0.5, "seed": -1})), u64::MAX);
         assert_eq!(seed(json!({"temperature": 1})), 77);

@@ -1,7 +1,7 @@
 //! The thread that owns a device: takes jobs, answers them, keeps the conversation that its cache
 //! holds.
 
-use super::conversation::Conversation;
+use super::conversation::{Conversation, Depth};
 use super::devices::Devices;
 use super::error::ApiError;
 use super::job::{Event, Job, Outcome, Progress, Task};
@@ -126,6 +126,13 @@ impl Worker {
                 return false;
             }
         };
+        if job.options.exits.is_none() {
+            // Another depth than before forgets the rows, as `known` does already.
+            if let Err(error) = device.set_depth(job.layers) {
+                fail(job, &error.into());
+                return false;
+            }
+        }
         if job.task == Task::Embed {
             return self.embed(device, job, known, held);
         }
@@ -136,8 +143,9 @@ impl Worker {
         self.metrics.work(&answer.as_ref().map_or(progress.stats, |answer| answer.stats));
         match answer {
             Ok(answer) => {
-                *held = job.conversation.clone().answered(&answer.tokens);
-                self.deliver(job, &answer, Progress { stats: answer.stats, ..progress }, over);
+                *held = job.conversation.clone().answered(&answer.tokens).through(depth(device));
+                let progress = Progress { stats: answer.stats, layers: Some(device.depth()), ..progress };
+                self.deliver(job, &answer, progress, over);
                 false
             }
             Err(error) => {
@@ -151,7 +159,7 @@ impl Worker {
     /// Runs a prompt for its vector; whether the device failed.
     fn embed(&self, device: &mut dyn Device, job: &Job, known: usize, held: &mut Conversation) -> bool {
         let vector = embed(device, &job.prompt, known);
-        let progress = Progress { tokens: 0, reused: known, stats: device.stats() };
+        let progress = Progress { tokens: 0, reused: known, layers: None, stats: device.stats() };
         self.metrics.work(&progress.stats);
         match vector {
             Ok(vector) => {
@@ -187,6 +195,14 @@ impl Worker {
         };
         self.metrics.answered(&job.prompt, &progress);
         let _ = job.events.send(Event::Done(Outcome { finish, progress }));
+    }
+}
+
+/// Layers that the rows of a device's context have been through.
+fn depth(device: &dyn Device) -> Depth {
+    match device.depth() {
+        layers if layers == device.model().layers => Depth::All,
+        layers => Depth::First(layers),
     }
 }
 

@@ -23,7 +23,7 @@ pub use placeholder::ImageTokens;
 pub use special::SpecialTokens;
 pub use stop::StopStrings;
 pub use stream::TokenStream;
-pub use template::{ChatTemplate, Message, Part, VIDEO_TOKEN};
+pub use template::{ChatTemplate, Message, Part};
 pub use tokenizer::Tokenizer;
 
 /// What can be wrong with a checkpoint's text files, or with a prompt.
@@ -42,16 +42,16 @@ pub enum TextError {
     Template(String),
     /// Placeholders and pictures do not match in number.
     #[error(
-        "the prompt has {placeholders} {token} placeholder(s) for {images} image(s); give one \
-         image per placeholder, or leave the placeholders out to have them added"
+        "the prompt has {placeholders} {token} placeholder(s) for {shown} picture(s) or video(s); give one \
+         per placeholder, or leave the placeholders out to have them added"
     )]
     ImageCount {
         /// The placeholder's spelling.
         token: String,
         /// How many the rendered prompt has.
         placeholders: usize,
-        /// How many pictures came with it.
-        images: usize,
+        /// How many pictures or videos came with it.
+        shown: usize,
     },
     /// The tokenizer has no token for pictures.
     #[error("the tokenizer has no token {0:?}, so this checkpoint cannot take images")]

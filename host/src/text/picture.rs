@@ -92,12 +92,17 @@ impl PictureText {
 /// The prompt of a model without a template that wants its pictures in front: `text` without its
 /// placeholders, behind the pictures and the start token.
 pub fn pictures_before_start(text: &str, token: &str, pictures: &[String], start: &str) -> String {
-    format!("{}{start}{}\n", pictures.concat(), text.replace(token, "").trim())
+    format!("{}{start}{}\n", pictures.concat(), without_placeholders(text, token))
 }
 
 /// The same for Fuyu.
 pub fn lines_before_start(text: &str, token: &str, pictures: &[String]) -> String {
-    format!("{}{TEXT_START}{}{ANSWER}", pictures.concat(), text.replace(token, "").trim())
+    format!("{}{TEXT_START}{}{ANSWER}", pictures.concat(), without_placeholders(text, token))
+}
+
+/// Placeholders go with the line break behind them; all else stays as it is.
+fn without_placeholders(text: &str, token: &str) -> String {
+    text.replace(&format!("{token}\n"), "").replace(token, "")
 }
 
 /// Puts `pictures[i]` in the place of the i-th placeholder.
@@ -109,7 +114,7 @@ pub fn expand_placeholders(text: &str, token: &str, pictures: &[String]) -> Resu
         return Err(TextError::ImageCount {
             token: token.to_owned(),
             placeholders: pieces.len() - 1,
-            images: pictures.len(),
+            shown: pictures.len(),
         });
     }
     let mut out = pieces[0].to_owned();
@@ -130,7 +135,7 @@ mod tests {
         let text = expand_placeholders("<image>\nA <image>c", "<image>", &pictures).unwrap();
         assert_eq!(text, "aa\nA bc");
         let error = expand_placeholders("none", "<image>", &pictures[..1]).unwrap_err().to_string();
-        assert!(error.contains("0 <image> placeholder(s) for 1 image(s)"), "{error}");
+        assert!(error.contains("0 <image> placeholder(s) for 1 picture(s)"), "{error}");
         assert!(expand_placeholders("<image>", "<image>", &[]).is_err());
     }
 

@@ -9,9 +9,6 @@ use serde::{Deserialize, Serialize};
 /// Steps a template may take; a template comes with the model and must not hang us.
 const FUEL: u64 = 10_000_000;
 
-/// What stands for a video in a prompt.
-pub const VIDEO_TOKEN: &str = "<video>";
-
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
@@ -50,18 +47,24 @@ pub struct ChatTemplate {
     environment: Option<Environment<'static>>,
     takes_parts: bool,
     special: SpecialTokens,
-    image_token: String,
+    /// What stands for a picture, and for a video.
+    visual_tokens: [String; 2],
 }
 
 impl ChatTemplate {
     /// Compiles a Jinja template. Without one, see [`ChatTemplate::render`].
-    pub fn new(source: Option<&str>, special: SpecialTokens, image_token: &str) -> Result<Self, TextError> {
+    /// `visual_tokens`: what stands for a picture, and for a video.
+    pub fn new(
+        source: Option<&str>,
+        special: SpecialTokens,
+        visual_tokens: [String; 2],
+    ) -> Result<Self, TextError> {
         let environment = source.map(compile).transpose()?;
         // Templates for text-only models read `content` as a string, the others as a list of
         // parts with a `type`; the latter must mention that word.
         let takes_parts = source
             .is_some_and(|source| ["'type'", "\"type\"", ".type"].iter().any(|word| source.contains(word)));
-        Ok(ChatTemplate { environment, takes_parts, special, image_token: image_token.to_owned() })
+        Ok(ChatTemplate { environment, takes_parts, special, visual_tokens })
     }
 
     /// Whether the checkpoint brought a template.
@@ -104,8 +107,8 @@ impl ChatTemplate {
     /// A message as one string.
     fn flatten(&self, message: &Message) -> String {
         let part = |part: &Part| match part {
-            Part::Image => format!("{}\n", self.image_token),
-            Part::Video => format!("{VIDEO_TOKEN}\n"),
+            Part::Image => format!("{}\n", self.visual_tokens[0]),
+            Part::Video => format!("{}\n", self.visual_tokens[1]),
             Part::Text { text } => text.clone(),
         };
         message.content.iter().map(part).collect()
@@ -209,7 +212,11 @@ mod tests {
     fn template(source: &str) -> ChatTemplate {
         let mut special = SpecialTokens::default();
         special.merge("test", br#"{"bos_token": "<s>", "eos_token": "</s>"}"#).unwrap();
-        ChatTemplate::new(Some(source), special, "<image>").unwrap()
+        ChatTemplate::new(Some(source), special, visual()).unwrap()
+    }
+
+    fn visual() -> [String; 2] {
+        ["<image>".into(), "<video>".into()]
     }
 
     /// The layout of LLaVA 1.5's template: pictures first, then text, then the turn's end.
@@ -247,9 +254,12 @@ mod tests {
 
     #[test]
     fn no_template_means_plain_text() {
-        let plain = ChatTemplate::new(None, SpecialTokens::default(), "<image>").unwrap();
+        let plain = ChatTemplate::new(None, SpecialTokens::default(), visual()).unwrap();
         let rendered = plain.render(&[Message::user(2, "Same?")]).unwrap();
         assert_eq!(rendered, "<image>\n<image>\nSame?");
+        let film =
+            Message { role: "user".into(), content: vec![Part::Video, Part::Text { text: "Why?".into() }] };
+        assert_eq!(plain.render(&[film]).unwrap(), "<video>\nWhy?");
         assert!(plain.wants_special_tokens(&rendered));
     }
 
@@ -258,7 +268,7 @@ mod tests {
         let source = "{{ raise_exception('roles must alternate') }}";
         let error = template(source).render(&[]).unwrap_err().to_string();
         assert!(error.contains("roles must alternate"), "{error}");
-        assert!(ChatTemplate::new(Some("{% if"), SpecialTokens::default(), "<image>").is_err());
+        assert!(ChatTemplate::new(Some("{% if"), SpecialTokens::default(), visual()).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod apply;
 mod grids;
 mod schemes;
 
+pub use apply::Pieces;
 pub use schemes::Scheme;
 
 /// Width and height in pixels, or columns and rows of tiles.
@@ -32,8 +33,19 @@ pub struct Whole {
     pub size: Extent,
     /// In front of the other tiles, or behind them.
     pub first: bool,
-    /// Made from the scaled picture instead of the original one.
-    pub of_scaled: bool,
+    /// What it is made of.
+    pub from: Origin,
+}
+
+/// What the tile of a whole picture is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The picture.
+    Picture,
+    /// The scaled picture.
+    Scaled,
+    /// The canvas, once it is normalised: values between its pixels, without a filter against aliases.
+    Canvas,
 }
 
 /// What is done with a picture of a certain size.
@@ -41,6 +53,8 @@ pub struct Whole {
 pub struct Cut {
     /// Sizes to which the picture is scaled, one after the other.
     pub scaled: Vec<Extent>,
+    /// Meanwhile it lies on its side: rows are columns.
+    pub lying: bool,
     /// Where it stands; `None`: it is its own canvas.
     pub canvas: Option<Canvas>,
     /// Tiles of the canvas: columns and rows. No tile at all where a side is 0.
@@ -52,7 +66,7 @@ pub struct Cut {
 impl Cut {
     /// The picture as it is.
     pub fn none() -> Cut {
-        Cut { scaled: Vec::new(), canvas: None, grid: [1, 1], whole: None }
+        Cut { scaled: Vec::new(), lying: false, canvas: None, grid: [1, 1], whole: None }
     }
 
     /// Number of tiles, the whole picture included.

@@ -1,7 +1,7 @@
 //! The schemes: from a picture's size to its cut.
 
 use super::grids;
-use super::{Canvas, Cut, Extent, Whole};
+use super::{Canvas, Cut, Extent, Origin, Whole};
 use flightvlm_compiler::graph::best_pinpoint;
 
 /// A way of cutting pictures; sizes in pixels.
@@ -68,8 +68,8 @@ pub enum Scheme {
         /// Share of the picture that a smaller grid may lose.
         alpha: f64,
     },
-    /// InternLM-XComposer2-4KHD: as many tiles across as `max` allows, padded in white; the whole
-    /// picture in front.
+    /// InternLM-XComposer2-4KHD, Phi-3.5-V: as many tiles across as `max` allows, padded in white, upright pictures
+    /// lying on their side meanwhile; the whole padded picture in front.
     Across {
         /// Side of a tile.
         tile: usize,
@@ -139,14 +139,20 @@ fn on_canvas(size: Extent, canvas: Extent, tile: usize, whole: usize) -> Cut {
         scaled: vec![scaled],
         canvas: Some(Canvas { size: canvas, at: centred(canvas, scaled), fill: [0; 3] }),
         grid: canvas.map(|n| n / tile),
-        whole: Some(Whole { size: [whole; 2], first: true, of_scaled: false }),
+        whole: Some(Whole { size: [whole; 2], first: true, from: Origin::Picture }),
+        ..Cut::none()
     }
 }
 
 /// Stretched over the grid; the whole picture behind it unless it is the only tile.
 fn stretched(grid: Extent, tile: usize) -> Cut {
-    let whole = Whole { size: [tile; 2], first: false, of_scaled: false };
-    Cut { scaled: vec![grid.map(|n| n * tile)], canvas: None, grid, whole: (grid != [1, 1]).then_some(whole) }
+    let whole = Whole { size: [tile; 2], first: false, from: Origin::Picture };
+    Cut {
+        scaled: vec![grid.map(|n| n * tile)],
+        grid,
+        whole: (grid != [1, 1]).then_some(whole),
+        ..Cut::none()
+    }
 }
 
 fn longest_edge([width, height]: Extent, longest: Option<usize>, tile: usize, split: bool) -> Cut {
@@ -181,8 +187,8 @@ fn longest_edge([width, height]: Extent, longest: Option<usize>, tile: usize, sp
     };
     scaled.push([w, h].map(|n| n.max(tile)));
     let grid = [w, h].map(|n| n.max(tile) / tile);
-    let whole = Whole { size: [tile; 2], first: false, of_scaled: true };
-    Cut { scaled, canvas: None, grid, whole: (grid != [1, 1]).then_some(whole) }
+    let whole = Whole { size: [tile; 2], first: false, from: Origin::Scaled };
+    Cut { scaled, grid, whole: (grid != [1, 1]).then_some(whole), ..Cut::none() }
 }
 
 /// Sides as multiples of `factor`, rounded half to even, in an area between two limits.
@@ -223,9 +229,10 @@ fn across([width, height]: Extent, tile: usize, max: usize) -> Cut {
     let (scaled, canvas) = (turn([scaled_width, scaled_height]), turn(canvas));
     Cut {
         scaled: vec![scaled],
+        lying: upright,
         canvas: Some(Canvas { size: canvas, at: centred(canvas, scaled), fill: [255; 3] }),
         grid: canvas.map(|n| n / tile),
-        whole: Some(Whole { size: [tile; 2], first: true, of_scaled: false }),
+        whole: Some(Whole { size: [tile; 2], first: true, from: Origin::Canvas }),
     }
 }
 
@@ -248,14 +255,16 @@ fn of_area(width: f64, height: f64, tile: usize, patch: usize, enlarge: bool) ->
 fn slices(size: Extent, tile: usize, patch: usize, max: usize) -> Cut {
     let [width, height] = size.map(|n| n as f64);
     let Some(grid) = grids::slices(size, tile, max) else {
-        let whole = Whole { size: of_area(width, height, tile, patch, true), first: true, of_scaled: false };
-        return Cut { scaled: vec![], canvas: None, grid: [0, 0], whole: Some(whole) };
+        let whole =
+            Whole { size: of_area(width, height, tile, patch, true), first: true, from: Origin::Picture };
+        return Cut { grid: [0, 0], whole: Some(whole), ..Cut::none() };
     };
-    let whole = Whole { size: of_area(width, height, tile, patch, false), first: true, of_scaled: false };
+    let whole =
+        Whole { size: of_area(width, height, tile, patch, false), first: true, from: Origin::Picture };
     let cell = [0, 1].map(|axis| nearest_multiple(size[axis] as f64, grid[axis]) as f64 / grid[axis] as f64);
     let refined = of_area(cell[0], cell[1], tile, patch, true);
     let scaled = [0, 1].map(|axis| refined[axis] * grid[axis]);
-    Cut { scaled: vec![scaled], canvas: None, grid, whole: Some(whole) }
+    Cut { scaled: vec![scaled], grid, whole: Some(whole), ..Cut::none() }
 }
 
 #[cfg(test)]

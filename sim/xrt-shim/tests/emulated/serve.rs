@@ -1,7 +1,7 @@
 //! The server over emulated cards: two share the queue, and one that hangs comes back.
 
 use crate::rig::{backend, rig};
-use flightvlm::serve::{listen, Access, Limits, Options, QueueLimits, Server};
+use flightvlm::serve::{listen, Access, Limits, Options, QueueLimits, Savings, Server};
 use flightvlm::source::{LoadOptions, Source};
 use flightvlm_xrt::Backend;
 use serde_json::Value;
@@ -19,6 +19,8 @@ fn options() -> Options {
         limits: Limits {
             max_tokens: 16,
             max_images: 1,
+            max_videos: 1,
+            max_frames: 8,
             max_pixels: 1 << 20,
             max_tiles: 1,
             max_cycles: None,
@@ -31,6 +33,7 @@ fn options() -> Options {
         queue: QueueLimits { jobs, jobs_per_client: jobs },
         max_connections: jobs,
         body_memory_bytes: 4 << 20,
+        savings: Savings::default(),
     }
 }
 

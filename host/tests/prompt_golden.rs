@@ -1,0 +1,100 @@
+//! Whole requests against Hugging Face's processors: words, pictures and videos become the same tokens, see
+//! `scripts/export_prompt_goldens.py`.
+
+use flightvlm::image::{RgbPicture, Video};
+use flightvlm::prompt::{prepare_shown, video_sampling};
+use flightvlm::source::{LoadOptions, Source};
+use flightvlm::text::{Message, Part};
+use flightvlm_compiler::graph::Picture;
+use serde_json::{json, Value};
+
+#[path = "common/golden.rs"]
+mod common;
+
+fn list(value: &Value) -> &Vec<Value> {
+    value.as_array().expect("a list")
+}
+
+fn blank(size: &Value) -> RgbPicture {
+    let [width, height] = [0, 1].map(|at| size[at].as_u64().expect("a side") as usize);
+    RgbPicture::new(width, height, vec![0; width * height * 3])
+}
+
+/// Times, rows and columns of patches.
+fn grid(shown: &Picture) -> Value {
+    json!([shown.tiles.len(), shown.tiles[0].grid[0], shown.tiles[0].grid[1]])
+}
+
+fn check(source: &Source, case: &Value) {
+    let (assets, model) = (source.assets(), source.info().expect("facts"));
+    let pictures: Vec<RgbPicture> = list(&case["pictures"]).iter().map(blank).collect();
+    let videos: Vec<Video> = list(&case["videos"])
+        .iter()
+        .map(|video| {
+            let (total, fps) = (video["total"].as_u64().expect("frames") as usize, video["fps"].as_f64());
+            let sampling = video_sampling(assets, &model).expect("a model of videos");
+            let count = sampling.places(total, fps).len();
+            Video {
+                frames: vec![blank(&video["size"]); count],
+                seconds_per_frame: sampling.seconds(count, total, fps),
+            }
+        })
+        .collect();
+    let mut turn = Message::user(pictures.len(), case["text"].as_str().expect("text"));
+    turn.content.splice(0..0, vec![Part::Video; videos.len()]);
+    let prompt = prepare_shown(assets, &model, &[turn], &pictures, &videos).expect("a prompt");
+    assert_eq!(case["ids"], json!(prompt.ids), "{case}");
+    let of = |video: bool| prompt.images.iter().filter(move |shown| shown.video == video);
+    if let Some(grids) = case.get("image_grid_thw") {
+        assert_eq!(*grids, of(false).map(grid).collect::<Value>(), "{case}");
+    }
+    if let Some(grids) = case.get("video_grid_thw") {
+        assert_eq!(*grids, of(true).map(grid).collect::<Value>(), "{case}");
+    }
+    if let Some(seconds) = case.get("second_per_grid_ts") {
+        let found: Vec<f32> = of(true).map(|shown| shown.seconds).collect();
+        let expected = list(seconds).iter().map(|s| s.as_f64().expect("seconds") as f32);
+        assert_eq!(expected.collect::<Vec<_>>(), found, "{case}");
+    }
+    if let Some(patches) = case.get("patches") {
+        let tile = &prompt.images[0].tiles[0];
+        let rows = tile.grid[0] * tile.grid[1];
+        assert_eq!(*patches, json!([rows, tile.rows.len() / rows]), "{case}");
+    }
+}
+
+fn family(name: &str, least: usize) {
+    let folder = tempfile::tempdir().expect("a folder");
+    common::checkpoint(name, folder.path());
+    let options = LoadOptions { no_weights: true, ..LoadOptions::default() };
+    let source = Source::open(folder.path(), options).expect("opens");
+    let text = std::fs::read(common::golden().join("prompts").join(name).join("cases.json")).expect("cases");
+    let cases: Value = serde_json::from_slice(&text).expect("JSON");
+    assert!(list(&cases).len() >= least, "only {} requests", list(&cases).len());
+    list(&cases).iter().for_each(|case| check(&source, case));
+}
+
+#[test]
+fn requests_of_qwen2_vl_become_the_same_tokens() {
+    family("qwen2-vl-video", 30);
+}
+
+#[test]
+fn requests_of_qwen2_5_vl_become_the_same_tokens_and_seconds() {
+    family("qwen2.5-vl-video", 30);
+}
+
+#[test]
+fn requests_of_video_llava_become_the_same_tokens() {
+    family("video-llava", 30);
+}
+
+#[test]
+fn requests_of_fastvlm_become_the_same_tokens() {
+    family("fastvlm", 7);
+}
+
+#[test]
+fn requests_of_fuyu_become_the_same_tokens() {
+    family("fuyu", 40);
+}

@@ -1,0 +1,244 @@
+#!/usr/bin/env python3
+"""Writes tests/golden/prompts: whole requests as Hugging Face's processors make them of words, pictures and videos.
+
+usage: scripts/export_prompt_goldens.py [FAMILY ...]
+
+A folder beside a golden checkpoint of the same family, whose ids of placeholders it shares: a tokenizer with the special
+tokens of the published one and a letter a token, settings of small processors, a chat template, and `cases.json`: for each
+request the text behind the template, the ids, the grids, and the seconds of a time of each video.
+
+Pictures and frames are flat, of the sizes in the case: what is compared is the layout of the tokens. Pixel values are in
+tests/golden/processor.
+"""
+
+import json
+import pathlib
+import shutil
+import sys
+
+import numpy
+import tokenizers
+import torch
+import torchvision
+import transformers
+from PIL import Image
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from transformers.tokenization_utils_tokenizers import TokenizersBackend
+from transformers.video_utils import VideoMetadata
+
+FOLDER = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "prompts"
+IMAGE, VIDEO = 7, 8  # of the golden checkpoints
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;?!'()<>/|_-"
+
+
+def vocabulary(special, letters):
+    """Ids of special tokens as given, of the others from 10 on."""
+    vocab = dict(special)
+    vocab |= {letter: at for at, letter in enumerate(letters, 10)}
+    assert max(vocab.values()) < 128 and len(set(vocab.values())) == len(vocab)
+    return vocab
+
+
+def byte_level(special):
+    """As Qwen2's: bytes spelled as letters, special tokens apart."""
+    vocab = vocabulary(special, LETTERS + "\u0120\u010a")
+    tokenizer = Tokenizer(models.BPE(vocab, []))
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in special])
+    return tokenizer
+
+
+def sentence_piece(model, special):
+    """Words begin with U+2581, also the first one."""
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in special])
+    return tokenizer
+
+
+def llama(special):
+    """As Llama's, with the start token in front of all."""
+    tokenizer = sentence_piece(models.BPE(vocabulary(special, LETTERS + "\u2581\n"), [], unk_token="<unk>"), special)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", special["<s>"])])
+    return tokenizer
+
+
+def persimmon(special):
+    """As Persimmon's: the most likely pieces, and the words of pictures are pieces like others."""
+    vocab = vocabulary(special, LETTERS + "\u2581\n")
+    piece = {at: piece for piece, at in vocab.items()}
+    scores = [(piece.get(at, f"<unused{at}>"), 0.0 if at < 10 else -3.0) for at in range(max(vocab.values()) + 1)]
+    return sentence_piece(models.Unigram(scores, unk_id=0, byte_fallback=False), ["<unk>", "<s>", "</s>"])
+
+
+QWEN = {"<|endoftext|>": 0, "<|im_start|>": 1, "<|im_end|>": 2, "<|vision_start|>": 3, "<|vision_end|>": 4,
+        "<|vision_pad|>": 5, "<|image_pad|>": IMAGE, "<|video_pad|>": VIDEO}
+FASTVLM = {"<|endoftext|>": 0, "<|im_start|>": 1, "<|im_end|>": 2, "<image>": IMAGE}
+LLAMA = {"<unk>": 0, "<s>": 1, "</s>": 2, "<image>": IMAGE, "<video>": VIDEO}
+FUYU = {"<unk>": 0, "<s>": 1, "</s>": 2, "<0x00>": 3, "<0x01>": 4, "<0x04>": 5, "|SPEAKER|": IMAGE, "|NEWLINE|": 9}
+
+QWEN_TEMPLATE = """{%- for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}
+{%- if message['content'] is string %}{{ message['content'] }}
+{%- else %}{%- for part in message['content'] %}
+{%- if part['type'] == 'image' %}{{ '<|vision_start|><|image_pad|><|vision_end|>' }}
+{%- elif part['type'] == 'video' %}{{ '<|vision_start|><|video_pad|><|vision_end|>' }}
+{%- elif part['type'] == 'text' %}{{ part['text'] }}{%- endif %}{%- endfor %}{%- endif %}{{ '<|im_end|>\\n' }}
+{%- endfor %}{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{%- endif %}"""
+
+FASTVLM_TEMPLATE = """{%- for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}
+{%- for part in message['content'] if part['type'] == 'image' %}{{ '<image>' }}{%- endfor %}
+{%- for part in message['content'] if part['type'] == 'text' %}{{ '\\n' + part['text'] }}{%- endfor %}{{ '<|im_end|>\\n' }}
+{%- endfor %}{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{%- endif %}"""
+
+LLAVA_TEMPLATE = """{%- for message in messages %}{{ message['role'].upper() + ': ' }}
+{%- for part in message['content'] if part['type'] == 'image' %}{{ '<image>\\n' }}{%- endfor %}
+{%- for part in message['content'] if part['type'] == 'video' %}{{ '<video>\\n' }}{%- endfor %}
+{%- for part in message['content'] if part['type'] == 'text' %}{{ part['text'] + ' ' }}{%- endfor %}
+{%- endfor %}{%- if add_generation_prompt %}{{ 'ASSISTANT:' }}{%- endif %}"""
+
+
+def qwen(kind):
+    patches = dict(patch_size=6, merge_size=2, temporal_patch_size=2)
+    tokenizer = TokenizersBackend(tokenizer_object=byte_level(QWEN), eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    return getattr(transformers, kind)(
+        image_processor=transformers.Qwen2VLImageProcessor(**patches, size=dict(shortest_edge=144, longest_edge=1152)),
+        video_processor=transformers.Qwen2VLVideoProcessor(**patches, size=dict(shortest_edge=288, longest_edge=720)),
+        tokenizer=tokenizer, chat_template=QWEN_TEMPLATE)
+
+
+def video_llava():
+    tokenizer = TokenizersBackend(tokenizer_object=llama(LLAMA), bos_token="<s>", eos_token="</s>",
+                                  unk_token="<unk>", pad_token="<unk>")
+    sizes = dict(size=dict(shortest_edge=16), crop_size=dict(height=16, width=16))
+    return transformers.VideoLlavaProcessor(
+        image_processor=transformers.VideoLlavaImageProcessor(**sizes),
+        video_processor=transformers.VideoLlavaVideoProcessor(**sizes), tokenizer=tokenizer, patch_size=8,
+        vision_feature_select_strategy="default", num_additional_image_tokens=1, chat_template=LLAVA_TEMPLATE)
+
+
+def fastvlm():
+    tokenizer = TokenizersBackend(tokenizer_object=byte_level(FASTVLM), eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    processor = transformers.LlavaProcessor(
+        image_processor=transformers.CLIPImageProcessor(size=dict(shortest_edge=128), crop_size=dict(height=128, width=128),
+                                                        image_mean=[0.0] * 3, image_std=[1.0] * 3),
+        tokenizer=tokenizer, chat_template=FASTVLM_TEMPLATE)
+    processor.patch_size = 64  # of all stages together, as transformers' conversion writes it
+    return processor
+
+
+def fuyu():
+    tokenizer = TokenizersBackend(tokenizer_object=persimmon(FUYU), bos_token="<s>", eos_token="</s>",
+                                  unk_token="<unk>", pad_token="<unk>")
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    return transformers.FuyuProcessor(
+        image_processor=transformers.FuyuImageProcessor(size=dict(height=20, width=35), patch_size=dict(height=5, width=5)),
+        tokenizer=tokenizer)
+
+
+TEXTS = ["what is this?", "", "  two  words, (9/3)!", "a < b\nc"]
+SIZES = [(24, 24), (36, 12), (13, 50), (70, 41), (5, 5)]  # width, height
+
+
+def qwen_requests():
+    videos = [dict(total=total, fps=fps, size=size) for total, fps in ((4, 2.0), (7, 2.0), (20, 5.0), (9, 30.0))
+              for size in ((24, 36), (50, 20), (12, 12))]
+    for at, size in enumerate(SIZES):
+        yield dict(pictures=[size], videos=[], text=TEXTS[at % 4])
+    for at, video in enumerate(videos):
+        yield dict(pictures=[], videos=[video], text=TEXTS[at % 4])
+        yield dict(pictures=[SIZES[at % 5]], videos=[video], text=TEXTS[(at + 1) % 4])
+    yield dict(pictures=SIZES[:2], videos=videos[::6], text=TEXTS[0])
+    yield dict(pictures=[], videos=[], text=TEXTS[0])
+
+
+def video_llava_requests():
+    for at, (total, size) in enumerate((total, size) for total in (8, 3, 40) for size in SIZES):
+        video = dict(total=total, fps=5.0, size=size)
+        yield dict(pictures=[], videos=[video], text=TEXTS[at % 4])
+        yield dict(pictures=[SIZES[(at + 1) % 5]], videos=[video], text=TEXTS[(at + 2) % 4])
+    for at, size in enumerate(SIZES):
+        yield dict(pictures=[size, size][:1 + at % 2], videos=[], text=TEXTS[at % 4])
+    yield dict(pictures=[], videos=[], text=TEXTS[2])
+
+
+def fastvlm_requests():
+    for at, size in enumerate([*SIZES, (300, 100)]):
+        yield dict(pictures=[size, SIZES[0]][:1 + at % 2], videos=[], text=TEXTS[at % 4])
+    yield dict(pictures=[], videos=[], text=TEXTS[0])
+
+
+def fuyu_requests():
+    for at, size in enumerate([*SIZES, (35, 20), (36, 20), (100, 10), (10, 100), (6, 11)]):
+        for text in TEXTS:
+            yield dict(pictures=[size], videos=[], text=text)
+
+
+FAMILIES = {
+    "qwen2-vl-video": (lambda: qwen("Qwen2VLProcessor"), qwen_requests),
+    "qwen2.5-vl-video": (lambda: qwen("Qwen2_5_VLProcessor"), qwen_requests),
+    "video-llava": (video_llava, video_llava_requests),
+    "fastvlm": (fastvlm, fastvlm_requests),
+    "fuyu": (fuyu, fuyu_requests),
+}
+
+
+def shown(video, family):
+    """Frames of a video, and what is known of it."""
+    frames = numpy.zeros((video["total"], video["size"][1], video["size"][0], 3), dtype=numpy.uint8)
+    if family == "video-llava":  # as in the class's example
+        return frames[numpy.arange(0, len(frames), len(frames) / 8).astype(int)], None
+    return frames, VideoMetadata(total_num_frames=video["total"], fps=video["fps"])
+
+
+def case(processor, family, request):
+    pictures = [Image.new("RGB", size) for size in request["pictures"]]
+    videos = [shown(video, family) for video in request["videos"]]
+    text = request["text"]
+    if family != "fuyu":
+        content = [{"type": "video"} for _ in videos] + [{"type": "image"} for _ in pictures]
+        turn = {"role": "user", "content": [*content, {"type": "text", "text": text}]}
+        text = processor.apply_chat_template([turn], add_generation_prompt=True)
+    options = dict(images=pictures or None, return_tensors="pt")
+    if videos and family == "video-llava":
+        options["videos"] = [frames for frames, _ in videos]
+    elif videos:
+        options |= dict(videos=[frames for frames, _ in videos], video_metadata=[known for _, known in videos],
+                        do_sample_frames=True, fps=2.0)
+    if family == "fuyu":
+        options.pop("return_tensors")
+    made = processor(text=text, **options)
+    ids = torch.as_tensor(made["input_ids"][0]).tolist()
+    out = {**request, "prompt": text, "ids": ids}
+    for key in ("image_grid_thw", "video_grid_thw", "second_per_grid_ts"):
+        if key in made:
+            out[key] = torch.as_tensor(made[key]).tolist()
+    if "image_patches" in made:
+        out["patches"] = list(torch.as_tensor(made["image_patches"]).shape)
+    return out
+
+
+def main():
+    transformers.logging.set_verbosity_error()
+    for family in sys.argv[1:] or FAMILIES:
+        build, requests = FAMILIES[family]
+        folder = FOLDER / family
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        processor = build()
+        processor.save_pretrained(folder)
+        cases = [case(processor, family, request) for request in requests()]
+        (folder / "cases.json").write_text(json.dumps(cases) + "\n")
+        versions = dict(command=f"scripts/export_prompt_goldens.py {family}", transformers=transformers.__version__,
+                        tokenizers=tokenizers.__version__, torch=torch.__version__, torchvision=torchvision.__version__)
+        (folder / "provenance.toml").write_text("".join(f'{key} = "{value}"\n' for key, value in versions.items()))
+        size = sum(file.stat().st_size for file in folder.iterdir())
+        print(f"{family}: {len(cases)} requests of {min(len(c['ids']) for c in cases)} to "
+              f"{max(len(c['ids']) for c in cases)} tokens, {size >> 10} KiB in {sorted(f.name for f in folder.iterdir())}")
+
+
+if __name__ == "__main__":
+    main()
