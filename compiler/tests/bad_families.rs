@@ -156,3 +156,54 @@ fn a_fastvit_that_is_not_what_it_says_is_reported() {
     folder.edit_config(|c| c["vision_config"]["model_args"]["layers"] = json!([1, 2, 1, 2, 2]));
     folder.import_error(&["missing", "stages.4.blocks.1.mlp.conv.bn.running_var"]);
 }
+
+#[test]
+fn a_compressor_that_is_not_what_it_says_is_reported() {
+    let folder = Folder::copy_of("quecc");
+    folder.edit_config(|c| {
+        c["mm_vision_token_compression_kernel_size"] = json!(4);
+        c["mm_vision_output_token_count"] = json!(16);
+        c["mm_vision_output_text_embedding_size"] = json!(40);
+        c["mm_vision_select_feature"] = json!("cls_patch");
+        c["mm_vision_select_layer"] = json!(-40);
+        c["vision_config"]["num_hidden_layers"] = json!(20);
+    });
+    folder.import_error(&[
+        "mm_vision_token_compression_kernel_size",
+        "divides the grid of 6 x 6 patches",
+        "mm_vision_output_token_count",
+        "mm_vision_output_text_embedding_size",
+        "mm_vision_select_feature",
+        "mm_vision_select_layer",
+        "at least 23 layers",
+    ]);
+    let folder = Folder::copy_of("quecc");
+    folder.edit_config(|c| {
+        c.as_object_mut().expect("an object").remove("mm_vision_token_compression_type");
+    });
+    folder.import_error(&["mm_vision_token_compression_type", "quecc", "LlavaForConditionalGeneration"]);
+    let folder = Folder::copy_of("quecc");
+    folder.edit_config(|c| {
+        c.as_object_mut().expect("an object").remove("vision_config");
+    });
+    folder.import_error(&["vision_config", "scripts/join_quecc"]);
+    let folder = Folder::copy_of("quecc");
+    folder.edit_tensors(|tensors| tensors.retain(|t| !t.name.ends_with("q_downsample.bias")));
+    folder.import_error(&["1 missing", "model.mm_projector.0.q_downsample.bias"]);
+}
+
+#[test]
+fn a_picture_without_a_question_is_reported() {
+    use flightvlm_compiler::eval::{Inputs, Session};
+    let model = Folder::copy_of("quecc").import().expect("imports");
+    let inputs = common::root().join("tests/golden/quecc/inputs.safetensors");
+    let mut picture = Inputs::read(&inputs, &model.spec).expect("inputs").images.remove(0);
+    let mut session = Session::new(&model).expect("eval");
+    let asked = session.encode_image(&picture).expect("encodes").rows;
+    picture.question.truncate(3);
+    let otherwise = session.encode_image(&picture).expect("encodes").rows;
+    assert!(asked.len() == otherwise.len() && asked != otherwise, "the question matters");
+    picture.question.clear();
+    let error = session.encode_image(&picture).expect_err("no question").to_string();
+    assert!(error.contains("question_ids"), "{error}");
+}

@@ -81,3 +81,12 @@ fn a_sparsity_whose_window_does_not_divide_a_layer_is_refused() {
     let e = compile(&model, &o).err().expect("refused").to_string();
     assert!(e.contains("whole windows of 128") && e.contains("k_proj"), "{e}");
 }
+
+/// QueCC at 7B: one visual token, from 576 patches and four layers' rows.
+#[test]
+fn a_picture_of_one_token_of_real_size_has_a_program() {
+    let w4 = (Widths::Uniform(4), Sparsity::Dense);
+    let (code_bytes, weight_bytes, _) = stats("quecc-7b", HwConfig::u280(), w4.0, w4.1).unwrap();
+    assert!(code_bytes <= 32 << 10, "{code_bytes} bytes of code");
+    assert!(weight_bytes > 3 << 30, "{weight_bytes} bytes of weights");
+}

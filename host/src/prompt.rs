@@ -133,9 +133,36 @@ pub fn prepare_shown(
     let mut images: Vec<Picture> = planned.into_iter().map(|(_, picture)| picture).collect();
     if let Some(image) = &model.image {
         fill(assets, image, pictures, &mut images)?;
+        if image.vision.question && !images.is_empty() {
+            let question = assets.tokenizer()?.encode(&question(messages, &token), true)?;
+            images.iter_mut().for_each(|picture| picture.question.clone_from(&question));
+        }
     }
     let images = in_prompt_order(model, &ids, images, fill_videos(assets, model, videos, shown)?);
     Ok(Prompt { ids, image_tokens, images })
+}
+
+/// What pictures are encoded for, where that matters: the text of the message that shows the last of them.
+fn question(messages: &[Message], token: &str) -> String {
+    let texts = |message: &Message| -> String {
+        let text = |part: &Part| match part {
+            Part::Text { text } => text.replace(token, ""),
+            Part::Image | Part::Video => String::new(),
+        };
+        message.content.iter().map(text).collect()
+    };
+    let shows = |message: &&Message| {
+        message.content.iter().any(|part| match part {
+            Part::Text { text } => text.contains(token),
+            part => *part == Part::Image,
+        })
+    };
+    let asked = messages.iter().rev().find(shows).map(texts).unwrap_or_default();
+    match asked.trim() {
+        // The reference's word for no question.
+        "" => "image".into(),
+        asked => asked.into(),
+    }
 }
 
 /// Which frames of a video a model is shown, if it takes any.
@@ -299,4 +326,21 @@ fn planned(vision: &VisionSpec, [width, height]: Extent) -> Result<Tile, PromptE
         )));
     }
     Ok(tile)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_encoded_for_the_text_beside_them() {
+        let said = |role: &str, text: &str| Message {
+            role: role.into(),
+            content: vec![Part::Text { text: text.into() }],
+        };
+        let turns = [Message::user(1, " what is this? "), said("assistant", "a cat"), said("user", "sure?")];
+        assert_eq!(question(&turns, "<image>"), "what is this?");
+        assert_eq!(question(&[said("user", "<image>\nwhere is it?")], "<image>"), "where is it?");
+        assert_eq!(question(&[Message::user(2, "")], "<image>"), "image");
+    }
 }

@@ -28,6 +28,7 @@ const ON_RTL: [&str; 19] = [
     "internvl-6b",          // norms of queries and keys, norm behind the tower
     "paligemma",            // prompts whose rows see each other, code in pieces
     "qwen2.5-vl",           // windows of the picture, gated feed-forward block in the tower
+    "quecc",                // windows of several layers' rows compressed for the question
     "qwen2-vl",             // rotary tower, positions of three axes
     "qwen2.5-vl-video",     // several times of a video
 ];

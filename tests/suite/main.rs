@@ -14,5 +14,6 @@ mod masks;
 mod positions;
 mod pruned_checkpoint;
 mod pruning;
+mod quecc;
 mod same_bits;
 mod traffic;

@@ -121,7 +121,19 @@ pub(super) fn emit_groups(asm: &mut Asm, v: &Vision, l: &VisionLayout) -> Option
 pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &VisionLayout) -> Vec<u32> {
     let entry = asm.insns.len() as u32;
     match l {
-        VisionLayout::Tower(tower) => vision::emit(asm, v, tower),
+        VisionLayout::Tower(tower) => {
+            vision::emit(asm, v, tower);
+            if let Some((l, c)) = tower.compress.as_deref().zip(v.compress.as_deref()) {
+                let queries = asm.insns.len() as u32;
+                l.emit_queries(asm, c);
+                asm.emit(isa::Halt {});
+                let windows = asm.insns.len() as u32;
+                l.emit_windows(asm, c);
+                tower.project(asm, v);
+                asm.emit(isa::Halt {});
+                return vec![entry, queries, windows];
+            }
+        }
         VisionLayout::Patches(patches) => {
             let reg = |arg: usize| Reg(arg as u32);
             let args = (reg(vision_args::FIRST_TOKEN), reg(vision_args::TOKENS));

@@ -286,13 +286,23 @@ impl Tower<'_> {
 
     /// Projects `x8` to keys, and to values, which lie behind all rows' keys, once VX has it; releases VX.
     pub fn project_keys_values(&self, asm: &mut Asm, o: &LayerOffsets) {
+        self.project_keys(asm, o, 0);
+        self.project_values(asm, o, 0);
+    }
+
+    /// Projects `x8` to keys once VX has it.
+    pub fn project_keys(&self, asm: &mut Asm, o: &LayerOffsets, release: u8) {
         let (d, x8) = (self.d, (self.abuf("x8"), self.d.dw));
-        let stride = d.kv_heads * d.hw;
         self.load_weights(asm, At { agu: A_WEIGHTS, off: o.k.0 }, &o.k.1);
-        self.multiply(asm, &o.k.1, x8, (self.spad("kv"), stride), VX, 0);
+        self.multiply(asm, &o.k.1, x8, (self.spad("kv"), d.kv_heads * d.hw), VX, release);
+    }
+
+    /// Projects `x8` to values behind the keys; releases VX.
+    pub fn project_values(&self, asm: &mut Asm, o: &LayerOffsets, wait: u8) {
+        let (d, x8) = (self.d, (self.abuf("x8"), self.d.dw));
         self.load_weights(asm, At { agu: A_WEIGHTS, off: o.v.0 }, &o.v.1);
         let values = self.behind_keys(asm, &self.chip.spad, "kv", d.hw, A_TEMP);
-        self.multiply(asm, &o.v.1, x8, (values, stride), 0, VX);
+        self.multiply(asm, &o.v.1, x8, (values, d.kv_heads * d.hw), wait, VX);
     }
 
     /// Generator `a` behind the rows' keys, of `words` a head, in the half's region.

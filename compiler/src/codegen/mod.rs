@@ -4,6 +4,7 @@
 
 pub mod asm;
 mod attention;
+mod compress;
 mod conv;
 mod early_exit;
 mod front;
@@ -19,6 +20,7 @@ mod vision;
 mod wide;
 mod windows;
 
+pub use compress::{CompressLayout, COMPRESS_REGIONS, QUESTION_REGION};
 pub use conv::ConvLayout;
 pub use front::{video_layout, vision_layout, VisionLayout};
 pub use head_norm::head_norm_vectors;

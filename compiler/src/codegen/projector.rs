@@ -169,7 +169,7 @@ pub fn projector_region(linear: usize, piece: usize) -> String {
 }
 
 /// Columns of `join` rows behind each other.
-fn joined(columns: &[Option<u32>], cols: u32, join: usize) -> Vec<Option<u32>> {
+pub(super) fn joined(columns: &[Option<u32>], cols: u32, join: usize) -> Vec<Option<u32>> {
     let shifted = |at: usize| columns.iter().map(move |c| c.map(|c| c + at as u32 * cols));
     (0..join).flat_map(shifted).collect()
 }

@@ -3,6 +3,7 @@
 
 use super::asm::{abs, agu, vx, Asm, At, Count, Reg, LD, MM, ST, VX};
 use super::attention::{ReadOut, LAYER};
+use super::compress::{compress_layout, CompressLayout};
 use super::layer::{
     down_parts, layer_offsets, LayerOffsets, Tower, A_K, A_NORMS, A_V, A_V_SCALES, A_WEIGHTS,
 };
@@ -56,6 +57,8 @@ pub struct TowerLayout {
     pub patch: Packed,
     /// Projector.
     pub projector: ProjectorLayout,
+    /// What stands in front of it and takes a question.
+    pub compress: Option<Box<CompressLayout>>,
     /// Words of a pixel row.
     pub pixel_words: u32,
     /// What leaves the machine of the tower's attention.
@@ -130,6 +133,7 @@ pub(super) fn tower_layout(
         None => projector_layout(v, &dims, &padded(dims.cols as usize), build, dram)?,
         Some(sibling) => sibling.projector.of_whole_tiles(),
     };
+    let compress = v.compress.as_ref().map(|c| compress_layout(v, c, &dims, build, dram)).transpose()?;
     let side = if sibling.is_some() { VIDEO } else { PICTURE };
     let (main, channels) = (Space::Main, Space::Channels);
     let mut add = |space, name: &str, kind, records, units| {
@@ -170,6 +174,7 @@ pub(super) fn tower_layout(
         layer,
         patch,
         projector,
+        compress: compress.map(Box::new),
         pixel_words,
     })
 }
@@ -177,7 +182,10 @@ pub(super) fn tower_layout(
 impl TowerLayout {
     /// Visual tokens of the tower's rows: of all, or in an entry point of its own of groups of them.
     pub(super) fn project(&self, asm: &mut Asm, v: &Vision) {
-        let rows = self.x_base + v.skip_rows as u32 * self.dims.dw;
+        let rows = match &self.compress {
+            Some(compress) => compress.out,
+            None => self.x_base + v.skip_rows as u32 * self.dims.dw,
+        };
         self.projector.emit(asm, v, rows, self.features_base, (FIRST_TOKEN, TILE_TOKENS));
     }
 
@@ -285,6 +293,10 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &TowerLayout) {
     if l.read_out.is_some() {
         asm.set(LAYER, 0);
     }
+    let compress = l.compress.as_deref().zip(v.compress.as_deref());
+    if let Some((l, c)) = compress {
+        l.begin(asm, c);
+    }
     match d.windows {
         None => asm.repeat(v.layers.len() as u32, |asm| layer(asm, &t, v, l, None)),
         Some(side) => {
@@ -299,10 +311,12 @@ pub(super) fn emit(asm: &mut Asm, v: &Vision, l: &TowerLayout) {
     if let Some(n) = &v.post_norm {
         asm.repeat(1, |asm| each_tile(asm, &t, regs::KV_LEN, |asm| post_norm(asm, &t, n, v, l)));
     }
+    // Others have entry points of their own for what follows.
+    let whole = l.projector.chain.groups.is_none() && compress.is_none();
     match &v.pool {
         Some((_, pool)) => l.pool(asm, &t, pool, v.layers.len() as u32, TILE_ROWS, FIRST_TOKEN),
-        None if l.projector.chain.groups.is_some() => {}
-        None => l.project(asm, v),
+        None if whole => l.project(asm, v),
+        None => {}
     }
     asm.emit(isa::Halt {});
 }
@@ -456,8 +470,14 @@ fn layer(asm: &mut Asm, t: &Tower<'_>, v: &Vision, l: &TowerLayout, first: Optio
             asm.vx_sync(0, ST);
             row_generator_from(asm, first, A_ROWS, l.x_base, d.dw);
             store_half(asm, A_ROWS, d.dw, x);
+            if let Some(compress) = &l.compress {
+                compress.keep_half(asm, d.dw, x);
+            }
         });
     });
+    if let Some(compress) = &l.compress {
+        compress.next_layer(asm, d.dw);
+    }
 }
 
 /// Rotary rows of the half, where the tower has them; rows count from row `first` on.

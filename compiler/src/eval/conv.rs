@@ -32,6 +32,20 @@ pub(super) fn depthwise(
     out
 }
 
+/// One row of each `taps` rows: each column the sum of theirs times weights of its own, `w` `[columns, taps]`, plus a bias.
+pub(super) fn pool_windows(x: &[f32], (w, b): (&[f32], &[f32]), taps: usize) -> Vec<f32> {
+    let columns = b.len();
+    let pool = |window: &[f32]| -> Vec<f32> {
+        let sum = |c: usize| {
+            let products =
+                (0..taps).map(|tap| f64::from(w[c * taps + tap]) * f64::from(window[tap * columns + c]));
+            (products.sum::<f64>() + f64::from(b[c])) as f32
+        };
+        (0..columns).map(sum).collect()
+    };
+    x.chunks_exact(taps * columns).flat_map(pool).collect()
+}
+
 /// Squeeze and excitation, in place; weights and biases of the two linear layers.
 pub(super) fn excite(x: &mut [f32], [w1, b1, w2, b2]: [&[f32]; 4]) {
     let columns = b2.len();

@@ -17,8 +17,8 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Reads `input_ids` (int64 `[1, T]`) and the picture tensors of the model's processor (see
-    /// `pictures`), and checks them against the model. Masks may be present if they mask nothing; other
+    /// Reads `input_ids` (int64 `[1, T]`), the picture tensors of the model's processor (see `pictures`), and
+    /// `question_ids` (int64 `[1, T]`) where visual tokens depend on the question, and checks them against the model. Masks may be present if they mask nothing; other
     /// tensors are not looked at.
     pub fn read(path: &Path, spec: &ModelSpec) -> Result<Self, Diagnostic> {
         let file = TensorFile::open(path)?;
@@ -43,10 +43,14 @@ impl Inputs {
                 return Err(Diagnostic::new(name, "ones only", "masked positions", help));
             }
         }
-        let input_ids = read_ids(&ids)?;
+        let input_ids = read_ids("input_ids", &ids)?;
         spec.check_ids(&input_ids)?;
         let videos = pictures::read_videos(&find, spec)?;
-        let images = pictures::read(&find, spec)?;
+        let mut images = pictures::read(&find, spec)?;
+        if let (true, Some(ids)) = (spec.vision.as_ref().is_some_and(|v| v.question), find("question_ids")) {
+            let question = read_ids("question_ids", &ids)?;
+            images.iter_mut().for_each(|picture| picture.question.clone_from(&question));
+        }
         let video_id = spec.video.as_ref().map(|video| video.token_id);
         let images = order_by_placeholders(&input_ids, spec.image_token_id, video_id, images, videos);
         let inputs = Self { input_ids, images };
@@ -106,10 +110,10 @@ pub(super) fn integers(tensor: &TensorRef) -> Option<Vec<i64>> {
     }
 }
 
-fn read_ids(tensor: &TensorRef) -> Result<Vec<u32>, Diagnostic> {
+fn read_ids(name: &str, tensor: &TensorRef) -> Result<Vec<u32>, Diagnostic> {
     let fault = |got: String| {
         let expected = "int64 token ids of shape [1, T], T at least 1";
-        Diagnostic::new("input_ids", expected, got, "run one unpadded prompt at a time")
+        Diagnostic::new(name, expected, got, "run one unpadded prompt at a time")
     };
     let entry = &tensor.entry;
     let ids = integers(tensor).ok_or_else(|| fault(format!("type {}", entry.dtype_name)))?;

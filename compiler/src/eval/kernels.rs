@@ -139,6 +139,14 @@ pub(super) fn segmented_attention(
     out
 }
 
+/// Each row of `q` sees the rows of its own window: all windows have as many.
+pub(super) fn pooled_attention(shape: &AttentionShape, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
+    let (q_cols, kv_cols) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
+    let window = k.len() / kv_cols / (q.len() / q_cols) * kv_cols;
+    let rows = q.chunks_exact(q_cols).zip(k.chunks_exact(window).zip(v.chunks_exact(window)));
+    rows.flat_map(|(q, (k, v))| attention(shape, q, k, v)).collect()
+}
+
 /// Sum over heads of each row, `[rows, head_dim]`.
 pub(super) fn sum_of_heads(x: &[f32], heads: usize, head_dim: usize) -> Vec<f32> {
     let sum = |row: &[f32]| -> Vec<f32> {

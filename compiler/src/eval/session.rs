@@ -80,6 +80,8 @@ struct Feed<'a> {
     pixels: &'a [f32],
     ids: &'a [u32],
     images: &'a [f32],
+    /// `[1, text hidden]`: the question that a picture is encoded for.
+    question: &'a [f32],
     /// Of the rows, for rotary embeddings.
     positions: Vec<Position>,
     /// Rows of the position table.
@@ -199,6 +201,10 @@ impl<'m> Session<'m> {
                 "leave it out, or use a vision-language model that takes it",
             ));
         };
+        let question = match vision.question {
+            true => self.question(&picture.question, watch)?,
+            false => Vec::new(),
+        };
         let learned = self.image_value.and_then(|(_, learned)| learned);
         let mut tiles = Vec::with_capacity(picture.tiles.len());
         (self.read, self.groups) = (Vec::new(), Vec::new());
@@ -218,6 +224,7 @@ impl<'m> Session<'m> {
                 table_rows: vision.position_ids(tile.grid),
                 positions: vision.rotary_positions(tile.grid),
                 windows: vision.windows.as_ref().map_or(Vec::new(), |w| w.lengths(tile.grid)),
+                question: &question,
                 tile: Some((picture, index)),
                 ..Feed::default()
             };
@@ -244,6 +251,28 @@ impl<'m> Session<'m> {
         };
         let rows: Vec<f32> = kept.iter().flat_map(row).copied().collect();
         Ok(Embedded { rows, kept, grid: self.spec.token_grid(picture) })
+    }
+
+    /// Hidden state of a question's last token behind all layers and the final norm. The sequence is lost.
+    fn question(&mut self, ids: &[u32], watch: &mut Watch<'_>) -> Result<Vec<f32>, Diagnostic> {
+        if ids.is_empty() {
+            return Err(Diagnostic::new(
+                "question_ids",
+                format!("the question, as {} compresses pictures for it", self.spec.architecture),
+                "no tokens",
+                "save the tokens of the question, [1, T], beside the prompt",
+            ));
+        }
+        let depth = std::mem::replace(&mut self.depth, self.layer_ends.len());
+        let mut state = Vec::new();
+        let hidden = self.spec.text.hidden;
+        let read = self.prefill_watched(ids, &[], &mut |layer| {
+            // The last linear layer is the output layer.
+            state = layer.rows[layer.rows.len().saturating_sub(hidden)..].to_vec();
+            watch(layer);
+        });
+        self.depth = depth;
+        read.map(|_| state)
     }
 
     /// Groups of tokens of each tile that the visual tokens of the last encoded picture are; none where it is not pruned.
@@ -401,6 +430,9 @@ impl<'m> Session<'m> {
                         read.keys = kernels::sum_of_heads(k, kv_heads, head_dim);
                     }
                 }
+                if windows.is_some() && feed.windows.is_empty() {
+                    return kernels::pooled_attention(&shape, q, k, v);
+                }
                 if windows.is_some() {
                     return kernels::segmented_attention(&shape, &feed.windows, q, k, v);
                 }
@@ -412,6 +444,19 @@ impl<'m> Session<'m> {
             cache.k.extend_from_slice(k);
             cache.v.extend_from_slice(v);
             return kernels::attention(&shape, q, &cache.k, &cache.v);
+        }
+        if let Op::Concat { .. } = node.op {
+            let part = |id: &ValueId| values[id.index()].as_deref().expect("invariant: operands come first");
+            let cols: Vec<usize> = node.inputs.iter().map(|id| self.graph.ty(*id).cols).collect();
+            let parts: Vec<&[f32]> = node.inputs.iter().map(part).collect();
+            let rows = parts[0].len() / cols[0];
+            let row = |at: usize| {
+                parts
+                    .iter()
+                    .zip(&cols)
+                    .flat_map(move |(part, cols)| part[at * cols..][..*cols].iter().copied())
+            };
+            return (0..rows).flat_map(row).collect();
         }
         if let Op::Linear { w, b } = &node.op {
             let rows = values[node.inputs[0].index()].as_deref().expect("invariant: operands come first");
@@ -425,6 +470,7 @@ impl<'m> Session<'m> {
         match &node.op {
             Op::Input(InputKind::Pixels | InputKind::FramePixels) => return feed.pixels.to_vec(),
             Op::Input(InputKind::TokenIds) => return Vec::new(),
+            Op::Input(InputKind::Question) => return feed.question.to_vec(),
             Op::LearnedRow { w } => return weight(*w).to_vec(),
             Op::PrependRow { w } => return [weight(*w), x.as_slice()].concat(),
             Op::AddPosition { w } => {
@@ -438,6 +484,10 @@ impl<'m> Session<'m> {
             Op::Rope { heads, rotary, .. } => {
                 let length = self.position + feed.positions.len();
                 kernels::rope(&mut x, *heads, rotary, &feed.positions, length);
+            }
+            Op::AddRow => add_row(&mut x, second),
+            Op::PoolWindows { w, b, side } => {
+                return conv::pool_windows(&x, (weight(*w), weight(*b)), side * side);
             }
             Op::Add => x.iter_mut().zip(second).for_each(|(x, y)| *x += y),
             Op::Mul => x.iter_mut().zip(second).for_each(|(x, y)| *x *= y),
@@ -467,7 +517,7 @@ impl<'m> Session<'m> {
                     x = self.choose(picture, tile, rows, &x, cols);
                 }
             }
-            Op::Linear { .. } | Op::Attention { .. } | Op::Output => {
+            Op::Linear { .. } | Op::Attention { .. } | Op::Concat { .. } | Op::Output => {
                 unreachable!("handled elsewhere")
             }
         }

@@ -14,6 +14,9 @@ pub enum InputKind {
     FramePixels,
     /// `[prompt, 1]`: token ids.
     TokenIds,
+    /// `[1, text hidden]`: hidden state of the last token of the question that a picture is encoded for, behind all layers
+    /// and the final norm of the language model.
+    Question,
 }
 
 /// Element-wise activation functions, by their Hugging Face definitions.
@@ -137,7 +140,7 @@ pub enum Op {
         /// What a causal row sees of the rows before it; `None`: all.
         mask: Option<BlockMask>,
         /// Rows see those of their own window of the picture only, of so many patches a side; the tile says
-        /// which. `None`: all.
+        /// which. `None`: all. With as many rows as windows, each sees the window that it stands for.
         windows: Option<usize>,
         /// Factor on q·k before the softmax.
         scale: f32,
@@ -163,6 +166,24 @@ pub enum Op {
         first: [WeightId; 2],
         /// `[c, r]` and `[c]`.
         second: [WeightId; 2],
+    },
+    /// Columns of several values of equal rows behind each other.
+    Concat {
+        /// How many.
+        parts: usize,
+    },
+    /// Adds a row `[1, c]` to each row of `[r, c]`.
+    AddRow,
+    /// A token of each window of patches, whose rows follow each other, line by line: `[patches, c] -> [image, c]`, each
+    /// column the sum of the window's values times weights of its own, plus a bias. A convolution of each channel with
+    /// stride and kernel of one size.
+    PoolWindows {
+        /// `[c, side^2]`.
+        w: WeightId,
+        /// `[c]`.
+        b: WeightId,
+        /// Patches of a side of a window.
+        side: usize,
     },
     /// Element-wise sum of two equal shapes.
     Add,
@@ -208,6 +229,7 @@ impl Op {
             Op::Input(InputKind::Pixels) => "input.pixels",
             Op::Input(InputKind::FramePixels) => "input.frame_pixels",
             Op::Input(InputKind::TokenIds) => "input.token_ids",
+            Op::Input(InputKind::Question) => "input.question",
             Op::Linear { .. } => "linear",
             Op::LearnedRow { .. } => "learned_row",
             Op::PrependRow { .. } => "prepend_row",
@@ -218,6 +240,9 @@ impl Op {
             Op::Attention { .. } => "attention",
             Op::Depthwise { .. } => "depthwise",
             Op::Excite { .. } => "excite",
+            Op::Concat { .. } => "concat",
+            Op::AddRow => "add_row",
+            Op::PoolWindows { .. } => "pool_windows",
             Op::Add => "add",
             Op::Mul => "mul",
             Op::Act(_) => "act",
@@ -232,7 +257,9 @@ impl Op {
     pub fn weights(&self) -> Vec<WeightId> {
         match self {
             Op::Linear { w, b } => std::iter::once(*w).chain(*b).collect(),
-            Op::LayerNorm { w, b, .. } | Op::Depthwise { w, b, .. } => vec![*w, *b],
+            Op::LayerNorm { w, b, .. } | Op::Depthwise { w, b, .. } | Op::PoolWindows { w, b, .. } => {
+                vec![*w, *b]
+            }
             Op::Excite { first, second } => [*first, *second].concat(),
             Op::MergeImageRows { learned, .. } => learned.iter().copied().collect(),
             Op::LearnedRow { w }
@@ -251,7 +278,8 @@ impl Op {
         match self {
             Op::Input(_) | Op::LearnedRow { .. } => 0,
             Op::Attention { .. } | Op::MergeImageRows { video: Some(_), .. } => 3,
-            Op::Add | Op::Mul | Op::MergeImageRows { video: None, .. } => 2,
+            Op::Concat { parts } => *parts,
+            Op::Add | Op::AddRow | Op::Mul | Op::MergeImageRows { video: None, .. } => 2,
             _ => 1,
         }
     }

@@ -42,6 +42,8 @@ pub struct Picture {
     pub rows: Vec<VisualRow>,
     /// Which of them enter the prompt; `None`: all.
     pub prune: Option<Prune>,
+    /// Tokens of the question that it is encoded for, where the model's visual tokens depend on that.
+    pub question: Vec<u32>,
     /// The tiles are pieces of a video, one behind the other in time.
     pub video: bool,
     /// Seconds from one of them to the next.

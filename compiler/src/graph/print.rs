@@ -84,6 +84,7 @@ fn describe(node: &Node) -> String {
                 " heads={heads} kv_heads={kv_heads} head_dim={head_dim} causal={causal} prefix={prefix}{mask}{windows} scale={scale}"
             )
         }
+        Op::PoolWindows { side, .. } => write!(text, " side={side}"),
         Op::Depthwise { kernel, stride, side, .. } => {
             write!(text, " kernel={kernel} stride={stride} side={side}")
         }

@@ -156,6 +156,14 @@ impl Prune {
             let got = format!("{}, whose pictures become one vector", model.architecture);
             return fault("a model whose prompts show pictures".into(), got, "leave --visual-tokens out");
         }
+        if model.vision.as_ref().is_some_and(|v| v.question) {
+            let got = format!("{}, which compresses pictures for the question", model.architecture);
+            return fault(
+                "a model whose tower makes the visual tokens".into(),
+                got,
+                "leave --visual-tokens out",
+            );
+        }
         if self.tokens == 0 || self.tokens > model.visual_tokens {
             let expected = format!("1 to {} visual tokens of a tile", model.visual_tokens);
             return fault(expected, self.tokens.to_string(), "choose a number in that range");

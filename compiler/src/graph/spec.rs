@@ -91,6 +91,9 @@ pub struct VisionSpec {
     pub skip_rows: usize,
     /// Of the others, only the first becomes a visual token: the picture's vector.
     pub pooled: bool,
+    /// Visual tokens depend on the question: its hidden state goes into what compresses them (QueCC).
+    #[serde(default)]
+    pub question: bool,
     /// So many patches down and across are joined to a visual token.
     pub merge: usize,
     /// How tiles become placeholders.

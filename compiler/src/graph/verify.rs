@@ -119,6 +119,9 @@ impl Verifier<'_> {
             Op::Input(InputKind::TokenIds) => {
                 expect("token ids", ValueType::new(Rows::Prompt, 1), output);
             }
+            Op::Input(InputKind::Question) => {
+                expect("question", ValueType::new(Rows::Const(1), output.cols), output);
+            }
             Op::Linear { w, b } => {
                 expect("output", ValueType::new(first.rows, output.cols), output);
                 self.weight(*w, &[output.cols, first.cols], faults);
@@ -171,9 +174,9 @@ impl Verifier<'_> {
                 if *kv_heads == 0 || heads % kv_heads != 0 {
                     faults.push(format!("{kv_heads} key heads do not divide {heads} heads"));
                 }
-                if windows.is_some()
-                    && (*causal || !matches!(first.rows, Rows::Patches { with_class: false }))
-                {
+                let of_patches = inputs[1].rows == Rows::Patches { with_class: false }
+                    && (first.rows == inputs[1].rows || first.rows == Rows::Image);
+                if windows.is_some() && (*causal || !of_patches) {
                     faults.push("windows are of the patches of a tower".into());
                 }
                 if !scale.is_finite() {
@@ -199,6 +202,27 @@ impl Verifier<'_> {
                 self.weight(*w2, &[first.cols, inner], faults);
                 self.weight(*b2, &[first.cols], faults);
             }
+            Op::Concat { .. } => {
+                for input in inputs {
+                    expect("input", ValueType::new(first.rows, input.cols), *input);
+                }
+                let cols = inputs.iter().map(|input| input.cols).sum();
+                expect("output", ValueType::new(first.rows, cols), output);
+            }
+            Op::AddRow => {
+                expect("row", ValueType::new(Rows::Const(1), first.cols), inputs[1]);
+                expect("output", first, output);
+            }
+            Op::PoolWindows { w, b, side } => {
+                expect("output", ValueType::new(Rows::Image, first.cols), output);
+                let resolve = |rows| self.graph.image.and_then(|image| image.resolve(rows));
+                let (from, to) = (resolve(first.rows), resolve(Rows::Image));
+                if from != to.map(|to| to * side * side) {
+                    faults.push(format!("{first} ({from:?} rows) in {to:?} windows of {side} x {side}"));
+                }
+                self.weight(*w, &[first.cols, side * side], faults);
+                self.weight(*b, &[first.cols], faults);
+            }
             Op::Add | Op::Mul => {
                 expect("second input", first, inputs[1]);
                 expect("output", first, output);
@@ -223,7 +247,10 @@ impl Verifier<'_> {
                 }
             }
             Op::SelectRows { skip, join, pooled } => {
-                let rows = if output.rows == Rows::Frame { Rows::Frame } else { Rows::Image };
+                let rows = match output.rows {
+                    Rows::Frame | Rows::Patches { with_class: false } => output.rows,
+                    _ => Rows::Image,
+                };
                 expect("output", ValueType::new(rows, join * first.cols), output);
                 let resolve = |rows| self.graph.image.and_then(|image| image.resolve(rows));
                 match (first.rows, resolve(first.rows), resolve(rows)) {

@@ -147,7 +147,13 @@ fn multimodal(
     let mut part = |key: &str| {
         let object = fields.object(key);
         if object.is_none() {
-            fields.fault(key, "an object with the part's configuration", "none", FIX_CONFIG);
+            let help = match layout.compressor {
+                None => FIX_CONFIG,
+                Some(_) => {
+                    "scripts/join_quecc makes one folder of the checkpoint and the tower that it names"
+                }
+            };
+            fields.fault(key, "an object with the part's configuration", "none", help);
         }
         object
     };

@@ -111,6 +111,8 @@ pub(super) struct Layout {
     pub prefix: bool,
     /// The tower is a FastViT.
     pub convolutions: bool,
+    /// In front of the names of a QueCC compressor, behind the projector's root; it stands in front of the projector.
+    pub compressor: Option<&'static str>,
     /// How it takes videos, if it does.
     pub video: Option<VideoTower>,
     /// Pictures are compared with texts, of which an encoder makes vectors.
@@ -150,6 +152,7 @@ const LLAVA: Layout = Layout {
     positions: PositionScheme::Sequence,
     prefix: false,
     convolutions: false,
+    compressor: None,
     video: None,
     contrast: None,
 };
@@ -361,6 +364,24 @@ pub(super) const LAYOUTS: &[Layout] = &[
         image_token: 151_646,
         text_type: "qwen2",
         tower: "timm_wrapper",
+        ..LLAVA
+    },
+    Layout {
+        about: "QueCC (llava-token-compression): each window of patches becomes a token for the question; one tile a picture",
+        architecture: "LlavaLlamaForCausalLM",
+        model_type: "llava_llama",
+        text: &["model."],
+        head: &["lm_head."],
+        vision: &["model.vision_tower.vision_tower.vision_model."],
+        projector_root: &["model.mm_projector."],
+        projector: Projector {
+            selects: false,
+            linears: &[("1", false), ("3", false)],
+            activation: Activation::Gelu,
+            bias: ProjectorBias::Always,
+            ..LLAVA.projector
+        },
+        compressor: Some("0."),
         ..LLAVA
     },
     CLIP,

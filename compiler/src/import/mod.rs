@@ -15,6 +15,7 @@ mod fields;
 mod gguf;
 mod header;
 mod layouts;
+mod quecc;
 mod rope;
 mod rows;
 mod text;

@@ -5,6 +5,7 @@
 
 use super::blocks::{AttentionShape, Blocks, NormShape};
 use super::layouts::Layout;
+use super::quecc;
 use super::towers::{Norms, Qkv, Tower};
 use super::vision::VisionConfig;
 use crate::graph::{
@@ -64,9 +65,16 @@ pub(super) fn tower(
         causal: false,
         prefix: false,
     };
+    let mut states = vec![x];
     for number in 0..spec.layers_used {
         let windows = spec.windows.as_ref().filter(|windows| !windows.is_full(number)).map(|w| w.side);
         x = layer(blocks, &format!("{root}{}{number}", family.layer), &shape, windows, x);
+        states.push(x);
+    }
+    if let (Some(quecc), Some(name)) = (&vision.quecc, layout.compressor) {
+        let anchor = format!("{name}clip_attn.in_proj_weight");
+        let root = format!("{}{name}", blocks.spelling(layout.projector_root, &anchor));
+        return quecc::compress(blocks, &root, quecc, spec, &states);
     }
     if vision.post_norm {
         // InternViT's is a layer norm whatever the others are.

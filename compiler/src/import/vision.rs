@@ -7,6 +7,7 @@ use super::config::token;
 use super::fastvit::{self, FastVit};
 use super::fields::{Fields, FIX_CONFIG};
 use super::layouts::{Activation, Layout, Merge, PostNorm, ProjectorBias, Tiling};
+use super::quecc::{self, Quecc};
 use super::text::{activation, LAYERS_MAX, WIDTH_MAX};
 use super::towers::{Intermediate, Norms, Tower, TOWERS};
 use crate::diag::Diagnostics;
@@ -23,6 +24,8 @@ pub(super) struct VisionConfig {
     pub qk_norm: bool,
     /// A tower of convolutions.
     pub fastvit: Option<FastVit>,
+    /// What stands between tower and projector.
+    pub quecc: Option<Quecc>,
     /// How videos are seen.
     pub video: Option<VideoSpec>,
     /// The norm behind the layers applies.
@@ -112,6 +115,7 @@ pub(super) fn read(
         windows: family.windows.then(|| windows(&mut fields, patch, merge, layers_total)),
         skip_rows: 0,
         pooled: layout.contrast.is_some(),
+        question: false,
         merge,
         arrange: Arrange::Tiles,
         has_class: family.class.is_some(),
@@ -158,8 +162,10 @@ pub(super) fn read(
         post_norm &= last;
         spec.skip_rows = skip_rows(&mut fields, layout.projector.strategy);
     }
+    let quecc = layout.compressor.map(|_| quecc::read(top, &mut spec, text, faults));
+    let mut fields = Fields::new("", top, faults);
     let kept = spec.rows.saturating_sub(spec.skip_rows);
-    let joined = merge * merge;
+    let joined = spec.merge * spec.merge;
     if kept == 0 || !kept.is_multiple_of(joined) {
         let got = format!("{} rows of which {} are dropped", spec.rows, spec.skip_rows);
         let expected = format!("visual tokens, each of {joined} patches");
@@ -179,6 +185,7 @@ pub(super) fn read(
     });
     VisionConfig {
         fastvit: None,
+        quecc,
         video,
         family: Some(family),
         activation: activation_kind,
@@ -251,6 +258,7 @@ pub(super) fn read_convolutions(
 fn without_transformer(layout: &Layout, spec: VisionSpec, visual_tokens: usize) -> VisionConfig {
     VisionConfig {
         fastvit: None,
+        quecc: None,
         video: None,
         family: None,
         spec,

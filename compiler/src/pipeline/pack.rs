@@ -2,7 +2,8 @@
 
 use super::Laid;
 use crate::codegen::{
-    head_norm_vectors, projector_region, Build, ConvLayout, Dims, LayerOffsets, VisionLayout, PICTURE, VIDEO,
+    head_norm_vectors, projector_region, Build, ConvLayout, Dims, LayerOffsets, VisionLayout,
+    COMPRESS_REGIONS, PICTURE, VIDEO,
 };
 use crate::diag::Diagnostics;
 use crate::graph::WeightId;
@@ -59,6 +60,13 @@ pub(super) fn all<E: From<Diagnostics>>(
             }
         }
         p.norms("vision.projector_norm", &v.projector_norm)?;
+        if let Some((l, c)) = l.tower().and_then(|tower| tower.compress.as_ref()).zip(v.compress.as_ref()) {
+            let contents = l.pack(c, w, build.config.slices as usize)?;
+            for (name, bytes) in COMPRESS_REGIONS.into_iter().zip(&contents) {
+                p.region(name)?;
+                (p.sink)(Piece::Bytes(bytes))?;
+            }
+        }
         if let (VisionLayout::Conv(l), Some(conv)) = (l, &v.conv) {
             p.convolutions(conv, l, build)?;
         }

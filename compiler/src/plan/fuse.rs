@@ -6,6 +6,7 @@ use crate::diag::{Diagnostic, Diagnostics};
 use crate::graph::{ActKind, Graph, InputKind, Node, NodeId, Op, Rotary, Rows, ValueId, WeightId};
 use std::collections::HashSet;
 
+mod compress;
 mod conv;
 
 /// Finds the fused form, or lists every node that does not fit one.
@@ -197,10 +198,11 @@ impl<'g> Matcher<'g> {
         }
         let has_class = class_row.is_some();
         let rows = self.graph.image?.resolve(Rows::Patches { with_class: has_class })?;
-        let mut layers = Vec::new();
+        let (mut layers, mut states) = (Vec::new(), vec![x]);
         while let Some((layer, out)) = self.layer(x) {
             layers.push(layer);
             x = out;
+            states.push(x);
         }
         let mut post_norm = None;
         let is_norm = |op: &Op| matches!(op, Op::LayerNorm { .. } | Op::RmsNorm { .. });
@@ -224,6 +226,7 @@ impl<'g> Matcher<'g> {
             layers,
             post_norm,
             pool: None,
+            compress: None,
             skip_rows: 0,
             join: 1,
             conv: None,
@@ -231,6 +234,12 @@ impl<'g> Matcher<'g> {
             projector_norm: None,
             projector: Vec::new(),
         };
+        if self.graph.nodes.iter().any(|n| matches!(n.op, Op::Concat { .. })) {
+            let (compress, x) = self.compress(&states)?;
+            let (projector, x) = self.projector(x)?;
+            let compress = Some(Box::new(compress));
+            return Some((Vision { compress, skip_rows: 1, projector, ..v }, x));
+        }
         if let Some(norm) = v.post_norm.clone().filter(|_| self.users(x).len() == 2) {
             let (pool, out) = self.pool(x, norm)?;
             return Some((Vision { post_norm: None, pool: Some(pool), ..v }, out));
@@ -264,6 +273,7 @@ impl<'g> Matcher<'g> {
             layers: Vec::new(),
             post_norm: None,
             pool: None,
+            compress: None,
             skip_rows: 0,
             join: 1,
             conv: None,
@@ -343,7 +353,10 @@ impl<'g> Matcher<'g> {
     /// A residual branch start: `x` is used by a norm and by an add.
     fn branch(&self, x: ValueId) -> Option<(NodeId, NodeId)> {
         let is_norm = |id: &NodeId| matches!(self.node(*id).op, Op::RmsNorm { .. } | Op::LayerNorm { .. });
-        let [a, b] = self.users(x) else { return None };
+        // Rows may also be kept for what comes behind the layers.
+        let kept = |id: &&NodeId| matches!(self.node(**id).op, Op::SelectRows { .. });
+        let users: Vec<NodeId> = self.users(x).iter().filter(|id| !kept(id)).copied().collect();
+        let [a, b] = &users[..] else { return None };
         let (norm, add) = if is_norm(a) { (*a, *b) } else { (*b, *a) };
         (is_norm(&norm) && self.node(add).op == Op::Add).then_some((norm, add))
     }

@@ -120,6 +120,38 @@ pub struct Layer {
     pub mlp: Mlp,
 }
 
+/// Linear layers with an optional activation behind each, and a norm behind all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Normed {
+    /// The layers.
+    pub linears: Vec<(Linear, Option<ActKind>)>,
+    /// The norm.
+    pub norm: Norm,
+}
+
+/// What makes a token of each window of a tower's patches, for a question (QueCC).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compress {
+    /// Hidden states of the tower that keys and values are made of, ascending: how many layers stand in front.
+    pub states: Vec<usize>,
+    /// Which of these the question is added to.
+    pub state: usize,
+    /// What the question goes through before.
+    pub text: (Linear, Norm),
+    /// From the sum to queries.
+    pub q: Normed,
+    /// From the states, side by side, to keys.
+    pub k: Normed,
+    /// From the states, side by side, to values.
+    pub v: Normed,
+    /// Weights `[columns, patches of a window]` and bias that make one query of a window's.
+    pub pool: (WeightId, WeightId),
+    /// Patches of a side of a window.
+    pub side: usize,
+    /// Each query asks its own window.
+    pub attention: Attention,
+}
+
 /// Vision tower and projector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vision {
@@ -146,6 +178,8 @@ pub struct Vision {
     /// Attention pooling in place of projector and norm: the learned row that asks, and the layer that
     /// answers, of which the residual in front of attention is not added.
     pub pool: Option<(WeightId, Layer)>,
+    /// What stands between the layers and the projector, and takes a question.
+    pub compress: Option<Box<Compress>>,
     /// Rows dropped in front of the projector.
     pub skip_rows: usize,
     /// Rows joined to a visual token.

@@ -13,10 +13,12 @@ pub fn placement(op: &Op) -> &'static str {
         Op::LayerNorm { .. } | Op::RmsNorm { .. } => "vector unit",
         Op::Rope { .. } => "vector unit, angles from the host's table",
         Op::Attention { .. } => "matrix unit and vector unit",
-        Op::Depthwise { .. } | Op::Add | Op::Mul | Op::Act(_) => "vector unit",
+        Op::Depthwise { .. } | Op::PoolWindows { .. } => "vector unit",
+        Op::Add | Op::AddRow | Op::Mul | Op::Act(_) => "vector unit",
         Op::Excite { .. } => "matrix unit and vector unit",
         Op::Embedding { .. } | Op::MergeImageRows { .. } => "load unit (gather)",
         Op::SelectRows { .. } => "an address: no work",
+        Op::Concat { .. } => "store unit",
         Op::Output => "store unit",
     }
 }

@@ -72,6 +72,21 @@ impl fmt::Display for Plan {
                 writeln!(f, "  attention pooling")?;
                 layer(f, pool)?;
             }
+            if let Some(c) = &v.compress {
+                writeln!(
+                    f,
+                    "  compress windows of {0} x {0} of states {1:?} for the question",
+                    c.side, c.states
+                )?;
+                writeln!(f, "    {}, norm {}", linear(&c.text.0), norm(&c.text.1))?;
+                for part in [&c.q, &c.k, &c.v] {
+                    for (l, act) in &part.linears {
+                        writeln!(f, "    {} {}", linear(l), act.map_or("", |a| a.name()))?;
+                    }
+                    writeln!(f, "    {}", norm(&part.norm))?;
+                }
+                writeln!(f, "    attention heads {} {}", c.attention.heads, linear(&c.attention.o))?;
+            }
             for (l, act) in &v.projector {
                 writeln!(f, "  projector {} {}", linear(l), act.map_or("", |a| a.name()))?;
             }

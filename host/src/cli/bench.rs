@@ -48,7 +48,7 @@ fn once(d: &mut dyn Device, args: &Args) -> Result<()> {
         let count = grid[0] * grid[1] * image.vision.pixel_cols;
         let rows = (0..count).map(|i| (i % 97) as f32 / 48.0 - 1.0).collect();
         let picture = Picture::of_tiles(&image.vision, vec![Tile { grid, rows }]);
-        let picture = Picture { prune: image.prune, ..picture };
+        let picture = Picture { prune: image.prune, question: ids.clone(), ..picture };
         handles.push(d.encode_image(&picture)?);
         ids.splice(0..0, vec![image.token_id; picture.placeholders()]);
     }

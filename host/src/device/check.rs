@@ -7,7 +7,8 @@ pub fn check_prompt(model: &ModelInfo, ids: &[u32], images: &[ImageHandle]) -> R
     if ids.is_empty() {
         return Err(DeviceError::Input("the prompt has no tokens".into()));
     }
-    check_ids(model, ids)?;
+    // A placeholder's row is a visual token's, whatever its id.
+    check_ids(model, ids, |id| model.is_placeholder(id))?;
     let placeholders = ids.iter().filter(|&&id| model.is_placeholder(id)).count();
     let rows: usize = images.iter().map(|image| image.rows).sum();
     if placeholders != rows {
@@ -29,15 +30,15 @@ pub fn check_prompt(model: &ModelInfo, ids: &[u32], images: &[ImageHandle]) -> R
 /// A decode step: a known id, a begun context of `used` positions, and a free one.
 pub fn check_step(model: &ModelInfo, token: u32, used: usize) -> Result<(), DeviceError> {
     assert!(used > 0, "step before prefill");
-    check_ids(model, &[token])?;
+    check_ids(model, &[token], |_| false)?;
     if used >= model.max_context {
         return Err(DeviceError::ContextFull { limit: model.max_context });
     }
     Ok(())
 }
 
-fn check_ids(model: &ModelInfo, ids: &[u32]) -> Result<(), DeviceError> {
-    match ids.iter().position(|&id| id as usize >= model.vocabulary) {
+fn check_ids(model: &ModelInfo, ids: &[u32], known: impl Fn(u32) -> bool) -> Result<(), DeviceError> {
+    match ids.iter().position(|&id| id as usize >= model.vocabulary && !known(id)) {
         None => Ok(()),
         Some(at) => Err(DeviceError::Input(format!(
             "token {} at position {at} is outside the model's vocabulary of {}",
@@ -85,6 +86,10 @@ mod tests {
         assert!(long.contains("8 tokens (4 of them for images); the context holds 8"), "{long}");
         assert!(check_prompt(&model(), &[9, 9, 9, 9, 1, 1, 1], &[image]).is_ok());
         assert!(check_step(&model(), 1, 7).is_ok());
+        // Placeholders may lie outside the vocabulary, answers may not.
+        let image_token_outside = ModelInfo { vocabulary: 9, ..model() };
+        assert!(check_prompt(&image_token_outside, &[9, 9, 9, 9, 1], &[image]).is_ok());
+        assert!(check_step(&image_token_outside, 9, 7).is_err());
         assert!(check_step(&model(), 1, 8).is_err());
     }
 }

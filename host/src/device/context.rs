@@ -53,6 +53,8 @@ impl ProgramDevice<'_> {
         use flightvlm_compiler::graph::{PositionScheme, Rotary};
         let (model, text) = (&self.program.meta.model, &self.program.meta.text);
         model.position_scheme == PositionScheme::Sequence
+            // Pictures are encoded for a question, whose rows come first in the cache.
+            && !model.vision.as_ref().is_some_and(|v| v.question)
             && text.prefix.is_none()
             && !text.rotary.as_ref().is_some_and(Rotary::depends_on_length)
     }

@@ -6,11 +6,11 @@
 //! row is a row number, whatever it shows.
 
 use super::program::{rope_rows, ProgramDevice};
-use super::{DeviceError, ImageHandle};
-use flightvlm_compiler::codegen::{vision_args, PICTURE, VIDEO};
+use super::{check_prompt, DeviceError, ImageHandle, Logits};
+use flightvlm_compiler::codegen::{vision_args, PICTURE, QUESTION_REGION, VIDEO};
 use flightvlm_compiler::graph::{Group, Picture, ReadOut, Tile, TokenGrid, VisionSpec, VisualRow};
 use flightvlm_compiler::program::VisionMeta;
-use flightvlm_hw::config::UNIT_BYTES;
+use flightvlm_hw::config::{TILE, UNIT_BYTES};
 use std::time::Instant;
 
 /// A picture on the device.
@@ -35,6 +35,9 @@ impl ProgramDevice<'_> {
         let behind_vocabulary = meta.text.vocab;
         if let Some(prune) = &picture.prune {
             v.check_prune(prune).map_err(|e| DeviceError::Input(e.to_string()))?;
+        }
+        if spec.question {
+            self.ask(&picture.question)?;
         }
         let (mut read, mut groups): (Vec<ReadOut>, Vec<_>) = (Vec::new(), Vec::new());
         // Where the visual tokens of each tile lie, by token.
@@ -72,6 +75,27 @@ impl ProgramDevice<'_> {
         };
         let rows = kept.iter().map(row).collect();
         Ok(Shown { rows, groups, grid: meta.model.token_grid(picture) })
+    }
+
+    /// Runs the question that a picture is encoded for through the language model, and puts its hidden state where the tower
+    /// reads it. The context is lost.
+    fn ask(&mut self, ids: &[u32]) -> Result<(), DeviceError> {
+        if ids.is_empty() {
+            let architecture = &self.info.architecture;
+            return Err(DeviceError::Input(format!(
+                "{architecture} compresses a picture for the question, and there is none; ask something (prepared inputs: \
+                 the tokens of the question as question_ids)"
+            )));
+        }
+        check_prompt(&self.info, ids, &[])?;
+        let layers = std::mem::replace(&mut self.layers, 0..self.info.layers);
+        self.used = 0;
+        let state = self.run_prompt_rows(ids, &[], Logits::LastHidden);
+        (self.used, self.layers) = (0, layers);
+        let mut row = state?.hidden;
+        row.resize(row.len().next_multiple_of(TILE), 0.0);
+        let bytes: Vec<u8> = row.into_iter().flat_map(f32::to_le_bytes).collect();
+        self.put(QUESTION_REGION, 0, &bytes)
     }
 
     /// Is there room for so many more visual tokens?

@@ -99,6 +99,11 @@ pub fn profile(program: &Program, w: &Workload) -> Result<Profile, MachineError>
     }
     let rows = w.prompt_tokens + visual_tokens;
     let mut prefill = Phase::default();
+    if visual_tokens > 0 && meta.model.vision.as_ref().is_some_and(|v| v.question) {
+        // Each picture is encoded for a question, which is at most the prompt's text.
+        let asked = run.prompt(w.prompt_tokens.max(1))?;
+        (0..w.images).for_each(|_| asked.iter().for_each(|counters| prefill.add(counters)));
+    }
     let launches = run.prompt(rows)?;
     account("prefill", &run, &launches[0]);
     launches.iter().for_each(|counters| prefill.add(counters));

@@ -125,7 +125,7 @@ fn fingerprint(picture: &Picture) -> u64 {
         (tile.grid, tile.rows.len()).hash(&mut hasher);
         tile.rows.iter().for_each(|value| value.to_bits().hash(&mut hasher));
     }
-    picture.prune.hash(&mut hasher);
+    (picture.prune, &picture.question).hash(&mut hasher);
     // The same frames of a video at other times have other positions.
     (picture.video, picture.seconds.to_bits()).hash(&mut hasher);
     hasher.finish()
