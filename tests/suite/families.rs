@@ -10,7 +10,7 @@ use flightvlm_compiler::eval::{Inputs, Pairs, Session};
 use std::path::PathBuf;
 
 /// Families that also run on the RTL, and what each adds.
-const ON_RTL: [&str; 19] = [
+const ON_RTL: [&str; 20] = [
     "clip-qwen2",           // class row
     "siglip-llama",         // none
     "llama-all-biases",     // biases
