@@ -102,9 +102,11 @@ def is_device_cell(kind):
 
 
 class Paths:
-    """Longest path to every net bit, for the clock that bounds it."""
+    """Longest path to every net bit, for the clock that bounds it; `late` are the clock-to-output times, ns, of inputs
+    that come from no register."""
 
-    def __init__(self, module):
+    def __init__(self, module, late=None):
+        self.late = late or {}
         self.cells = module["cells"]
         self.ports = module["ports"]
         self.driver = {}
@@ -189,8 +191,8 @@ class Paths:
             if isinstance(b, str):
                 self.arrival[b] = (0.0, 0, 0, "constant", None)
             elif b in self.port_of:
-                # An input comes from a register next door.
-                self.arrival[b] = (CLOCK_TO_OUT_FF, 0, 0, self.port_of[b], None)
+                # An input comes from a register next door, unless the caller knows better.
+                self.arrival[b] = (self.late.get(self.port_of[b], CLOCK_TO_OUT_FF), 0, 0, self.port_of[b], None)
             elif b not in self.driver:
                 self.arrival[b] = (0.0, 0, 0, "undriven", None)
             else:

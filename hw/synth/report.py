@@ -10,7 +10,7 @@ import sys
 import time
 
 import netlist
-from units import DEVICE, GROUP_OF, GROUPS, LEVELS, LIMIT_PERCENT, PERIOD_NS
+from units import DEVICE, FROM_MEMORY, GROUP_OF, GROUPS, LEVELS, LIMIT_PERCENT, PERIOD_NS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RTL = ROOT / "hw/rtl"
@@ -121,7 +121,8 @@ class Flow:
         unknown = {c["type"] for c in cells.values() if c["type"] not in self.units and not netlist.is_device_cell(c["type"])}
         if unknown:
             sys.exit(f"hw/synth/run: {name} has cells that were not mapped: {', '.join(sorted(unknown))}")
-        self.built[name] = (module, netlist.resources(cells, logic_cells), inner, netlist.Paths(mapped).worst())
+        late = {port: netlist.CLOCK_TO_OUT[cell] for (unit, port), cell in FROM_MEMORY.items() if unit == module}
+        self.built[name] = (module, netlist.resources(cells, logic_cells), inner, netlist.Paths(mapped, late).worst())
         return name
 
     def given(self, module, parameters):

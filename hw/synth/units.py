@@ -16,6 +16,10 @@ GROUPS = {"Matrix array and dequantisers": MPE, "Vector unit and function tables
           "Transfers (main memory, channels, expanders)": TRANSFER, "Controller": CONTROL}
 GROUP_OF = {unit: group for group, units in GROUPS.items() for unit in units}
 
+# Inputs that come straight from a memory of another unit, without a register behind it: (unit, port) -> the
+# memory's cell. The path of such an input begins with the cell's clock-to-output time.
+FROM_MEMORY = {("dispatch", "insn_i"): "RAMB36E2"}
+
 # XCU280: LUT, FF, BRAM36, URAM, DSP (AMD UG1314 / DS963), and the share of each the design may take, %.
 DEVICE = {"lut": 1303680, "ff": 2607360, "bram": 2016, "uram": 960, "dsp": 9024}
 LIMIT_PERCENT = {"lut": 75, "ff": 75, "bram": 75, "uram": 90, "dsp": 75}

@@ -8,8 +8,10 @@ module agu_file (
     input  logic         clk_i,
     input  logic         clear_i,
     input  logic         set_i,        // SETA
-    input  logic [3:0]   set_agu_i,
-    input  logic [2:0]   set_what_i,
+    input  logic [15:1]  set_agu_i,    // of which generator
+    input  logic         set_base_i,   // base, else advance,
+    input  logic         set_sum_i,    // ... if it is one of the two
+    input  logic [3:0]   set_stride_i, // stride of a level
     input  logic [31:0]  set_value_i,
     input  logic         step_i,       // loop level starts its next iteration
     input  logic         exit_i,       // loop level ends
@@ -37,15 +39,14 @@ module agu_file (
     logic [31:0] stride_q [0:3], off_q [0:3];
     logic [31:0] off_sum_q, stride, off, delta, from, by;
     logic        set, set_sum;
-    assign set     = set_i && set_agu_i == 4'(a);
-    assign set_sum = set && (set_what_i == fvlm_isa_pkg::SETA_WHAT_BASE ||
-                             set_what_i == fvlm_isa_pkg::SETA_WHAT_ADVANCE);
+    assign set     = set_i && set_agu_i[a];
+    assign set_sum = set && set_sum_i;
     assign stride  = stride_q[level_q];
     assign off     = off_q[level_q];
     // Without an event the instruction may be a SETA.
     assign delta   = exit_q ? ~off : stride;
     assign by      = event_q ? delta : set_value_i;
-    assign from    = (!event_q && set_what_i == fvlm_isa_pkg::SETA_WHAT_BASE) ? off_sum_q : sum_q[a];
+    assign from    = (!event_q && set_base_i) ? off_sum_q : sum_q[a];
 
     always_ff @(posedge clk_i) begin
       if (clear_i) begin
@@ -59,7 +60,7 @@ module agu_file (
     for (genvar l = 0; l < 4; l++) begin : gen_level
       always_ff @(posedge clk_i) begin
         if (clear_i) stride_q[l] <= '0;
-        else if (set && set_what_i == fvlm_isa_pkg::SETA_WHAT_STRIDE0 + 3'(l)) stride_q[l] <= set_value_i;
+        else if (set && set_stride_i[l]) stride_q[l] <= set_value_i;
         if (clear_i || (event_q && exit_q && level_q == 2'(l))) off_q[l] <= '0;
         else if (event_q && level_q == 2'(l)) off_q[l] <= off + stride;
       end

@@ -2,7 +2,9 @@
 // what it is and what is wrong with it are noted. Execute: SYS-class instructions take effect (a
 // multiplication three cycles later), the others are pushed in their unit's queue (waits while it is
 // full) with the addresses that the generators give now; the next pc goes to IMEM. Order of checks: PC,
-// ILLEGAL, OPERAND, LOOP.
+// ILLEGAL, OPERAND, LOOP. The first instruction is read when a launch's arguments are in the registers.
+// IMEM is a block RAM without an output register: what the execute cycle decides by comes from registers
+// of the read cycle; only fields that pass through unchanged come from the instruction itself.
 `default_nettype none
 
 module dispatch
@@ -36,7 +38,7 @@ module dispatch
     output logic [3:0]            fault_code_o,
     output logic [31:0]           pc_o
 );
-  typedef enum logic [1:0] {StIdle, StRead, StExecute} state_e;
+  typedef enum logic [1:0] {StIdle, StLoad, StRead, StExecute} state_e;
   state_e      state_q;
   logic [31:0] pc_q;
 
@@ -47,28 +49,36 @@ module dispatch
   logic [7:0] opcode;
   logic       to_unit, ld_st, seta_else_alu;
   logic [1:0] unit;
+  logic [3:0] func;
+  assign func          = insn_i[fvlm_isa_pkg::AluFuncLsb+:4];
   assign opcode        = insn_i[7:0];
   assign to_unit       = opcode[4];
   assign unit          = opcode[1:0];
   assign ld_st         = to_unit && !unit[1];
   assign seta_else_alu = opcode[1];
 
-  logic       halt_q, fence_q, loop_q, alu_q, seta_q;
-  logic [3:0] unit_q;
-  logic       illegal_q, pc_bad_q, mask_bad_q, cnt_bad;
+  localparam int unsigned Insns = fvlm_isa_pkg::Insns;
+  logic [fvlm_isa_pkg::ExamineW-1:0] examined_q;
+  logic [Insns-1:0] is_q, legal;
+  logic             pc_bad_q, mask_bad_q, cnt_bad, illegal;
+  logic             halt_q, loop_q, seta_q, waits_q, multiplies_q;
+  logic [3:0]       unit_q;
   always_ff @(posedge clk_i) begin
     if (state_q == StRead) begin
-      halt_q    <= opcode == fvlm_isa_pkg::OP_HALT;
-      fence_q   <= opcode == fvlm_isa_pkg::OP_FENCE;
-      loop_q    <= opcode == fvlm_isa_pkg::OP_LOOP;
-      alu_q     <= opcode == fvlm_isa_pkg::OP_ALU;
-      seta_q    <= opcode == fvlm_isa_pkg::OP_SETA;
-      unit_q    <= {opcode == fvlm_isa_pkg::OP_VX, opcode == fvlm_isa_pkg::OP_MM,
-                    opcode == fvlm_isa_pkg::OP_ST, opcode == fvlm_isa_pkg::OP_LD};
-      illegal_q <= fvlm_isa_pkg::is_illegal(insn_i);
-      pc_bad_q  <= pc_q >= code_len_i;
+      examined_q   <= fvlm_isa_pkg::examine(insn_i);
+      pc_bad_q     <= pc_q >= code_len_i;
+      waits_q      <= opcode == fvlm_isa_pkg::OP_HALT || opcode == fvlm_isa_pkg::OP_FENCE;
+      multiplies_q <= opcode == fvlm_isa_pkg::OP_ALU && func == fvlm_isa_pkg::ALU_FUNC_MUL;
     end
   end
+  assign is_q    = examined_q[Insns-1:0];
+  assign halt_q  = is_q[fvlm_isa_pkg::InsnHalt];
+  assign loop_q  = is_q[fvlm_isa_pkg::InsnLoop];
+  assign seta_q  = is_q[fvlm_isa_pkg::InsnSeta];
+  assign unit_q  = {is_q[fvlm_isa_pkg::InsnVx], is_q[fvlm_isa_pkg::InsnMm], is_q[fvlm_isa_pkg::InsnSt],
+                    is_q[fvlm_isa_pkg::InsnLd]};
+  assign legal   = fvlm_isa_pkg::legal(examined_q);
+  assign illegal = legal == '0;
 
   // Counts of each instruction, in the order of its fields. The ALU's and SETA's operands come through the last
   // two ports.
@@ -77,10 +87,11 @@ module dispatch
   logic [5*Ports-1:0]  r_addr;
   logic [16*Ports-1:0] r_low;
   logic [47:0]         r_high;  // of a loop's count and the operands
-  logic [Ports-1:0]    r_wide;
+  logic [3*Ports-1:0]  r_wide;
   logic [31:0]         r_vbase, r_rmod;
-  logic                alu_we;
+  logic                loading, alu_we;
   logic [31:0]         alu_result;
+  logic [4:0]          rd_q;
   always_comb begin
     field[15:0]  = ld_st ? insn_i[fvlm_isa_pkg::LdRowsLsb+:16] : insn_i[fvlm_isa_pkg::MmRowsLsb+:16];
     field[31:16] = ld_st ? insn_i[fvlm_isa_pkg::LdLenLsb+:16] : insn_i[fvlm_isa_pkg::MmTilesLsb+:16];
@@ -106,8 +117,9 @@ module dispatch
       .clk_i,
       .launch_i,
       .args_i,
+      .loading_o(loading),
       .wr_en_i  (alu_we),
-      .wr_addr_i(insn_i[fvlm_isa_pkg::AluRdLsb+:5]),
+      .wr_addr_i(rd_q),
       .wr_data_i(alu_result),
       .rd_addr_i(r_addr),
       .rd_low_o (r_low),
@@ -117,9 +129,18 @@ module dispatch
       .rmod_o   (r_rmod)
   );
 
-  // A count from a register must fit 16 bits.
+  // A count from a register must fit 16 bits, if the instruction has it at all.
   logic [16*Ports-1:0] count_q;
-  logic [Ports-1:0]    wide_q;
+  logic [3*Ports-1:0]  wide_q;
+  logic [Ports-1:0]    checked, checked_q;
+  always_comb begin
+    case (unit)
+      2'd0: checked = Ports'('h07);     // LD
+      2'd1: checked = Ports'('h1f);     // ST
+      2'd2: checked = Ports'('h7f);     // MM
+      default: checked = Ports'('h03);  // VX
+    endcase
+  end
   logic [31:0]         loop_count_q, opa_q, opb, opb_q;
   assign opb = seta_else_alu ? insn_i[fvlm_isa_pkg::SetaImmLsb+:32] :
                insn_i[fvlm_isa_pkg::AluUseImmLsb] ? insn_i[fvlm_isa_pkg::AluImmLsb+:32] : {r_high[47:32], r_low[111:96]};
@@ -127,7 +148,8 @@ module dispatch
     always_ff @(posedge clk_i) begin
       if (state_q == StRead) begin
         count_q[16*i+:16] <= field[16*i+15] ? r_low[16*i+:16] : field[16*i+:16];
-        wide_q[i]         <= field[16*i+15] && r_wide[i];
+        wide_q[3*i+:3]    <= r_wide[3*i+:3];
+        checked_q[i]      <= field[16*i+15] && checked[i];
       end
     end
   end
@@ -138,31 +160,27 @@ module dispatch
       opb_q        <= opb;
     end
   end
-  typedef enum logic [1:0] {PickSum, PickProduct, PickShift, PickBit} pick_e;
-  pick_e      pick_q;
-  logic       min_q, max_q, sub_q, left_q, equal_q;
-  logic [3:0] func;
-  assign func = insn_i[fvlm_isa_pkg::AluFuncLsb+:4];
+  // Parts of the ALU's result; of them one is taken.
+  logic       sum_q, sub_q, mul_q, shift_q, left_q, min_q, max_q, less_q, equal_q;
   always_ff @(posedge clk_i) begin
     if (state_q == StRead) begin
+      rd_q    <= insn_i[fvlm_isa_pkg::AluRdLsb+:5];
+      sum_q   <= func == fvlm_isa_pkg::ALU_FUNC_ADD || func == fvlm_isa_pkg::ALU_FUNC_SUB;
+      sub_q   <= func == fvlm_isa_pkg::ALU_FUNC_SUB;
+      mul_q   <= func == fvlm_isa_pkg::ALU_FUNC_MUL;
+      shift_q <= func == fvlm_isa_pkg::ALU_FUNC_SHL || func == fvlm_isa_pkg::ALU_FUNC_SHR;
+      left_q  <= func == fvlm_isa_pkg::ALU_FUNC_SHL;
       min_q   <= func == fvlm_isa_pkg::ALU_FUNC_MIN;
       max_q   <= func == fvlm_isa_pkg::ALU_FUNC_MAX;
-      sub_q   <= func == fvlm_isa_pkg::ALU_FUNC_SUB;
-      left_q  <= func == fvlm_isa_pkg::ALU_FUNC_SHL;
+      less_q  <= func == fvlm_isa_pkg::ALU_FUNC_LT;
       equal_q <= func == fvlm_isa_pkg::ALU_FUNC_EQ;
-      case (func)
-        fvlm_isa_pkg::ALU_FUNC_MUL: pick_q <= PickProduct;
-        fvlm_isa_pkg::ALU_FUNC_SHL, fvlm_isa_pkg::ALU_FUNC_SHR: pick_q <= PickShift;
-        fvlm_isa_pkg::ALU_FUNC_LT, fvlm_isa_pkg::ALU_FUNC_EQ: pick_q <= PickBit;
-        default: pick_q <= PickSum;
-      endcase
     end
   end
 
   always_comb begin
     cnt_bad = 1'b0;
     for (int i = 0; i < Ports; i++) begin
-      if (wide_q[i] && (unit_q[2] || (unit_q[1] && i < 5) || (unit_q[0] && i < 3) || (unit_q[3] && i < 2))) cnt_bad = 1'b1;
+      if (checked_q[i] && wide_q[3*i+:3] != '0) cnt_bad = unit_q != '0;
     end
   end
 
@@ -231,6 +249,21 @@ module dispatch
       off2_q <= off2;
       off3_q <= insn_i[fvlm_isa_pkg::VxDOffLsb+:18];
       off4_q <= insn_i[fvlm_isa_pkg::VxSredOffLsb+:14];
+    end
+  end
+
+  // What a SETA changes, and of which generator.
+  logic [15:1] seta_agu_q;
+  logic        seta_base_q, seta_sum_q;
+  logic [3:0]  seta_stride_q;
+  logic [2:0]  what;
+  assign what = insn_i[fvlm_isa_pkg::SetaWhatLsb+:3];
+  always_ff @(posedge clk_i) begin
+    if (state_q == StRead) begin
+      for (int a = 1; a < 16; a++) seta_agu_q[a] <= insn_i[fvlm_isa_pkg::SetaAguLsb+:4] == 4'(a);
+      seta_base_q <= what == fvlm_isa_pkg::SETA_WHAT_BASE;
+      seta_sum_q  <= what == fvlm_isa_pkg::SETA_WHAT_BASE || what == fvlm_isa_pkg::SETA_WHAT_ADVANCE;
+      for (int l = 0; l < 4; l++) seta_stride_q[l] <= what == fvlm_isa_pkg::SETA_WHAT_STRIDE0 + 3'(l);
     end
   end
 
@@ -328,44 +361,44 @@ module dispatch
 
   assign operand_bad = cnt_bad || (unit_q[3] && mask_bad_q);
   assign execute     = state_q == StExecute && !stop_i;
-  assign fault_o     = execute && (pc_bad_q || illegal_q || operand_bad || (loop_q && loop_bad));
+  assign fault_o     = execute && (pc_bad_q || illegal || operand_bad || (loop_q && loop_bad));
   always_comb begin
     fault_code_o = fvlm_isa_pkg::FAULT_LOOP;
     if (operand_bad) fault_code_o = fvlm_isa_pkg::FAULT_OPERAND;
-    if (illegal_q) fault_code_o = fvlm_isa_pkg::FAULT_ILLEGAL;
+    if (illegal) fault_code_o = fvlm_isa_pkg::FAULT_ILLEGAL;
     if (pc_bad_q) fault_code_o = fvlm_isa_pkg::FAULT_PC;
   end
 
   // A multiplication waits for the pipelined multiplier.
-  logic        is_mul;
-  logic [1:0]  mul_wait_q;
+  logic [2:0]  multiplied_q;  // its cycles that are over
   logic [63:0] product;
-  assign is_mul = alu_q && pick_q == PickProduct;
   multiply u_multiply (
       .clk_i,
-      .en_i     (execute && is_mul),
+      .en_i     (execute && multiplies_q),
       .a_i      (opa_q),
       .b_i      (opb_q),
       .product_o(product)
   );
   always_ff @(posedge clk_i) begin
-    if (!rst_ni || state_q != StExecute) mul_wait_q <= '0;
-    else if (mul_wait_q != 2'd3) mul_wait_q <= mul_wait_q + 2'd1;
+    if (!rst_ni || state_q != StExecute) multiplied_q <= '0;
+    else multiplied_q <= {multiplied_q[1:0], 1'b1};
   end
 
   // Scalars see no faults of units. Loops and generators see none at all: a launch clears them.
-  assign blocked = (unit_q & full_i) != '0 || ((halt_q || fence_q) && !idle_i) || (is_mul && mul_wait_q != 2'd3);
+  logic multiplying;
+  assign multiplying  = multiplies_q && !multiplied_q[2];
+  assign blocked      = (unit_q & full_i) != '0 || (waits_q && !idle_i) || multiplying;
   assign complete     = execute && !fault_o && !blocked;
   assign dispatched_o = complete;
-  assign halt_o       = execute && halt_q && !pc_bad_q && !illegal_q && idle_i;
+  assign halt_o       = execute && legal[fvlm_isa_pkg::InsnHalt] && !pc_bad_q && idle_i;
   assign push_o       = complete ? unit_q : '0;
   assign wait_o       = insn_i[11:8];
   assign release_o    = insn_i[15:12];
-  assign alu_we       = execute && alu_q && !pc_bad_q && !illegal_q && !(is_mul && mul_wait_q != 2'd3);
+  assign alu_we       = execute && legal[fvlm_isa_pkg::InsnAlu] && !pc_bad_q && !multiplying;
   assign set          = execute && seta_q;
 
-  logic        less;
-  logic [31:0] shl, shr, shift, sum, other, chosen;
+  logic        less, take_a, take_b, true;
+  logic [31:0] shl, shr, shift, sum;
   assign less  = opa_q < opb_q;
   assign sum   = opa_q + (opb_q ^ {32{sub_q}}) + 32'(sub_q);
   // Shifts by 0 to 3, by multiples of 4, by 16: a LUT a bit each.
@@ -378,15 +411,11 @@ module dispatch
   assign shl = quarter(opb_q[3:2], {shl_low << 12, shl_low << 8, shl_low << 4, shl_low});
   assign shr = quarter(opb_q[3:2], {shr_low >> 12, shr_low >> 8, shr_low >> 4, shr_low});
   assign shift = left_q ? (opb_q[4] ? {shl[15:0], 16'd0} : shl) : (opb_q[4] ? {16'd0, shr[31:16]} : shr);
-  always_comb begin
-    case (pick_q)
-      PickSum: other = sum;
-      PickProduct: other = product[31:0];
-      default: other = {31'd0, equal_q ? opa_q == opb_q : less};
-    endcase
-  end
-  assign chosen     = min_q ? (less ? opa_q : opb_q) : max_q ? (less ? opb_q : opa_q) : other;
-  assign alu_result = pick_q == PickShift ? shift : chosen;
+  assign take_a = less ? min_q : max_q;
+  assign take_b = less ? max_q : min_q;
+  assign true   = (less_q && less) || (equal_q && opa_q == opb_q);
+  assign alu_result = ({32{sum_q}} & sum) | ({32{mul_q}} & product[31:0]) | ({32{shift_q}} & shift) |
+                      ({32{take_a}} & opa_q) | ({32{take_b}} & opb_q) | {31'd0, true};
 
   loop_stack u_loops (
       .clk_i,
@@ -409,8 +438,10 @@ module dispatch
       .clk_i,
       .clear_i    (launch_i),
       .set_i      (set),
-      .set_agu_i  (insn_i[fvlm_isa_pkg::SetaAguLsb+:4]),
-      .set_what_i (insn_i[fvlm_isa_pkg::SetaWhatLsb+:3]),
+      .set_agu_i  (seta_agu_q),
+      .set_base_i (seta_base_q),
+      .set_sum_i  (seta_sum_q),
+      .set_stride_i(seta_stride_q),
       .set_value_i(opa_q + opb_q),
       .step_i     (loop_step),
       .exit_i     (loop_exit),
@@ -427,7 +458,8 @@ module dispatch
     if (!rst_ni || launch_i) state_q <= StIdle;
     else begin
       case (state_q)
-        StIdle: if (run_i) state_q <= StRead;
+        StIdle: if (run_i) state_q <= loading ? StLoad : StRead;
+        StLoad: if (!loading) state_q <= StRead;
         StRead: state_q <= StExecute;
         StExecute: begin
           if (stop_i || fault_o || (halt_q && idle_i)) state_q <= StIdle;

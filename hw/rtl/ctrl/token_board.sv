@@ -1,5 +1,6 @@
 // Token counters between the four units: count[p][c] tokens from producer p wait for consumer c.
-// Index p*4+c; the diagonal stays zero because own-unit bits are illegal in both masks.
+// Index p*4+c; on the diagonal nothing is counted and nothing waited for: own-unit bits are illegal in both
+// masks. Whether a counter is empty or full is kept beside it.
 `default_nettype none
 
 module token_board (
@@ -15,21 +16,31 @@ module token_board (
   for (genvar p = 0; p < 4; p++) begin : gen_producer
     for (genvar c = 0; c < 4; c++) begin : gen_consumer
       if (p == c) begin : gen_none
-        assign available_o[c*4+p] = 1'b0;
+        assign available_o[c*4+p] = 1'b1;
         assign overflow[p*4+c]    = 1'b0;
         logic unused;
         assign unused = ^{produce_i[p*4+c], consume_i[c*4+p]};
       end else begin : gen_counter
         logic [5:0] count_q;
-        logic       up, down;
+        logic       some_q, full_q, up, down;
         assign up                 = produce_i[p*4+c];
         assign down               = consume_i[c*4+p];
-        assign available_o[c*4+p] = count_q != '0;
-        assign overflow[p*4+c]    = up && !down && count_q == '1;
+        assign available_o[c*4+p] = some_q;
+        assign overflow[p*4+c]    = up && !down && full_q;
         always_ff @(posedge clk_i) begin
-          if (!rst_ni) count_q <= '0;
-          else if (up && !down && count_q != '1) count_q <= count_q + 6'd1;
-          else if (!up && down) count_q <= count_q - 6'd1;
+          if (!rst_ni) begin
+            count_q <= '0;
+            some_q  <= 1'b0;
+            full_q  <= 1'b0;
+          end else if (up && !down && !full_q) begin
+            count_q <= count_q + 6'd1;
+            some_q  <= 1'b1;
+            full_q  <= count_q == 6'd62;
+          end else if (!up && down) begin
+            count_q <= count_q - 6'd1;
+            some_q  <= count_q != 6'd1;
+            full_q  <= 1'b0;
+          end
         end
       end
     end

@@ -1,6 +1,8 @@
 // In-order command queue of one unit. The oldest command is issued when the unit can take it and a
 // token from every unit in its wait mask is there; it then sits in the command register, stable,
 // until the next one is issued. The start pulse follows issue by one cycle.
+// The wait mask of the oldest command sits in a register: issue, and with it the token counters and their
+// overflow, hang on it.
 // A unit with one flight takes a command when it is idle; with more when it says ready. What is needed
 // at a command's end waits in a FIFO: commands end in the order of their starts.
 `default_nettype none
@@ -34,7 +36,7 @@ module unit_queue #(
     output logic             waiting_o,  // a command waits for tokens, nothing is in flight
     output logic             empty_o     // nothing waits and nothing is in flight
 );
-  logic [Width+7:0] head;
+  logic [Width+3:0] head;
   logic             head_valid, tokens_ok, issue, can_take, flights_full;
   logic             active, start_q;
   logic [Width-1:0] cmd_q;
@@ -42,24 +44,36 @@ module unit_queue #(
   logic [Width-1:0] head_cmd;
   logic [15:0]      flight_pc;
 
-  assign {head_wait, head_release, head_cmd} = head;
+  assign {head_release, head_cmd} = head;
   assign tokens_ok = (head_wait & ~tokens_i) == '0;
   assign can_take  = (Flights == 1) ? !active : ready_i && !start_q && !flights_full;
   assign issue     = head_valid && can_take && tokens_ok && !stop_i;
   assign consume_o = issue ? head_wait : '0;
 
+  head_fifo #(
+      .Width(4),
+      .Depth(Depth)
+  ) u_wait (
+      .clk_i,
+      .rst_ni,
+      .push_i,
+      .data_i (wait_i),
+      .pop_i  (issue),
+      .data_o (head_wait),
+      .valid_o(head_valid)
+  );
   prim_fifo #(
-      .Width(Width + 8),
+      .Width(Width + 4),
       .Depth(Depth)
   ) u_fifo (
       .clk_i,
       .rst_ni,
       .push_i,
-      .data_i ({wait_i, release_i, cmd_i}),
+      .data_i ({release_i, cmd_i}),
       .full_o,
       .pop_i  (issue),
       .data_o (head),
-      .valid_o(head_valid),
+      .valid_o(),
       .count_o()
   );
 

@@ -1,7 +1,7 @@
 // One RAM: one write port, one registered read port (data one cycle after rd_en_i, held while
 // rd_en_i is low). A read in the cycle of a write to the same word returns the old word.
-// The only storage cell of the design besides flip-flops, small FIFOs and weight_ram, so a technology
-// swap touches few files. Style names the cell for synthesis: "block", "ultra" or "distributed".
+// The only storage cell of the design besides flip-flops, small FIFOs, the scalar registers and weight_ram, so
+// a technology swap touches few files. Style names the cell for synthesis: "block", "ultra" or "distributed".
 `default_nettype none
 
 module prim_ram_1r1w #(

@@ -124,15 +124,17 @@ module vx_unit #(
   );
 
   // ---- Control -------------------------------------------------------------------------------
-  // Idle cycles: between rows that are too short for the rate of sums, and in slow commands.
+  // Idle cycles: between rows that are too short for the rate of sums, and in slow commands. What the next
+  // step hangs on is kept as one bit each, so that issue is one LUT.
   logic [2:0] gap_q, gaps_q;
   logic [3:0] slot_q;
-  logic       go, sum_en;
-  assign go      = !slow || slot_q == 4'd0;
-  assign ready   = state_q == StIssue && gap_q == 3'd0 && go;
+  logic       issue_q, no_gap_q, no_gaps_q, go_q;       // StIssue; gap_q, gaps_q are 0; a step's cycle
+  logic       row_end_q, one_step_q, last_row_q;        // left_q, steps_q are 0; rows_q is 1
+  logic       sum_en;
+  assign ready   = issue_q && no_gap_q && go_q;
   assign issue   = ready && en;
-  assign row_end = left_q == 12'd0;
-  assign cmd_end = row_end && rows_q == 16'd1;
+  assign row_end = row_end_q;
+  assign cmd_end = row_end_q && last_row_q;
   assign load    = state_q == StSetup;
   assign verdict = check_q[3];
   assign sum_en  = en && (!slow || slot_q == sum_slot);
@@ -141,9 +143,12 @@ module vx_unit #(
   always_ff @(posedge clk_i) begin
     if (!clear_n) begin
       state_q <= StIdle;
+      issue_q <= 1'b0;
       check_q <= '0;
     end else begin
       check_q <= {check_q[2:1], load && !empty};
+      if (load) issue_q <= !empty;
+      else if (issue && cmd_end) issue_q <= 1'b0;
       case (state_q)
         StIdle:    if (start_i) state_q <= divides ? StDivide : StSetup;
         StDivide:  if (divide_q == 3'd7) state_q <= StSetup;
@@ -170,30 +175,42 @@ module vx_unit #(
 
   always_ff @(posedge clk_i) begin
     if (load) begin
-      step_q  <= 12'd0;
-      left_q  <= steps;
-      steps_q <= steps;
-      tail_q  <= ~({W{1'b1}} << (words & 12'(W - 1)) << 1);
-      rows_q  <= cmd_q.rows;
-      drain_q <= 10'd0;
-      gap_q   <= 3'd0;
-      gaps_q  <= 3'd0;
-      slot_q  <= 4'd0;
+      step_q     <= 12'd0;
+      left_q     <= steps;
+      steps_q    <= steps;
+      tail_q     <= ~({W{1'b1}} << (words & 12'(W - 1)) << 1);
+      rows_q     <= cmd_q.rows;
+      drain_q    <= 10'd0;
+      gap_q      <= 3'd0;
+      gaps_q     <= 3'd0;
+      slot_q     <= 4'd0;
+      no_gap_q   <= 1'b1;
+      no_gaps_q  <= 1'b1;
+      go_q       <= 1'b1;
+      row_end_q  <= steps == 12'd0;
+      one_step_q <= steps == 12'd0;
+      last_row_q <= cmd_q.rows == 16'd1;
       if (steps < 12'(SumPeriod - 1) && (cmd_q.red == fvlm_isa_pkg::VX_RED_SUM
                                          || cmd_q.red == fvlm_isa_pkg::VX_RED_SUMSQ)) begin
-        gaps_q <= 3'(SumPeriod - 1) - steps[2:0];
+        gaps_q    <= 3'(SumPeriod - 1) - steps[2:0];
+        no_gaps_q <= 1'b0;
       end
     end else if (en) begin
       slot_q <= slot_q + 4'd1;
+      go_q   <= !slow || slot_q == 4'd15;
       if (issue) begin
-        step_q <= row_end ? 12'd0 : step_q + 12'd1;
-        left_q <= row_end ? steps_q : left_q - 12'd1;
+        step_q    <= row_end ? 12'd0 : step_q + 12'd1;
+        left_q    <= row_end ? steps_q : left_q - 12'd1;
+        row_end_q <= row_end ? one_step_q : left_q == 12'd1;
         if (row_end) begin
-          rows_q <= rows_q - 16'd1;
-          gap_q  <= gaps_q;
+          rows_q     <= rows_q - 16'd1;
+          last_row_q <= rows_q == 16'd2;
+          gap_q      <= gaps_q;
+          no_gap_q   <= no_gaps_q;
         end
-      end else if (gap_q != 3'd0 && go) begin
-        gap_q <= gap_q - 3'd1;
+      end else if (!no_gap_q && go_q) begin
+        gap_q    <= gap_q - 3'd1;
+        no_gap_q <= gap_q == 3'd1;
       end
       if (state_q == StDrain) drain_q <= drain_q + 10'd1;
     end

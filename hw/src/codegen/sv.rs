@@ -139,47 +139,58 @@ fn command(o: &mut String, d: &InsnDef) {
     let _ = writeln!(o, "    logic [15:0] pc;\n  }} {}_cmd_t;\n", d.mnemonic);
 }
 
-/// `is_illegal(word)`: the same rules as `Insn::decode`.
+/// `examine(word)` and `legal(what that gave)`: the same rules as `Insn::decode`, in two short steps.
 fn legality(o: &mut String) {
-    *o += "  // Not a legal instruction: the rules of the decoder in hw/src/isa/codec.rs.\n";
-    *o += "  function automatic logic is_illegal(input logic [255:0] w);\n    is_illegal = 1'b0;\n    case (w[7:0])\n";
+    // Words are examined between the ends of instructions.
+    let mut ends: Vec<u32> = INSNS.iter().map(InsnDef::bits).chain([256]).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    let gaps = ends.len() - 1;
+    *o += "  // Which instruction a word is, if it is legal: the rules of the decoder in hw/src/isa/codec.rs, in two steps\n";
+    *o += "  // between which a register fits. `examine` gives a bit for each instruction that has the word's opcode, one for\n";
+    *o += "  // each whose fields forbid the word, and one for each stretch between ends of instructions that is not zero.\n";
+    let _ = writeln!(o, "  localparam int unsigned Insns = {};", INSNS.len());
+    for (i, d) in INSNS.iter().enumerate() {
+        let _ = writeln!(o, "  localparam int unsigned Insn{} = {i};", camel(d.mnemonic));
+    }
+    let _ = writeln!(o, "  localparam int unsigned ExamineW = 2 * Insns + {gaps};");
+    *o += "  function automatic logic [ExamineW-1:0] examine(input logic [255:0] w);\n    examine = '0;\n";
+    for (gap, w) in ends.windows(2).enumerate() {
+        let _ = writeln!(o, "    examine[2*Insns+{gap}] = w[{}:{}] != '0;", w[1] - 1, w[0]);
+    }
     for d in INSNS {
-        let _ = writeln!(o, "      OP_{}: begin", d.mnemonic.to_uppercase());
-        if d.bits() < 256 {
-            let _ = writeln!(o, "        if (w[255:{}] != '0) is_illegal = 1'b1;", d.bits());
-        }
+        let name = camel(d.mnemonic);
+        let _ = writeln!(o, "    examine[Insn{name}] = w[7:0] == OP_{};", d.mnemonic.to_uppercase());
+        let bit = format!("examine[Insns+Insn{name}] = 1'b1;");
         for (i, f) in d.fields.iter().enumerate() {
             let (lsb, msb) = (d.lsb(i), d.lsb(i) + f.width - 1);
-            match f.kind {
+            let rule = match f.kind {
                 FieldKind::Enum(list) if list.len() < 1 << f.width => {
-                    let _ = writeln!(
-                        o,
-                        "        if (w[{msb}:{lsb}] > {}'d{}) is_illegal = 1'b1;  // {}",
-                        f.width,
-                        list.len() - 1,
-                        f.name
-                    );
+                    format!("w[{msb}:{lsb}] > {}'d{}", f.width, list.len() - 1)
                 }
-                FieldKind::Count => {
-                    let _ = writeln!(
-                        o,
-                        "        if (w[{msb}] && w[{}:{}] != '0) is_illegal = 1'b1;  // {}",
-                        lsb + 14,
-                        lsb + 5,
-                        f.name
-                    );
-                }
-                _ => {}
-            }
+                FieldKind::Count => format!("w[{msb}] && w[{}:{}] != '0", lsb + 14, lsb + 5),
+                _ => continue,
+            };
+            let _ = writeln!(o, "    if ({rule}) {bit}  // {}", f.name);
         }
         let own = if d.unit == Unit::Sys { "4'hf".into() } else { format!("4'd{}", 1 << d.unit as u8) };
-        let _ = writeln!(o, "        if (((w[11:8] | w[15:12]) & {own}) != 4'd0) is_illegal = 1'b1;");
+        let _ = writeln!(o, "    if (((w[11:8] | w[15:12]) & {own}) != 4'd0) {bit}");
         for rule in combination(d.mnemonic) {
-            let _ = writeln!(o, "        if ({rule}) is_illegal = 1'b1;");
+            let _ = writeln!(o, "    if ({rule}) {bit}");
         }
-        *o += "      end\n";
     }
-    *o += "      default: is_illegal = 1'b1;\n    endcase\n  endfunction\n";
+    *o += "  endfunction\n";
+    *o += "  function automatic logic [Insns-1:0] legal(input logic [ExamineW-1:0] e);\n";
+    *o += "    legal = e[Insns-1:0] & ~e[2*Insns-1:Insns];\n";
+    for d in INSNS.iter().filter(|d| d.bits() < 256) {
+        let gap = ends.iter().position(|&end| end == d.bits()).expect("invariant: it is one of the ends");
+        let _ = writeln!(
+            o,
+            "    if (e[ExamineW-1:2*Insns+{gap}] != '0) legal[Insn{}] = 1'b0;",
+            camel(d.mnemonic)
+        );
+    }
+    *o += "  endfunction\n";
 }
 
 /// The rules that involve more than one field, in SystemVerilog.

@@ -62,5 +62,5 @@ fn cycles(code: &[Word], port: &mut Port, first: u64, units: u64) -> u64 {
         });
         unit += beats;
     }
-    at.max(timing::FETCH_START_CYCLES) + timing::FETCH_END_CYCLES
+    (at.max(timing::FETCH_START_CYCLES) + timing::FETCH_END_CYCLES).max(timing::SCALARS_CYCLES)
 }

@@ -19,6 +19,8 @@ pub const MULTIPLY_CYCLES: u64 = 3;
 pub const FETCH_START_CYCLES: u64 = 3;
 /// From the last cycle of the code's expansion to the first instruction.
 pub const FETCH_END_CYCLES: u64 = 3;
+/// Launch: the scalars are loaded, one a cycle, before the first instruction: it executes in this cycle or later.
+pub const SCALARS_CYCLES: u64 = 33;
 /// From HALT to the end of the count.
 pub const HALT_CYCLES: u64 = 2;
 /// LD: from start to the first request of rows.

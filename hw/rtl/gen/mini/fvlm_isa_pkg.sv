@@ -480,91 +480,103 @@ package fvlm_isa_pkg;
     logic [15:0] pc;
   } vx_cmd_t;
 
-  // Not a legal instruction: the rules of the decoder in hw/src/isa/codec.rs.
-  function automatic logic is_illegal(input logic [255:0] w);
-    is_illegal = 1'b0;
-    case (w[7:0])
-      OP_NOP: begin
-        if (w[255:16] != '0) is_illegal = 1'b1;
-        if (((w[11:8] | w[15:12]) & 4'hf) != 4'd0) is_illegal = 1'b1;
-      end
-      OP_HALT: begin
-        if (w[255:16] != '0) is_illegal = 1'b1;
-        if (((w[11:8] | w[15:12]) & 4'hf) != 4'd0) is_illegal = 1'b1;
-      end
-      OP_FENCE: begin
-        if (w[255:16] != '0) is_illegal = 1'b1;
-        if (((w[11:8] | w[15:12]) & 4'hf) != 4'd0) is_illegal = 1'b1;
-      end
-      OP_LOOP: begin
-        if (w[255:44] != '0) is_illegal = 1'b1;
-        if (w[31] && w[30:21] != '0) is_illegal = 1'b1;  // count
-        if (((w[11:8] | w[15:12]) & 4'hf) != 4'd0) is_illegal = 1'b1;
-        if (w[LoopLenLsb+:LoopLenW] == '0) is_illegal = 1'b1;
-      end
-      OP_ALU: begin
-        if (w[255:68] != '0) is_illegal = 1'b1;
-        if (w[19:16] > 4'd8) is_illegal = 1'b1;  // func
-        if (((w[11:8] | w[15:12]) & 4'hf) != 4'd0) is_illegal = 1'b1;
-      end
-      OP_SETA: begin
-        if (w[255:60] != '0) is_illegal = 1'b1;
-        if (w[22:20] > 3'd5) is_illegal = 1'b1;  // what
-        if (((w[11:8] | w[15:12]) & 4'hf) != 4'd0) is_illegal = 1'b1;
-        if (w[SetaAguLsb+:SetaAguW] == '0) is_illegal = 1'b1;
-      end
-      OP_LD: begin
-        if (w[255:203] != '0) is_illegal = 1'b1;
-        if (w[18:16] > 3'd3) is_illegal = 1'b1;  // mode
-        if (w[34] && w[33:24] != '0) is_illegal = 1'b1;  // rows
-        if (w[50] && w[49:40] != '0) is_illegal = 1'b1;  // len
-        if (w[183:181] > 3'd4) is_illegal = 1'b1;  // fmt
-        if (w[186:184] > 3'd4) is_illegal = 1'b1;  // nm
-        if (w[202] && w[201:192] != '0) is_illegal = 1'b1;  // first
-        if (((w[11:8] | w[15:12]) & 4'd1) != 4'd0) is_illegal = 1'b1;
-        if (w[LdFmtLsb+:LdFmtW] == LD_FMT_MIXED && w[LdWscaleLsb+:LdWscaleW] == '0) is_illegal = 1'b1;
-      end
-      OP_ST: begin
-        if (w[255:249] != '0) is_illegal = 1'b1;
-        if (w[18:16] > 3'd6) is_illegal = 1'b1;  // mode
-        if (w[34] && w[33:24] != '0) is_illegal = 1'b1;  // rows
-        if (w[50] && w[49:40] != '0) is_illegal = 1'b1;  // len
-        if (w[188] && w[187:178] != '0) is_illegal = 1'b1;  // pos
-        if (w[204] && w[203:194] != '0) is_illegal = 1'b1;  // first
-        if (w[220] && w[219:210] != '0) is_illegal = 1'b1;  // heads
-        if (((w[11:8] | w[15:12]) & 4'd2) != 4'd0) is_illegal = 1'b1;
-      end
-      OP_MM: begin
-        if (w[255:207] != '0) is_illegal = 1'b1;
-        if (w[31] && w[30:21] != '0) is_illegal = 1'b1;  // rows
-        if (w[47] && w[46:37] != '0) is_illegal = 1'b1;  // tiles
-        if (w[63] && w[62:53] != '0) is_illegal = 1'b1;  // kb
-        if (w[109] && w[108:99] != '0) is_illegal = 1'b1;  // act_stride
-        if (w[147] && w[146:137] != '0) is_illegal = 1'b1;  // out_stride
-        if (w[185] && w[184:175] != '0) is_illegal = 1'b1;  // sa_stride
-        if (w[190:188] > 3'd4) is_illegal = 1'b1;  // nm
-        if (w[206] && w[205:196] != '0) is_illegal = 1'b1;  // first
-        if (((w[11:8] | w[15:12]) & 4'd4) != 4'd0) is_illegal = 1'b1;
-      end
-      OP_VX: begin
-        if (w[255:247] != '0) is_illegal = 1'b1;
-        if (w[31] && w[30:21] != '0) is_illegal = 1'b1;  // rows
-        if (w[47] && w[46:37] != '0) is_illegal = 1'b1;  // len
-        if (w[177:175] > 3'd4) is_illegal = 1'b1;  // op1
-        if (w[180:178] > 3'd4) is_illegal = 1'b1;  // op2
-        if (w[184:181] > 4'd6) is_illegal = 1'b1;  // func
-        if (w[187:185] > 3'd5) is_illegal = 1'b1;  // red
-        if (w[244:243] > 2'd2) is_illegal = 1'b1;  // b_row
-        if (w[246:245] > 2'd2) is_illegal = 1'b1;  // c_row
-        if (((w[11:8] | w[15:12]) & 4'd8) != 4'd0) is_illegal = 1'b1;
-        if (w[VxBKindLsb+:VxBKindW] != VX_B_KIND_IMM && w[VxBLsb+27:VxBLsb+18] != '0) is_illegal = 1'b1;
-        if (w[VxCKindLsb+:VxCKindW] != VX_C_KIND_IMM && w[VxCLsb+27:VxCLsb+18] != '0) is_illegal = 1'b1;
-        if (w[VxDKindLsb+:VxDKindW] == VX_D_KIND_S && w[VxRedLsb+:VxRedW] != VX_RED_NONE) is_illegal = 1'b1;
-        if (w[VxOp1Lsb+:VxOp1W] != VX_OP1_PASS && w[VxBKindLsb+:VxBKindW] == VX_B_KIND_NONE) is_illegal = 1'b1;
-        if (w[VxOp2Lsb+:VxOp2W] != VX_OP2_PASS && w[VxCKindLsb+:VxCKindW] == VX_C_KIND_NONE) is_illegal = 1'b1;
-      end
-      default: is_illegal = 1'b1;
-    endcase
+  // Which instruction a word is, if it is legal: the rules of the decoder in hw/src/isa/codec.rs, in two steps
+  // between which a register fits. `examine` gives a bit for each instruction that has the word's opcode, one for
+  // each whose fields forbid the word, and one for each stretch between ends of instructions that is not zero.
+  localparam int unsigned Insns = 10;
+  localparam int unsigned InsnNop = 0;
+  localparam int unsigned InsnHalt = 1;
+  localparam int unsigned InsnFence = 2;
+  localparam int unsigned InsnLoop = 3;
+  localparam int unsigned InsnAlu = 4;
+  localparam int unsigned InsnSeta = 5;
+  localparam int unsigned InsnLd = 6;
+  localparam int unsigned InsnSt = 7;
+  localparam int unsigned InsnMm = 8;
+  localparam int unsigned InsnVx = 9;
+  localparam int unsigned ExamineW = 2 * Insns + 8;
+  function automatic logic [ExamineW-1:0] examine(input logic [255:0] w);
+    examine = '0;
+    examine[2*Insns+0] = w[43:16] != '0;
+    examine[2*Insns+1] = w[59:44] != '0;
+    examine[2*Insns+2] = w[67:60] != '0;
+    examine[2*Insns+3] = w[202:68] != '0;
+    examine[2*Insns+4] = w[206:203] != '0;
+    examine[2*Insns+5] = w[246:207] != '0;
+    examine[2*Insns+6] = w[248:247] != '0;
+    examine[2*Insns+7] = w[255:249] != '0;
+    examine[InsnNop] = w[7:0] == OP_NOP;
+    if (((w[11:8] | w[15:12]) & 4'hf) != 4'd0) examine[Insns+InsnNop] = 1'b1;
+    examine[InsnHalt] = w[7:0] == OP_HALT;
+    if (((w[11:8] | w[15:12]) & 4'hf) != 4'd0) examine[Insns+InsnHalt] = 1'b1;
+    examine[InsnFence] = w[7:0] == OP_FENCE;
+    if (((w[11:8] | w[15:12]) & 4'hf) != 4'd0) examine[Insns+InsnFence] = 1'b1;
+    examine[InsnLoop] = w[7:0] == OP_LOOP;
+    if (w[31] && w[30:21] != '0) examine[Insns+InsnLoop] = 1'b1;  // count
+    if (((w[11:8] | w[15:12]) & 4'hf) != 4'd0) examine[Insns+InsnLoop] = 1'b1;
+    if (w[LoopLenLsb+:LoopLenW] == '0) examine[Insns+InsnLoop] = 1'b1;
+    examine[InsnAlu] = w[7:0] == OP_ALU;
+    if (w[19:16] > 4'd8) examine[Insns+InsnAlu] = 1'b1;  // func
+    if (((w[11:8] | w[15:12]) & 4'hf) != 4'd0) examine[Insns+InsnAlu] = 1'b1;
+    examine[InsnSeta] = w[7:0] == OP_SETA;
+    if (w[22:20] > 3'd5) examine[Insns+InsnSeta] = 1'b1;  // what
+    if (((w[11:8] | w[15:12]) & 4'hf) != 4'd0) examine[Insns+InsnSeta] = 1'b1;
+    if (w[SetaAguLsb+:SetaAguW] == '0) examine[Insns+InsnSeta] = 1'b1;
+    examine[InsnLd] = w[7:0] == OP_LD;
+    if (w[18:16] > 3'd3) examine[Insns+InsnLd] = 1'b1;  // mode
+    if (w[34] && w[33:24] != '0) examine[Insns+InsnLd] = 1'b1;  // rows
+    if (w[50] && w[49:40] != '0) examine[Insns+InsnLd] = 1'b1;  // len
+    if (w[183:181] > 3'd4) examine[Insns+InsnLd] = 1'b1;  // fmt
+    if (w[186:184] > 3'd4) examine[Insns+InsnLd] = 1'b1;  // nm
+    if (w[202] && w[201:192] != '0) examine[Insns+InsnLd] = 1'b1;  // first
+    if (((w[11:8] | w[15:12]) & 4'd1) != 4'd0) examine[Insns+InsnLd] = 1'b1;
+    if (w[LdFmtLsb+:LdFmtW] == LD_FMT_MIXED && w[LdWscaleLsb+:LdWscaleW] == '0) examine[Insns+InsnLd] = 1'b1;
+    examine[InsnSt] = w[7:0] == OP_ST;
+    if (w[18:16] > 3'd6) examine[Insns+InsnSt] = 1'b1;  // mode
+    if (w[34] && w[33:24] != '0) examine[Insns+InsnSt] = 1'b1;  // rows
+    if (w[50] && w[49:40] != '0) examine[Insns+InsnSt] = 1'b1;  // len
+    if (w[188] && w[187:178] != '0) examine[Insns+InsnSt] = 1'b1;  // pos
+    if (w[204] && w[203:194] != '0) examine[Insns+InsnSt] = 1'b1;  // first
+    if (w[220] && w[219:210] != '0) examine[Insns+InsnSt] = 1'b1;  // heads
+    if (((w[11:8] | w[15:12]) & 4'd2) != 4'd0) examine[Insns+InsnSt] = 1'b1;
+    examine[InsnMm] = w[7:0] == OP_MM;
+    if (w[31] && w[30:21] != '0) examine[Insns+InsnMm] = 1'b1;  // rows
+    if (w[47] && w[46:37] != '0) examine[Insns+InsnMm] = 1'b1;  // tiles
+    if (w[63] && w[62:53] != '0) examine[Insns+InsnMm] = 1'b1;  // kb
+    if (w[109] && w[108:99] != '0) examine[Insns+InsnMm] = 1'b1;  // act_stride
+    if (w[147] && w[146:137] != '0) examine[Insns+InsnMm] = 1'b1;  // out_stride
+    if (w[185] && w[184:175] != '0) examine[Insns+InsnMm] = 1'b1;  // sa_stride
+    if (w[190:188] > 3'd4) examine[Insns+InsnMm] = 1'b1;  // nm
+    if (w[206] && w[205:196] != '0) examine[Insns+InsnMm] = 1'b1;  // first
+    if (((w[11:8] | w[15:12]) & 4'd4) != 4'd0) examine[Insns+InsnMm] = 1'b1;
+    examine[InsnVx] = w[7:0] == OP_VX;
+    if (w[31] && w[30:21] != '0) examine[Insns+InsnVx] = 1'b1;  // rows
+    if (w[47] && w[46:37] != '0) examine[Insns+InsnVx] = 1'b1;  // len
+    if (w[177:175] > 3'd4) examine[Insns+InsnVx] = 1'b1;  // op1
+    if (w[180:178] > 3'd4) examine[Insns+InsnVx] = 1'b1;  // op2
+    if (w[184:181] > 4'd6) examine[Insns+InsnVx] = 1'b1;  // func
+    if (w[187:185] > 3'd5) examine[Insns+InsnVx] = 1'b1;  // red
+    if (w[244:243] > 2'd2) examine[Insns+InsnVx] = 1'b1;  // b_row
+    if (w[246:245] > 2'd2) examine[Insns+InsnVx] = 1'b1;  // c_row
+    if (((w[11:8] | w[15:12]) & 4'd8) != 4'd0) examine[Insns+InsnVx] = 1'b1;
+    if (w[VxBKindLsb+:VxBKindW] != VX_B_KIND_IMM && w[VxBLsb+27:VxBLsb+18] != '0) examine[Insns+InsnVx] = 1'b1;
+    if (w[VxCKindLsb+:VxCKindW] != VX_C_KIND_IMM && w[VxCLsb+27:VxCLsb+18] != '0) examine[Insns+InsnVx] = 1'b1;
+    if (w[VxDKindLsb+:VxDKindW] == VX_D_KIND_S && w[VxRedLsb+:VxRedW] != VX_RED_NONE) examine[Insns+InsnVx] = 1'b1;
+    if (w[VxOp1Lsb+:VxOp1W] != VX_OP1_PASS && w[VxBKindLsb+:VxBKindW] == VX_B_KIND_NONE) examine[Insns+InsnVx] = 1'b1;
+    if (w[VxOp2Lsb+:VxOp2W] != VX_OP2_PASS && w[VxCKindLsb+:VxCKindW] == VX_C_KIND_NONE) examine[Insns+InsnVx] = 1'b1;
+  endfunction
+  function automatic logic [Insns-1:0] legal(input logic [ExamineW-1:0] e);
+    legal = e[Insns-1:0] & ~e[2*Insns-1:Insns];
+    if (e[ExamineW-1:2*Insns+0] != '0) legal[InsnNop] = 1'b0;
+    if (e[ExamineW-1:2*Insns+0] != '0) legal[InsnHalt] = 1'b0;
+    if (e[ExamineW-1:2*Insns+0] != '0) legal[InsnFence] = 1'b0;
+    if (e[ExamineW-1:2*Insns+1] != '0) legal[InsnLoop] = 1'b0;
+    if (e[ExamineW-1:2*Insns+3] != '0) legal[InsnAlu] = 1'b0;
+    if (e[ExamineW-1:2*Insns+2] != '0) legal[InsnSeta] = 1'b0;
+    if (e[ExamineW-1:2*Insns+4] != '0) legal[InsnLd] = 1'b0;
+    if (e[ExamineW-1:2*Insns+7] != '0) legal[InsnSt] = 1'b0;
+    if (e[ExamineW-1:2*Insns+5] != '0) legal[InsnMm] = 1'b0;
+    if (e[ExamineW-1:2*Insns+6] != '0) legal[InsnVx] = 1'b0;
   endfunction
 endpackage
 /* verilator lint_on UNUSEDPARAM */

@@ -1,7 +1,7 @@
 //! Cycles as `hw/doc/timing.md` gives them, on memories of fixed latency.
 
 use crate::rig::{fill, fixed, run, READ, WRITE};
-use flightvlm_hw::config::HwConfig;
+use flightvlm_hw::config::{HwConfig, MemoryTiming};
 use flightvlm_iss::Iss;
 
 /// Cycle in which the first instruction executes when the code takes `q` cycles to expand.
@@ -47,6 +47,20 @@ fn launch_and_dispatch() {
         assert_eq!(b.total("nop\nnop\nnop\nnop\nhalt"), first(6) + 10, "a second unit");
         assert_eq!(b.total("loop count=3 len=2\nnop\nnop\nhalt"), first(4) + 2 * 7 + 2);
         assert_eq!(b.total("nop\nalu func=mul rd=r20 rs=r1 rt=r2\nnop\nhalt"), first(4) + 8 + 3);
+    }
+}
+
+/// With a fast memory the registers are the last thing that is ready: R0 to R31, one a cycle.
+#[test]
+fn the_first_instruction_waits_for_the_registers() {
+    for mut c in HwConfig::all() {
+        for read_latency_cycles in [1, 25, 26, 27, 28] {
+            c.memory = MemoryTiming::Fixed { read_latency_cycles, write_latency_cycles: WRITE as u32 };
+            let mut m = Iss::new(c.clone());
+            fill(&mut m, &c);
+            let first = (5 + u64::from(read_latency_cycles) + 2).max(33);
+            assert_eq!(Bench(m).total("halt"), first + 2, "{}, latency {read_latency_cycles}", c.name);
+        }
     }
 }
 

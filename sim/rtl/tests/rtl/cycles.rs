@@ -1,6 +1,7 @@
 //! The formulas of `hw/doc/timing.md` for launch, dispatch, LD, ST and the weight streams.
 
-use crate::rig::{configs, machine, run};
+use crate::rig::{configs, load, machine, run};
+use flightvlm_hw::machine::{Launch, Machine};
 use flightvlm_rtlsim::MemoryTiming;
 
 const L: u64 = 40;
@@ -73,5 +74,28 @@ fn documented_cycle_counts() {
         let retired: Vec<u64> = report.retired[0].iter().map(|r| r.cycle).collect();
         assert_eq!((retired[0], retired[1], retired[4]), (pushed + 1, pushed + 10, pushed + 37));
         assert_eq!(retired[5], pushed + 3 + L + 63 + 1 + 2);
+    }
+}
+
+/// With a fast memory the registers are the last thing that is ready: R0 to R31, one a cycle.
+#[test]
+fn the_first_instruction_waits_for_the_registers() {
+    for hw in configs() {
+        for read_latency_cycles in [1, 25, 26, 27, 28] {
+            let fixed = MemoryTiming::Fixed { read_latency_cycles, write_latency_cycles: LW as u32 };
+            let mut machine = machine(&hw, fixed);
+            let launch = load(&mut machine, "alu func=add rd=r31 rs=r15 rt=r30\nhalt");
+            // One that ends before its registers are loaded.
+            let bad = Launch { code_base_units: u32::MAX, args: [0xdead_beef; 16], ..launch.clone() };
+            assert!(machine.launch(&bad).expect("launch").fault.is_some());
+            let report = machine.launch(&launch).expect("launch");
+            assert_eq!(report.fault, None);
+            let first = (5 + u64::from(read_latency_cycles) + 3).max(33);
+            assert_eq!(report.counters.cycles, first + 2 + 2, "{}, latency {read_latency_cycles}", hw.name);
+            let mut expected = [0; 32];
+            expected[1..16].copy_from_slice(&launch.args[1..]);
+            expected[31] = expected[15];
+            assert_eq!(machine.on_chip().expect("backdoor").r, expected, "{}", hw.name);
+        }
     }
 }

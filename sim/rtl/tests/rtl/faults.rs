@@ -3,7 +3,7 @@
 use crate::moves::COPY;
 use crate::rig::{configs, erratic, load, machine, run, UNITS};
 use flightvlm_hw::config::HwConfig;
-use flightvlm_hw::isa::Unit;
+use flightvlm_hw::isa::{assemble, store_code, Insn, Unit, Word};
 use flightvlm_hw::machine::{Bank, Fault, FaultCode, Launch, Machine};
 use flightvlm_rtlsim::MemoryTiming;
 
@@ -107,6 +107,52 @@ fn illegal_words_and_bad_launches_fault() {
     assert_eq!((launch.code_units, machine.launch(&launch).expect("launch").fault), (2, None));
     launch.code_units = 1;
     assert_eq!(fault(&mut machine, &launch), (FaultCode::Pc, Unit::Sys, 0));
+}
+
+/// All opcodes, and legal instructions with one bit turned over: the RTL refuses what the decoder refuses.
+#[test]
+fn the_dispatcher_refuses_what_the_decoder_refuses() {
+    let mut machine = machine(&HwConfig::sim(), MemoryTiming::Config);
+    let launch = Launch { watchdog_cycles: 200, ..load(&mut machine, "ld mode=rows rows=0 len=0\nhalt") };
+    let halt = assemble("halt").expect("assembles")[0].encode();
+    let mut illegal = 0;
+    let mut check = |word: Word| {
+        let code = store_code(&[word, halt]);
+        machine.write(Bank::Main, 0, &code).expect("code");
+        let fault = machine.launch(&launch).expect("launch").fault;
+        let refused = fault.is_some_and(|f| f.code == FaultCode::Illegal && f.pc == 0);
+        let decoded = Insn::decode(&word);
+        assert_eq!(refused, decoded.is_err(), "{word:x?}: {decoded:?}, {fault:?}");
+        illegal += u32::from(refused);
+    };
+    for opcode in 0..=255 {
+        let mut word = Word::default();
+        word.set(0, 8, opcode);
+        check(word);
+    }
+    for text in [
+        "nop",
+        "halt",
+        "fence",
+        "loop count=1 len=1",
+        "alu func=add rd=r20",
+        "seta agu=a1",
+        "ld mode=rows rows=0 len=0",
+        "ld mode=weight rows=0 len=0 fmt=mixed wscale=1",
+        "st mode=rows rows=0 len=0",
+        "mm rows=0 tiles=0 kb=0",
+        "vx rows=0 len=0 a_kind=spad d_kind=spad",
+        "vx rows=0 len=0 a_kind=spad op1=add b_kind=spad op2=mul c_kind=s red=sum",
+    ] {
+        let legal = assemble(text).expect("assembles")[0].encode();
+        // A short one has no more bits in memory.
+        for bit in 8..if legal.is_long() { 256 } else { 128 } {
+            let mut word = legal;
+            word.set(bit, 1, 1 - word.get(bit, 1));
+            check(word);
+        }
+    }
+    assert!(illegal > 700, "{illegal}");
 }
 
 #[test]
