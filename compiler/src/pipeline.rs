@@ -4,6 +4,7 @@
 //! verified before the next one runs.
 
 mod fold;
+mod follow;
 mod pack;
 mod pattern;
 
@@ -21,7 +22,7 @@ use crate::plan::{fuse, Plan, Vision};
 use crate::program::{
     CacheMeta, GroupsMeta, Meta, Program, Segment, TextMeta, VisionMeta, Writer, CODE_REGION,
 };
-use crate::quant::{Calibration, LayerReport, Sparsity, Spec, Widths};
+use crate::quant::{Calibration, LayerReport, Prompts, Sparsity, Spec, Widths};
 use flightvlm_hw::config::{HwConfig, TILE};
 use flightvlm_hw::isa::{disassemble, isa_hash};
 use std::collections::BTreeMap;
@@ -155,6 +156,15 @@ impl Built<'_> {
     pub fn fold(&self, calibration: &mut Calibration) -> Result<(), Diagnostics> {
         if !self.no_weights {
             calibration.folding = fold::all(&self.plan, &self.build, &self.model.weights, calibration)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the calibration's prompts through the language model layer by layer, each compressed before the next
+    /// is looked at; behind [`Built::fold`].
+    pub fn follow(&self, calibration: &mut Calibration, prompts: &Prompts) -> Result<(), Diagnostics> {
+        if !self.no_weights {
+            follow::all(&self.plan, &self.build, self.model, calibration, prompts)?;
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ pub enum VisionLayout {
     /// A vision transformer.
     Tower(Box<TowerLayout>),
     /// None: the projector takes patches.
-    Patches(PatchesLayout),
+    Patches(Box<PatchesLayout>),
     /// A tower of convolutions.
     Conv(Box<ConvLayout>),
 }
@@ -46,7 +46,8 @@ pub fn vision_layout(v: &Vision, build: &Build, dram: &mut DramMap) -> Result<Vi
     let projector = projector_layout(v, &rows, &padded(v.pixel_cols), build, dram)?;
     let units = pixel_words.into();
     let pixels_base = add(dram, Space::Main, "vision.pixels", Kind::Input, v.rows, units)?;
-    Ok(VisionLayout::Patches(PatchesLayout { projector, pixel_words, pixels_base, features_base: 0 }))
+    let layout = PatchesLayout { projector, pixel_words, pixels_base, features_base: 0 };
+    Ok(VisionLayout::Patches(Box::new(layout)))
 }
 
 /// Lays the tower for frames of videos out, beside that for pictures.

@@ -12,4 +12,4 @@ mod pictures;
 mod session;
 
 pub use inputs::{write_logits, write_states, write_tensor, Inputs, Pairs};
-pub use session::{Embedded, LinearInput, Session, Watch};
+pub use session::{Embedded, LinearInput, Session, Together, Watch};

@@ -1,5 +1,9 @@
 //! One sequence through the graph, with its KV cache.
 
+mod together;
+
+pub use together::Together;
+
 use std::collections::HashMap;
 
 use rayon::prelude::*;

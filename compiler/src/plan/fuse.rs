@@ -23,6 +23,9 @@ struct Matcher<'g> {
     problems: Diagnostics,
 }
 
+/// Linear layers with an optional activation behind each.
+type Chain = Vec<(Linear, Option<ActKind>)>;
+
 impl<'g> Matcher<'g> {
     fn new(graph: &'g Graph) -> Matcher<'g> {
         let mut users = vec![Vec::new(); graph.values.len()];
@@ -284,8 +287,8 @@ impl<'g> Matcher<'g> {
         Some((v, x))
     }
 
-    /// Linear layers with an optional activation behind each, and the result.
-    fn projector(&mut self, mut x: ValueId) -> Option<(Vec<(Linear, Option<ActKind>)>, ValueId)> {
+    /// The linear layers, and the result.
+    fn projector(&mut self, mut x: ValueId) -> Option<(Chain, ValueId)> {
         let mut projector = Vec::new();
         while let Some((linear, out)) = self.sole_linear(x) {
             x = out;

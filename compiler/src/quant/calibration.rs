@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Folding, Hessian};
 use crate::diag::Diagnostic;
-use crate::eval::{LinearInput, Session};
+use crate::eval::{Embedded, LinearInput, Session};
 use crate::graph::{NodeId, Op, Picture, ValueId, WeightId};
 use crate::import::Model;
 
@@ -18,7 +18,13 @@ pub struct Calibration {
     pub samples: BTreeMap<WeightId, Arc<Vec<f32>>>,
     /// Scales that are folded into the weights; none until they are chosen.
     pub folding: Folding,
+    /// By weight, what it ought to be behind layers that are compressed, `[outputs, inputs]`
+    /// ([`super::aim`]); none until they are followed.
+    pub aims: BTreeMap<WeightId, Arc<Vec<f32>>>,
 }
+
+/// Prompts with the pictures in them, as the language model reads them.
+pub type Prompts = Vec<(Vec<u32>, Vec<Embedded>)>;
 
 /// Every so many input rows one is kept: no divisor of usual prompt lengths, so that all positions occur.
 const SAMPLE_STEP: usize = 97;
@@ -53,6 +59,7 @@ pub struct Calibrator<'m> {
     session: Session<'m>,
     /// By the value that linear layers read.
     seen: BTreeMap<ValueId, Seen>,
+    prompts: Prompts,
 }
 
 impl<'m> Calibrator<'m> {
@@ -76,7 +83,7 @@ impl<'m> Calibrator<'m> {
         let seen = first.into_iter().map(|(value, first)| {
             (value, Seen { first, sum: Hessian::new(cols(value)), samples: Vec::new() })
         });
-        Ok(Calibrator { model, session, seen: seen.collect() })
+        Ok(Calibrator { model, session, seen: seen.collect(), prompts: Vec::new() })
     }
 
     /// Runs one prompt with its pictures.
@@ -94,11 +101,12 @@ impl<'m> Calibrator<'m> {
             images.push(self.session.encode_image_watched(picture, &mut watch)?);
         }
         self.session.prefill_watched(ids, &images, &mut watch)?;
+        self.prompts.push((ids.to_vec(), images));
         Ok(())
     }
 
-    /// What was collected, by weight.
-    pub fn finish(mut self) -> Calibration {
+    /// What was collected, by weight, and the prompts that it was collected from.
+    pub fn finish(mut self) -> (Calibration, Prompts) {
         let mut out = Calibration::default();
         let mut samples: BTreeMap<ValueId, Arc<Vec<f32>>> = BTreeMap::new();
         for (value, seen) in &mut self.seen {
@@ -109,12 +117,12 @@ impl<'m> Calibrator<'m> {
             out.hessians.entry(w).and_modify(|h| h.add(sum)).or_insert_with(|| sum.clone());
             out.samples.entry(w).or_insert_with(|| samples[&value].clone());
         }
-        out
+        (out, self.prompts)
     }
 }
 
 /// Node, input value and weight of each linear layer.
-fn linear_layers(model: &Model) -> impl Iterator<Item = (NodeId, ValueId, WeightId)> + '_ {
+pub(crate) fn linear_layers(model: &Model) -> impl Iterator<Item = (NodeId, ValueId, WeightId)> + '_ {
     model.graph.iter().filter_map(|(id, node)| match node.op {
         Op::Linear { w, .. } => Some((id, node.inputs[0], w)),
         _ => None,

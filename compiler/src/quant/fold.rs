@@ -229,7 +229,7 @@ fn scales(inputs: &[f32], weights: &[f32], strength: f32) -> Vec<f32> {
 }
 
 /// `x / scales` as the device quantises it: 8 bits with a scale per row.
-fn eight_bits(x: &[f32], scales: &[f32]) -> Vec<f32> {
+pub(crate) fn eight_bits(x: &[f32], scales: &[f32]) -> Vec<f32> {
     let mut out = Vec::with_capacity(x.len());
     for row in x.chunks_exact(scales.len()) {
         let from = out.len();

@@ -8,13 +8,15 @@
 //! With the [`Hessian`] `XᵀX` of the layer's inputs it feeds the error of each column forward into
 //! the columns behind it, which is GPTQ (Frantar et al., arXiv:2210.17323) for the levels and
 //! SparseGPT (Frantar and Alistarh, arXiv:2301.00774) for the positions; both happen in one sweep.
-//! Coordinate descent on the same objective follows (`refine`).
+//! Coordinate descent on the same objective follows (`refine`). The targets of a layer behind compressed ones are
+//! those of [`aim`].
 //!
 //! Invariants: the result does not depend on the number of threads; every scale is a bfloat16 value
 //! and not negative; exactly N of M positions are stored; all tiles of a layer have the same size.
 
+pub(crate) mod aim;
 mod budget;
-mod calibration;
+pub(crate) mod calibration;
 mod cholesky;
 mod dense;
 pub mod fold;
@@ -32,7 +34,7 @@ mod wide;
 #[cfg(test)]
 mod tests;
 
-pub use calibration::{Calibration, Calibrator};
+pub use calibration::{Calibration, Calibrator, Prompts};
 pub use fold::Folding;
 pub use grid::Grid;
 pub use hessian::Hessian;

@@ -17,7 +17,8 @@ pub struct LayerReport {
     pub bits: f64,
     /// Squared error of the outputs over their square where weights are only rounded to nearest.
     pub rounded_error: f64,
-    /// The same with folding and error compensation, as stored.
+    /// The same with folding and error compensation, as stored. Where calibration has followed the layers in front,
+    /// both are against the layer's target on the compressed model's inputs ([`super::aim`]).
     pub error: f64,
     /// What the largest level stands for over the largest weight of the group; mean over the groups.
     pub clip: f64,

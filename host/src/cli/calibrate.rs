@@ -7,7 +7,7 @@ use crate::image::decode_file;
 use crate::prompt::{prepare, user_turn, Prompt};
 use crate::source::Source;
 use anyhow::{anyhow, bail, Context, Result};
-use flightvlm_compiler::quant::{Calibration, Calibrator};
+use flightvlm_compiler::quant::{Calibration, Calibrator, Prompts};
 use std::path::{Path, PathBuf};
 
 /// Memory for the sums over all linear layers.
@@ -32,7 +32,7 @@ pub(super) struct CalibrateArgs {
 
 impl CalibrateArgs {
     /// Runs the samples through the float reference; `None` without `--calibrate`.
-    pub(super) fn collect(&self, source: &Source) -> Result<Option<Calibration>> {
+    pub(super) fn collect(&self, source: &Source) -> Result<Option<(Calibration, Prompts)>> {
         let Some(path) = &self.calibrate else { return Ok(None) };
         let mut run = Calibrator::new(source.model()?, SUM_BYTES_MAX).map_err(|e| anyhow!("{e}"))?;
         match path.extension().and_then(|e| e.to_str()) {

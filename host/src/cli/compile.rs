@@ -58,7 +58,7 @@ pub(super) fn main(args: Args) -> Result<()> {
         bail!("there is no checkpoint folder or GGUF file at {}", args.model.model.display());
     }
     let source = args.model.open()?;
-    let mut calibration = args.calibrate.collect(&source)?;
+    let samples = args.calibrate.collect(&source)?;
     let waiting = spinner("compiling");
     let compiled = source.compile(args.stop_after.as_deref())?;
     waiting.finish_and_clear();
@@ -68,8 +68,13 @@ pub(super) fn main(args: Args) -> Result<()> {
         eprintln!("stopped after {last}; no program written");
         return Ok(());
     };
-    if let Some(calibration) = &mut calibration {
-        built.fold(calibration).map_err(|faults| anyhow!("{faults}"))?;
+    let mut calibration = None;
+    if let Some((mut collected, prompts)) = samples {
+        let waiting = spinner("calibrating");
+        let done = built.fold(&mut collected).and_then(|()| built.follow(&mut collected, &prompts));
+        done.map_err(|faults| anyhow!("{faults}"))?;
+        waiting.finish_and_clear();
+        calibration = Some(collected);
     }
     let pending = args.calibrate.calibration_report.as_deref().map(PendingFile::create).transpose()?;
     let folded = |c: Option<Calibration>| c.map(|c| c.folding.report).unwrap_or_default();

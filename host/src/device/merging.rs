@@ -96,7 +96,7 @@ fn add_keys(tile: &[u8], sums: &mut [f32]) {
     for (row, (scale, sums)) in floats(scales).zip(sums.chunks_exact_mut(width)).enumerate() {
         for (col, sum) in sums.iter_mut().enumerate() {
             let (word, col) = (col / TILE, col % TILE);
-            let chunk = row / 4 * 4 + (row / 4 ^ col / 4);
+            let chunk = row / 4 * 4 + ((row / 4) ^ (col / 4));
             let byte = (word * 16 + chunk) * 16 + row % 4 * 4 + col % 4;
             *sum += f32::from(words[byte] as i8) * scale;
         }

@@ -14,6 +14,8 @@ use std::sync::Mutex;
 struct Source<'a> {
     part: &'a Part,
     w: Rows<'a>,
+    /// Instead of `w`.
+    aim: Option<&'a [f32]>,
     bias: Option<Vec<f32>>,
     columns: Option<&'a [f32]>,
     outputs: Option<&'a [f32]>,
@@ -88,6 +90,7 @@ impl Packed {
         Ok(Source {
             part,
             w: weights.rows(part.linear.w)?,
+            aim: calibration.and_then(|c| c.aims.get(&part.linear.w)).map(|aim| aim.as_slice()),
             bias,
             columns: columns.map(|s| s.as_slice()),
             outputs: outputs.map(|s| s.as_slice()),
@@ -122,7 +125,10 @@ impl Packed {
             }
             w
         };
-        let row_of = |row: u32, values: &mut [f32]| source.w.copy(row as usize, values);
+        let row_of = |row: u32, values: &mut [f32]| match source.aim {
+            Some(aim) => values.copy_from_slice(&aim[row as usize * cols_in..][..cols_in]),
+            None => source.w.copy(row as usize, values),
+        };
         let q = quantiser.tile(&gathered(&row_of, source.columns, true));
         let sums = measure.map(|m| {
             let mut factors = gathered(&|_, values| values.fill(1.0), source.columns, true);
