@@ -24,13 +24,20 @@ fn ask(server: &Server) -> TcpStream {
 /// Many long answers, begun but not ended: waits for the first piece of one.
 fn ask_many(server: &Server) -> Vec<(TcpStream, Vec<u8>)> {
     let mut all: Vec<_> = (0..24).map(|_| (ask(server), Vec::new())).collect();
-    let (stream, read) = &mut all[0];
+    // Requests are prepared side by side: any of them may be the first that is answered.
+    all.iter().for_each(|(stream, _)| stream.set_nonblocking(true).expect("a socket"));
     let mut piece = [0; 512];
-    while !read.windows(5).any(|w| w == b"data:") {
-        let n = stream.read(&mut piece).expect("read");
-        assert!(n > 0, "no stream: {}", String::from_utf8_lossy(read));
-        read.extend_from_slice(&piece[..n]);
+    while !all.iter().any(|(_, read)| read.windows(5).any(|w| w == b"data:")) {
+        for (stream, read) in &mut all {
+            match stream.read(&mut piece) {
+                Ok(0) => panic!("no stream: {}", String::from_utf8_lossy(read)),
+                Ok(n) => read.extend_from_slice(&piece[..n]),
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
     }
+    all.iter().for_each(|(stream, _)| stream.set_nonblocking(false).expect("a socket"));
     all
 }
 
