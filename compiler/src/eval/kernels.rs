@@ -58,7 +58,7 @@ fn gelu_tanh(v: f32) -> f32 {
 }
 
 /// Rotary embedding of `[rows, heads*head_dim]`, one position a row, in a sequence of `length` positions.
-pub(super) fn rope(x: &mut [f32], heads: usize, rotary: &Rotary, positions: &[Position], length: usize) {
+pub(crate) fn rope(x: &mut [f32], heads: usize, rotary: &Rotary, positions: &[Position], length: usize) {
     let (frequencies, pairs) = (rotary.frequencies(length), rotary.pairs());
     let cols = x.len() / positions.len();
     for (row, position) in x.chunks_exact_mut(cols).zip(positions) {

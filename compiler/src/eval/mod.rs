@@ -12,4 +12,5 @@ mod pictures;
 mod session;
 
 pub use inputs::{write_logits, write_states, write_tensor, Inputs, Pairs};
+pub(crate) use kernels::rope;
 pub use session::{Embedded, LinearInput, Session, Together, Watch};

@@ -2,11 +2,14 @@
 
 use crate::codegen::Build;
 use crate::diag::Diagnostic;
+use crate::eval::rope;
+use crate::graph::Position;
 use crate::import::WeightStore;
 use crate::layout::pack::{Packed, Storage};
 use crate::layout::LayerStorage;
 use crate::plan::{Attention, Layer, Linear, Mlp, Norm, Plan};
-use crate::quant::fold::{choose, Choice, Decision, Reader};
+use crate::quant::fold::{choose, product, Choice, Decision, Reader};
+use crate::quant::keys::{choose as choose_keys, Heads};
 use crate::quant::{Calibration, Folding};
 use std::sync::Arc;
 
@@ -44,6 +47,9 @@ pub(super) fn all(
     for place in &places {
         decide(place, weights, calibration, &mut out)?;
     }
+    for layer in &plan.text.layers {
+        keys(&layer.attention, build.kv_bits, weights, calibration, &mut out)?;
+    }
     Ok(out)
 }
 
@@ -66,6 +72,45 @@ fn layer<'p>(l: &'p Layer, storage: &LayerStorage, places: &mut Vec<Place<'p>>) 
 fn value_columns(a: &Attention) -> Vec<usize> {
     let group = a.heads / a.kv_heads;
     (0..a.o.cols_in).map(|c| c / a.head_dim / group * a.head_dim + c % a.head_dim).collect()
+}
+
+/// Scales between the queries and keys of a layer; norms of a head stand in the way of them.
+fn keys(
+    a: &Attention,
+    kv_bits: u32,
+    weights: &WeightStore,
+    calibration: &Calibration,
+    out: &mut Folding,
+) -> Result<(), Diagnostic> {
+    let Some(x) = calibration.samples.get(&a.k.w).filter(|x| !x.is_empty() && a.qk_norm.is_none()) else {
+        return Ok(());
+    };
+    // Rows of different prompts: any positions will do, as long as they differ.
+    let rows = x.len() / a.k.cols_in;
+    let positions: Vec<Position> = (0..rows).map(|row| [(3 * row) as f32; 3]).collect();
+    let made = |linear: &Linear, heads: usize| -> Result<Vec<f32>, Diagnostic> {
+        let mut y = product(x, &weights.load_f32(linear.w)?, linear.cols_in);
+        if let Some(b) = linear.b {
+            let b = weights.load_f32(b)?;
+            y.chunks_exact_mut(b.len()).for_each(|y| y.iter_mut().zip(&b).for_each(|(y, b)| *y += b));
+        }
+        if let Some(rotary) = &a.rope {
+            rope(&mut y, heads, rotary, &positions, 3 * rows);
+        }
+        Ok(y)
+    };
+    let (q, k) = (made(&a.q, a.heads)?, made(&a.k, a.kv_heads)?);
+    let pairs = a.rope.as_ref().map_or(0, |rotary| rotary.pairs());
+    let heads = Heads { heads: a.heads, kv_heads: a.kv_heads, head_dim: a.head_dim, pairs };
+    let (scales, decision) = choose_keys(&a.k.path, &q, &k, &heads, kv_bits);
+    out.report.push(decision);
+    if let Some(scales) = scales {
+        let group = a.heads / a.kv_heads;
+        let of_query = |c: usize| scales[c / a.head_dim / group * a.head_dim + c % a.head_dim];
+        out.outputs.insert(a.q.w, Arc::new((0..a.q.cols_out).map(of_query).collect()));
+        out.outputs.insert(a.k.w, Arc::new(scales.iter().map(|s| 1.0 / s).collect()));
+    }
+    Ok(())
 }
 
 fn decide(

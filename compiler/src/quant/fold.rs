@@ -15,7 +15,7 @@ use super::{dequantise, Quantiser, Spec, TILE_ROWS};
 use crate::graph::WeightId;
 
 /// Share of an input's size in its scale; the rest goes by the size of its weights.
-const STRENGTHS: [f32; 5] = [0.25, 0.45, 0.6, 0.75, 0.9];
+pub(super) const STRENGTHS: [f32; 5] = [0.25, 0.45, 0.6, 0.75, 0.9];
 /// Steps of balancing between two candidates, and candidates.
 const BALANCE: (usize, usize) = (12, 4);
 /// How fast balancing goes.
@@ -216,7 +216,7 @@ fn shared(sizes: &[f32], tied: &dyn Fn(usize) -> usize) -> Vec<f32> {
 }
 
 /// `inputᵃ / weight¹⁻ᵃ` with a geometric mean of 1; 1 for columns without inputs or weights.
-fn scales(inputs: &[f32], weights: &[f32], strength: f32) -> Vec<f32> {
+pub(super) fn scales(inputs: &[f32], weights: &[f32], strength: f32) -> Vec<f32> {
     let logs: Vec<Option<f32>> = inputs
         .iter()
         .zip(weights)
@@ -242,7 +242,7 @@ pub(crate) fn eight_bits(x: &[f32], scales: &[f32]) -> Vec<f32> {
 }
 
 /// `x wᵀ`.
-fn product(x: &[f32], w: &[f32], cols: usize) -> Vec<f32> {
+pub(crate) fn product(x: &[f32], w: &[f32], cols: usize) -> Vec<f32> {
     use super::dense::{add_product, Part};
     let (samples, rows) = (x.len() / cols, w.len() / cols);
     let mut out = vec![0.0f32; samples * rows];

@@ -22,6 +22,7 @@ mod dense;
 pub mod fold;
 mod grid;
 mod hessian;
+pub(crate) mod keys;
 mod quantised;
 mod refine;
 pub(crate) mod report;
