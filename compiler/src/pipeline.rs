@@ -164,7 +164,7 @@ impl Built<'_> {
     /// is looked at; behind [`Built::fold`].
     pub fn follow(&self, calibration: &mut Calibration, prompts: &Prompts) -> Result<(), Diagnostics> {
         if !self.no_weights {
-            follow::all(&self.plan, &self.build, self.model, calibration, prompts)?;
+            follow::all(&self.plan, &self.laid, &self.build, self.model, calibration, prompts)?;
         }
         Ok(())
     }

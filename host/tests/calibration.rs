@@ -7,7 +7,7 @@ use flightvlm_compiler::eval::{LinearInput, Session, Together};
 use flightvlm_compiler::graph::{NodeId, Op};
 use flightvlm_compiler::program::Program;
 use flightvlm_compiler::quant::{
-    dequantise, quantise, Calibration, Calibrator, Prompts, Sparsity, Spec, Widths,
+    dequantise, quantise, Calibration, Calibrator, Prompts, Scope, Sparsity, Spec, Widths,
 };
 use flightvlm_iss::Iss;
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ fn prompt(seed: u32) -> Vec<u32> {
 }
 
 fn calibration(source: &Source) -> (Calibration, Prompts) {
-    let mut run = Calibrator::new(source.model().expect("imports"), 1 << 30).expect("little memory");
+    let mut run = Calibrator::new(source.model().expect("imports"), Scope::Everything).expect("weights");
     for seed in 0..24 {
         run.add(&prompt(seed), &[]).expect("a prompt");
     }

@@ -5,6 +5,7 @@ mod together;
 pub use together::Together;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -23,7 +24,8 @@ use crate::import::Model;
 pub struct Session<'m> {
     graph: &'m Graph,
     spec: &'m ModelSpec,
-    weights: Vec<Vec<f32>>,
+    /// Shared by sessions that come from one another.
+    weights: Vec<Arc<Vec<f32>>>,
     /// The node that reads a value last.
     last_use: Vec<Option<NodeId>>,
     /// Value that carries the visual tokens into the text part, and the learned rows beside them.
@@ -108,17 +110,17 @@ impl<'m> Session<'m> {
     pub fn new(model: &'m Model) -> Result<Self, Diagnostic> {
         let weights = (0..model.graph.weights.len())
             .into_par_iter()
-            .map(|index| model.weights.load_f32(WeightId::from_index(index)))
+            .map(|index| model.weights.load_f32(WeightId::from_index(index)).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self::with_weights(model, weights))
+        Ok(Self::with_weights(&model.graph, &model.spec, weights))
     }
 
-    /// As [`Session::new`], with other values (by [`WeightId`], shapes as declared): what a model
-    /// becomes under quantised weights.
-    pub fn with_weights(model: &'m Model, weights: Vec<Vec<f32>>) -> Self {
-        let graph = &model.graph;
-        let fits = graph.weights.iter().map(|decl| decl.len()).eq(weights.iter().map(Vec::len));
-        assert!(fits, "one value per element of every weight");
+    /// Another sequence, at its start, through the same weights.
+    pub fn fork(&self) -> Self {
+        Self::with_weights(self.graph, self.spec, self.weights.clone())
+    }
+
+    fn with_weights(graph: &'m Graph, spec: &'m ModelSpec, weights: Vec<Arc<Vec<f32>>>) -> Self {
         let mut last_use = vec![None; graph.values.len()];
         let (mut image_value, mut video_value) = (None, None);
         for (id, node) in graph.iter() {
@@ -140,7 +142,7 @@ impl<'m> Session<'m> {
         let layer_ends = graph.layer_ends();
         Self {
             graph,
-            spec: &model.spec,
+            spec,
             weights,
             last_use,
             image_value,

@@ -12,6 +12,7 @@ use flightvlm_hw::config::{HwConfig, TILE};
 use flightvlm_hw::isa::{names::*, MIXED_BITS, NM_INDEX_UNITS, NM_WINDOW_WORDS};
 use flightvlm_hw::numerics::canon;
 
+pub(crate) mod compress;
 mod pattern;
 mod stream;
 mod write;

@@ -1,37 +1,67 @@
 //! Layer by layer through the language model: each layer's statistics and targets come from what the compressed
-//! layers in front of it make of the calibration's prompts ([`crate::quant::aim`]).
+//! layers in front of it make of the calibration's prompts ([`crate::quant::aim`]). What a layer is compressed to
+//! here is what will be written.
 
-use crate::codegen::Build;
+use super::Laid;
+use crate::codegen::{Build, LayerOffsets};
 use crate::diag::Diagnostic;
 use crate::eval::{Session, Together};
 use crate::graph::{NodeId, Op, Rows, ValueId, WeightId};
 use crate::import::Model;
-use crate::layout::pack::{Packed, Storage};
-use crate::plan::{Linear, Mlp, Plan};
+use crate::layout::pack::compress::{Compressor, Source, Values};
+use crate::layout::pack::{Packed, Part};
+use crate::plan::Plan;
 use crate::quant::aim::{aim, Drift, Inverse};
 use crate::quant::calibration::linear_layers;
 use crate::quant::fold::eight_bits;
-use crate::quant::{dequantise, quantise, Calibration, Hessian, Prompts};
+use crate::quant::{Calibration, Hessian, Prompts};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// How a linear layer is stored and what it reads.
-struct Stored<'p> {
-    linear: &'p Linear,
-    storage: Storage,
-    /// Its inputs have 16 bits instead of 8.
-    wide: bool,
+/// Where a weight is stored: a packed layer and the part of it, or several that share the weight's inputs.
+type Pieces<'p> = Vec<(&'p Packed, &'p Part)>;
+
+/// The language model's layers as they will be written.
+struct Layers {
+    records: Vec<LayerOffsets>,
+    head: Packed,
+    /// Weights whose inputs have 16 bits instead of 8.
+    wide: Vec<WeightId>,
 }
 
-/// Replaces the sums of the language model's layers by those of the compressed model, and adds their targets.
+impl Layers {
+    fn new(plan: &Plan, laid: &Laid, build: &Build) -> Layers {
+        let records: Vec<_> = plan.text.layers.iter().map(|layer| laid.text.record(layer, build)).collect();
+        let mut wide = Vec::new();
+        if build.wide_inputs {
+            wide.push(plan.text.head.w);
+            wide.extend(records.iter().flat_map(|r| &r.down).flat_map(|(_, p)| &p.parts).map(|p| p.linear.w));
+        }
+        Layers { records, head: laid.text.head.clone(), wide }
+    }
+
+    fn by_weight(&self) -> BTreeMap<WeightId, Pieces<'_>> {
+        let mut out: BTreeMap<WeightId, Pieces<'_>> = BTreeMap::new();
+        for packed in self.records.iter().flat_map(LayerOffsets::pieces).map(|(_, p)| p).chain([&self.head]) {
+            for part in &packed.parts {
+                out.entry(part.linear.w).or_default().push((packed, part));
+            }
+        }
+        out
+    }
+}
+
+/// Compresses the language model's layers one behind the other.
 pub(super) fn all(
     plan: &Plan,
+    laid: &Laid,
     build: &Build,
     model: &Model,
     calibration: &mut Calibration,
     prompts: &Prompts,
 ) -> Result<(), Diagnostic> {
-    let stored = stored(plan, build);
+    let layers = Layers::new(plan, laid, build);
+    let stored = layers.by_weight();
     // Linear layers by the value that they read, in the order of the graph.
     let mut readers: Vec<(ValueId, Vec<(NodeId, WeightId)>)> = Vec::new();
     for (node, value, w) in linear_layers(model) {
@@ -43,20 +73,23 @@ pub(super) fn all(
             None => readers.push((value, vec![(node, w)])),
         }
     }
-    let mut exact = Together::new(Session::new(model)?, prompts);
-    let mut drifted = Together::new(Session::new(model)?, prompts);
-    for (value, layers) in &readers {
-        let first = layers[0].0;
+    let session = Session::new(model)?;
+    let mut drifted = Together::new(session.fork(), prompts);
+    let mut exact = Together::new(session, prompts);
+    for (value, readers) in &readers {
+        let first = readers[0].0;
         exact.run_to(first);
         drifted.run_to(first);
-        step(model, &stored, *value, layers, (&exact, &mut drifted), calibration)?;
+        let wide = layers.wide.contains(&readers[0].1);
+        step(model, &stored, wide, *value, readers, (&exact, &mut drifted), calibration)?;
     }
     Ok(())
 }
 
 fn step(
     model: &Model,
-    stored: &BTreeMap<WeightId, Stored<'_>>,
+    stored: &BTreeMap<WeightId, Pieces<'_>>,
+    wide: bool,
     value: ValueId,
     layers: &[(NodeId, WeightId)],
     (exact, drifted): (&Together<'_>, &mut Together<'_>),
@@ -72,7 +105,7 @@ fn step(
     let mut beside: Vec<Option<Drift>> =
         residuals.iter().map(|r| r.map(|r| Drift::new(model.graph.ty(r).cols, cols))).collect();
     for prompt in 0..drifted.len() {
-        if !stored[&layers[0].1].wide {
+        if !wide {
             let x = drifted.rows_mut(prompt, value);
             let mut rounded = eight_bits(x, divisors);
             rounded.iter_mut().enumerate().for_each(|(i, x)| *x *= divisors[i % cols]);
@@ -86,40 +119,30 @@ fn step(
             drift.add(exact.rows(prompt, residual), drifted.rows(prompt, residual), x);
         }
     }
-    let inverse = Inverse::new(&sum, scales.as_deref().map(Vec::as_slice));
+    let columns = scales.as_deref().map(Vec::as_slice);
+    let inverse = Inverse::new(&sum, columns);
     let inputs = inverse.apply(&inputs);
+    let mut known: Vec<(&Packed, Compressor<'_>)> = Vec::new();
     for ((_, w), drift) in layers.iter().zip(&beside) {
         let beside = drift.as_ref().map(|drift| inverse.apply(drift));
-        let aim = aim(&model.weights.load_f32(*w)?, cols, &inputs, beside.as_deref());
-        let compressed = compress(
-            &aim,
-            &stored[w],
-            &sum,
-            divisors,
-            calibration.folding.outputs.get(w).map(|o| o.as_slice()),
-        );
+        let target = aim(&model.weights.load_f32(*w)?, cols, &inputs, beside.as_deref());
+        let mut compressed = target.clone();
+        for (packed, part) in &stored[w] {
+            let compressor = match known.iter().position(|(other, _)| std::ptr::eq(*other, *packed)) {
+                Some(at) => &known[at].1,
+                None => {
+                    known.push((packed, Compressor::new(packed, Some(&sum), columns, true)));
+                    &known[known.len() - 1].1
+                }
+            };
+            let source = Source::new(part, Values::Memory(&target), Some(&calibration.folding));
+            let tiles = compressor.part(part, &source);
+            packed.restore(part, &source, &tiles, &mut compressed);
+            calibration.followed.insert(packed.piece(*w), Arc::new(tiles));
+        }
         drifted.set_weight(*w, compressed);
-        calibration.hessians.insert(*w, sum.clone());
-        calibration.aims.insert(*w, Arc::new(aim));
     }
     Ok(())
-}
-
-/// What the machine will compute with, folding undone.
-fn compress(
-    w: &[f32],
-    stored: &Stored<'_>,
-    sum: &Hessian,
-    columns: &[f32],
-    outputs: Option<&[f32]>,
-) -> Vec<f32> {
-    let cols = columns.len();
-    let factor = |i: usize| columns[i % cols] * outputs.map_or(1.0, |o| o[i / cols]);
-    let folded: Vec<f32> = w.iter().enumerate().map(|(i, w)| w * factor(i)).collect();
-    let spec = Packed::plain(stored.linear, stored.storage).spec;
-    let mut out = dequantise(&quantise(&folded, w.len() / cols, cols, &spec, Some(&sum.divided(columns))));
-    out.iter_mut().enumerate().for_each(|(i, w)| *w /= factor(i));
-    out
 }
 
 /// The value that the layer's outputs, and nothing else of them, are added to.
@@ -131,31 +154,4 @@ fn residual(model: &Model, node: NodeId) -> Option<ValueId> {
         return None;
     }
     reader.inputs.iter().copied().find(|input| *input != output)
-}
-
-fn stored<'p>(plan: &'p Plan, build: &Build) -> BTreeMap<WeightId, Stored<'p>> {
-    let mut out = BTreeMap::new();
-    let mut add = |linear: &'p Linear, storage, wide| {
-        out.insert(linear.w, Stored { linear, storage, wide });
-    };
-    let s = &build.layers;
-    for layer in &plan.text.layers {
-        let a = &layer.attention;
-        for (linear, storage) in [(&a.q, s.q), (&a.k, s.k), (&a.v, s.v), (&a.o, s.o)] {
-            add(linear, storage, false);
-        }
-        match &layer.mlp {
-            Mlp::Gated { gate, up, down, .. } => {
-                add(gate, s.up, false);
-                add(up, s.up, false);
-                add(down, s.down, build.wide_inputs);
-            }
-            Mlp::Plain { up, down, .. } => {
-                add(up, s.up, false);
-                add(down, s.down, build.wide_inputs);
-            }
-        }
-    }
-    add(&plan.text.head, build.head, build.wide_inputs);
-    out
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Folding, Hessian};
+use super::{CompressedTile, Folding, Hessian};
 use crate::diag::Diagnostic;
 use crate::eval::{Embedded, LinearInput, Session};
-use crate::graph::{NodeId, Op, Picture, ValueId, WeightId};
+use crate::graph::{NodeId, Op, Picture, Rows, ValueId, WeightId};
 use crate::import::Model;
 
 /// What is known about the inputs of a model's linear layers.
@@ -18,9 +18,9 @@ pub struct Calibration {
     pub samples: BTreeMap<WeightId, Arc<Vec<f32>>>,
     /// Scales that are folded into the weights; none until they are chosen.
     pub folding: Folding,
-    /// By weight, what it ought to be behind layers that are compressed, `[outputs, inputs]`
-    /// ([`super::aim`]); none until they are followed.
-    pub aims: BTreeMap<WeightId, Arc<Vec<f32>>>,
+    /// By weight and first input column, what was compressed when the layers were followed, tile by tile, towards
+    /// the targets of [`super::aim`].
+    pub(crate) followed: BTreeMap<(WeightId, usize), Arc<Vec<CompressedTile>>>,
 }
 
 /// Prompts with the pictures in them, as the language model reads them.
@@ -35,15 +35,19 @@ const SAMPLES_MAX: usize = 128;
 struct Seen {
     /// The first linear layer that reads it.
     first: NodeId,
-    sum: Hessian,
+    sum: Option<Hessian>,
+    cols: usize,
+    rows: usize,
     samples: Vec<f32>,
 }
 
 impl Seen {
     fn add(&mut self, rows: &[f32]) {
-        let cols = self.sum.cols();
-        let before = self.sum.rows() as usize;
-        self.sum.add_rows(rows);
+        let (cols, before) = (self.cols, self.rows);
+        self.rows += rows.len() / cols;
+        if let Some(sum) = &mut self.sum {
+            sum.add_rows(rows);
+        }
         let wanted = |(i, _): &(usize, &[f32])| (before + i).is_multiple_of(SAMPLE_STEP);
         for (_, row) in rows.chunks_exact(cols).enumerate().filter(wanted) {
             if self.samples.len() < SAMPLES_MAX * cols {
@@ -51,6 +55,16 @@ impl Seen {
             }
         }
     }
+}
+
+/// Whose inputs are summed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All linear layers'.
+    Everything,
+    /// Those of vision towers and projectors: the language model's layers will be followed
+    /// ([`crate::pipeline::Built::follow`]), which sums anew.
+    Pictures,
 }
 
 /// Runs samples and sums what each linear layer reads.
@@ -63,25 +77,17 @@ pub struct Calibrator<'m> {
 }
 
 impl<'m> Calibrator<'m> {
-    /// Loads the weights. Fails if the sums would take more than `bytes_max` of memory.
-    pub fn new(model: &'m Model, bytes_max: u64) -> Result<Self, Diagnostic> {
+    /// Loads the weights.
+    pub fn new(model: &'m Model, scope: Scope) -> Result<Self, Diagnostic> {
         let mut first = BTreeMap::new();
         for (node, value, _) in linear_layers(model) {
             first.entry(value).or_insert(node);
         }
-        let cols = |value: ValueId| model.graph.ty(value).cols;
-        let bytes: u64 = first.keys().map(|value| Hessian::bytes(cols(*value))).sum();
-        if bytes > bytes_max {
-            return Err(Diagnostic::new(
-                "calibration",
-                format!("at most {bytes_max} bytes for the input statistics of all linear layers"),
-                format!("{bytes} bytes"),
-                "compile without calibration, or use a smaller model",
-            ));
-        }
         let session = Session::new(model)?;
         let seen = first.into_iter().map(|(value, first)| {
-            (value, Seen { first, sum: Hessian::new(cols(value)), samples: Vec::new() })
+            let ty = model.graph.ty(value);
+            let sum = (scope == Scope::Everything || ty.rows != Rows::Prompt).then(|| Hessian::new(ty.cols));
+            (value, Seen { first, sum, cols: ty.cols, rows: 0, samples: Vec::new() })
         });
         Ok(Calibrator { model, session, seen: seen.collect(), prompts: Vec::new() })
     }
@@ -113,8 +119,9 @@ impl<'m> Calibrator<'m> {
             samples.insert(*value, Arc::new(std::mem::take(&mut seen.samples)));
         }
         for (_, value, w) in linear_layers(self.model) {
-            let sum = &self.seen[&value].sum;
-            out.hessians.entry(w).and_modify(|h| h.add(sum)).or_insert_with(|| sum.clone());
+            if let Some(sum) = &self.seen[&value].sum {
+                out.hessians.entry(w).and_modify(|h| h.add(sum)).or_insert_with(|| sum.clone());
+            }
             out.samples.entry(w).or_insert_with(|| samples[&value].clone());
         }
         (out, self.prompts)

@@ -23,6 +23,7 @@ pub mod fold;
 mod grid;
 mod hessian;
 pub(crate) mod keys;
+mod memory;
 mod quantised;
 mod refine;
 pub(crate) mod report;
@@ -35,11 +36,13 @@ mod wide;
 #[cfg(test)]
 mod tests;
 
-pub use calibration::{Calibration, Calibrator, Prompts};
+pub use calibration::{Calibration, Calibrator, Prompts, Scope};
 pub use fold::Folding;
 pub use grid::Grid;
 pub use hessian::Hessian;
+pub use memory::calibration_bytes;
 pub use quantised::{dequantise, Quantised};
+pub(crate) use report::CompressedTile;
 pub use report::LayerReport;
 pub use spec::{Sparsity, Spec, Widths, WIDTHS};
 

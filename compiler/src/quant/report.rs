@@ -26,8 +26,16 @@ pub struct LayerReport {
     pub fold: f64,
 }
 
+/// A tile of a layer, compressed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CompressedTile {
+    pub levels: Quantised,
+    /// What that costs, if it was measured.
+    pub cost: Option<Sums>,
+}
+
 /// Sums over the tiles of a layer.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Sums {
     square: f64,
     rounded: f64,

@@ -7,11 +7,9 @@ use crate::image::decode_file;
 use crate::prompt::{prepare, user_turn, Prompt};
 use crate::source::Source;
 use anyhow::{anyhow, bail, Context, Result};
-use flightvlm_compiler::quant::{Calibration, Calibrator, Prompts};
+use flightvlm_compiler::import::Model;
+use flightvlm_compiler::quant::{calibration_bytes, Calibration, Calibrator, Prompts, Scope};
 use std::path::{Path, PathBuf};
-
-/// Memory for the sums over all linear layers.
-const SUM_BYTES_MAX: u64 = 8 << 30;
 
 /// Where calibration inputs come from.
 #[derive(clap::Args)]
@@ -34,12 +32,15 @@ impl CalibrateArgs {
     /// Runs the samples through the float reference; `None` without `--calibrate`.
     pub(super) fn collect(&self, source: &Source) -> Result<Option<(Calibration, Prompts)>> {
         let Some(path) = &self.calibrate else { return Ok(None) };
-        let mut run = Calibrator::new(source.model()?, SUM_BYTES_MAX).map_err(|e| anyhow!("{e}"))?;
-        match path.extension().and_then(|e| e.to_str()) {
-            Some("txt") => self.text(path, source, &mut run)?,
-            Some("jsonl") => self.questions(path, source, &mut run)?,
+        let model = source.model()?;
+        let room = Room::new(model);
+        room.fits(0)?;
+        let start = || Calibrator::new(model, Scope::Pictures).map_err(|e| anyhow!("{e}"));
+        let run = match path.extension().and_then(|e| e.to_str()) {
+            Some("txt") => self.text(path, source, &room, start)?,
+            Some("jsonl") => self.questions(path, source, &room, start)?,
             _ => bail!("{}: --calibrate takes a .txt or a .jsonl file", path.display()),
-        }
+        };
         Ok(Some(run.finish()))
     }
 
@@ -64,39 +65,83 @@ impl CalibrateArgs {
         Ok(ids.chunks(window).map(<[u32]>::to_vec).collect())
     }
 
-    fn text(&self, path: &Path, source: &Source, run: &mut Calibrator<'_>) -> Result<()> {
+    fn text<'m>(
+        &self,
+        path: &Path,
+        source: &'m Source,
+        room: &Room<'_>,
+        start: impl Fn() -> Result<Calibrator<'m>>,
+    ) -> Result<Calibrator<'m>> {
         let mut pieces = self.pieces(path, source)?;
         pieces.truncate(self.calibrate_samples);
         if pieces.is_empty() {
             bail!("{} has no text", path.display());
         }
-        let progress = bar(pieces.len());
+        room.fits(pieces.iter().map(Vec::len).sum())?;
+        let (mut run, progress) = (start()?, bar(pieces.len()));
         for ids in pieces {
             run.add(&ids, &[]).map_err(|e| anyhow!("{e}"))?;
             progress.inc(1);
         }
         progress.finish_and_clear();
-        Ok(())
+        Ok(run)
     }
 
-    fn questions(&self, path: &Path, source: &Source, run: &mut Calibrator<'_>) -> Result<()> {
+    fn questions<'m>(
+        &self,
+        path: &Path,
+        source: &'m Source,
+        room: &Room<'_>,
+        start: impl Fn() -> Result<Calibrator<'m>>,
+    ) -> Result<Calibrator<'m>> {
         let questions = read_questions(path, Some(self.calibrate_samples))?;
-        let progress = bar(questions.len());
+        let (mut run, progress, mut rows) = (start()?, bar(questions.len()), 0);
         for question in &questions {
-            add_question(question, source, run)?;
+            let prompt = prompt_of(question, source)?;
+            rows += prompt.ids.len();
+            room.fits(rows)?;
+            run.add(&prompt.ids, &prompt.images).map_err(|e| anyhow!("{e}"))?;
             progress.inc(1);
         }
         progress.finish_and_clear();
-        Ok(())
+        Ok(run)
     }
 }
 
-/// The prompt and, because decoding reads them, the tokens of the first accepted answer.
-fn add_question(question: &Question, source: &Source, run: &mut Calibrator<'_>) -> Result<()> {
-    let prompt = prompt_of(question, source)?;
-    run.add(&prompt.ids, &prompt.images).map_err(|e| anyhow!("{e}"))
+/// The memory that was free before calibration began.
+struct Room<'m> {
+    model: &'m Model,
+    free_bytes: Option<u64>,
 }
 
+impl<'m> Room<'m> {
+    fn new(model: &'m Model) -> Self {
+        Room { model, free_bytes: free_bytes() }
+    }
+
+    /// Is there enough for so many rows of prompts?
+    fn fits(&self, rows: usize) -> Result<()> {
+        let needed = calibration_bytes(self.model, rows);
+        match self.free_bytes.filter(|free| needed > *free) {
+            None => Ok(()),
+            Some(free) => bail!(
+                "calibrating this model with {rows} tokens takes about {:.1} GB of memory, and {:.1} GB are free; \
+                 take fewer or shorter samples (--calibrate-samples, --calibrate-window), or a machine with more memory",
+                needed as f64 / 1e9,
+                free as f64 / 1e9,
+            ),
+        }
+    }
+}
+
+/// Memory that can be had without swapping, where the system says.
+fn free_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// The prompt and, because decoding reads them, the tokens of the first accepted answer.
 fn prompt_of(question: &Question, source: &Source) -> Result<Prompt> {
     let mut pictures = Vec::with_capacity(question.images.len());
     for path in &question.images {

@@ -3,6 +3,7 @@
 
 use super::{Embedded, Feed, Session};
 use crate::graph::{NodeId, Position, Rows, TokenGrid, ValueId, WeightId};
+use std::sync::Arc;
 
 /// Prompts on their way through the language model.
 pub struct Together<'m> {
@@ -90,6 +91,6 @@ impl<'m> Together<'m> {
     /// Other values of a weight for the nodes that have not run.
     pub fn set_weight(&mut self, w: WeightId, values: Vec<f32>) {
         assert_eq!(self.session.weights[w.index()].len(), values.len(), "the weight's shape");
-        self.session.weights[w.index()] = values;
+        self.session.weights[w.index()] = Arc::new(values);
     }
 }
