@@ -3,6 +3,7 @@
 //! [`STAGES`] is the ordered table that `--stop-after` and `--emit` know. Each stage's output is
 //! verified before the next one runs.
 
+mod clip;
 mod fold;
 mod follow;
 mod pack;
@@ -161,10 +162,17 @@ impl Built<'_> {
     }
 
     /// Takes the calibration's prompts through the language model layer by layer, each compressed before the next
-    /// is looked at; behind [`Built::fold`].
-    pub fn follow(&self, calibration: &mut Calibration, prompts: &Prompts) -> Result<(), Diagnostics> {
+    /// is looked at; behind [`Built::fold`]. `search`: how strongly weights may be clipped is looked for block by
+    /// block; takes many times as long.
+    pub fn follow(
+        &self,
+        calibration: &mut Calibration,
+        prompts: &Prompts,
+        search: bool,
+    ) -> Result<(), Diagnostics> {
         if !self.no_weights {
-            follow::all(&self.plan, &self.laid, &self.build, self.model, calibration, prompts)?;
+            let seen = (calibration, prompts);
+            follow::all(&self.plan, &self.laid, &self.build, self.model, seen, search)?;
         }
         Ok(())
     }

@@ -7,7 +7,8 @@ use flightvlm_compiler::eval::{LinearInput, Session, Together};
 use flightvlm_compiler::graph::{NodeId, Op};
 use flightvlm_compiler::program::Program;
 use flightvlm_compiler::quant::{
-    dequantise, quantise, Calibration, Calibrator, Prompts, Scope, Sparsity, Spec, Widths,
+    calibration_bytes, dequantise, quantise, Calibration, Calibrator, Clipping, Prompts, Scope, Sparsity,
+    Spec, Widths,
 };
 use flightvlm_iss::Iss;
 use std::collections::BTreeMap;
@@ -44,7 +45,7 @@ fn program(source: &Source, calibrated: bool) -> Program {
         built.fold(c).expect("weights are there");
         assert!(c.folding.report.iter().all(|d| d.error_after <= d.error_before), "{:?}", c.folding.report);
         assert!(c.folding.report.iter().any(|d| d.strength > 0.0), "{:?}", c.folding.report);
-        built.follow(c, prompts).expect("weights are there");
+        built.follow(c, prompts, false).expect("weights are there");
     }
     built.collect(calibration.as_ref().map(|(c, _)| c)).expect("packs")
 }
@@ -149,6 +150,43 @@ fn the_report_says_what_compression_costs() {
     assert!(compared >= 4, "{compared} layers");
     let nothing = plain.iter().all(|l| l.error == l.rounded_error && l.fold == 1.0);
     assert!(nothing, "without calibration weights are rounded to nearest");
+}
+
+/// The search keeps what it compared with unless something is better by the outputs of the block, and what it chose
+/// is written.
+#[test]
+fn clippings_are_chosen_by_what_comes_out_of_their_block() {
+    let source = open(Widths::Uniform(2));
+    let follow = |search: bool| {
+        let built = source.compile(None).expect("compiles").program.expect("a program");
+        let (mut calibration, prompts) = calibration(&source);
+        built.fold(&mut calibration).expect("weights are there");
+        built.follow(&mut calibration, &prompts, search).expect("weights are there");
+        let program = built.collect(Some(&calibration)).expect("packs");
+        (calibration.clipping, program)
+    };
+    let ((none, plain), (found, clipped)) = (follow(false), follow(true));
+    assert!(none.is_empty() && found.len() >= 2, "{none:?} {found:?}");
+    assert!(found.iter().all(|c| c.error_after <= c.error_before && c.most <= 1.0), "{found:?}");
+    let better = |c: &&Clipping| c.most < 1.0 && c.error_after < c.error_before;
+    assert!(found.iter().filter(better).count() >= 2, "{found:?}");
+    assert_ne!(plain.contents["text.layers"], clipped.contents["text.layers"]);
+    let (before, after) = (error(&source, &plain), error(&source, &clipped));
+    println!("2 bits: {before:.3e} of the logits' square, clippings looked for {after:.3e}");
+    assert!(after < 1.02 * before, "on prompts that the search has not seen: {after} against {before}");
+}
+
+/// More rows and a larger model take more memory, the model's floats twice at least.
+#[test]
+fn the_memory_that_calibration_takes_grows_with_its_rows() {
+    let source = open(Widths::Uniform(4));
+    let model = source.model().expect("imports");
+    let floats: u64 = model.graph.weights.iter().map(|w| 4 * w.len() as u64).sum();
+    let [none, some, more] = [0, 1000, 2000].map(|rows| calibration_bytes(model, rows));
+    assert!(none > 2 * floats && none < 20 * floats, "{none} bytes for {floats} bytes of floats");
+    // Exact and compressed residual streams at least.
+    let rows = 1000 * 2 * 4 * model.spec.text.hidden as u64;
+    assert!(some - none >= rows && more - some == some - none, "{none} {some} {more}");
 }
 
 /// Prompts that go through the model side by side see what each sees alone, up to the output layer.

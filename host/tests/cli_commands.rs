@@ -172,3 +172,43 @@ fn check_says_where_operators_run_and_what_targets_hold() {
     let fits = |at: usize| report["targets"][at]["fits"].clone();
     assert_eq!((fits(0), fits(2)), (false.into(), true.into()), "{report}");
 }
+
+/// A folder's texts and questions are taken in turn, and the report compares what they made with rounding to nearest.
+#[test]
+fn a_folder_of_texts_and_questions_calibrates() {
+    let model = text(&tests().join("models/emoji-llava"));
+    let data = tests().join("data/emoji-vqa");
+    let folder = tempfile::tempdir().expect("folder");
+    let at = |name: &str| text(&folder.path().join(name));
+    let mut questions = std::fs::read_to_string(data.join("questions.jsonl")).expect("questions");
+    questions = questions.lines().take(8).fold(String::new(), |all, line| {
+        let mut line: Value = serde_json::from_str(line).expect("line");
+        line["image"] = text(&data.join(line["image"].as_str().expect("one picture"))).into();
+        format!("{all}{line}\n")
+    });
+    std::fs::create_dir(folder.path().join("samples")).expect("folder");
+    std::fs::write(at("samples/b.jsonl"), questions).expect("write");
+    std::fs::write(at("samples/a.txt"), "what animal is this? where is it? ".repeat(40)).expect("write");
+    std::fs::write(at("samples/README.md"), "not a sample").expect("write");
+    let compile = |samples: &str, more: &[&str]| {
+        let (samples, program, report) = (at(samples), at("m.fvp"), at("r.json"));
+        let common = ["compile", &model, "--weights", "w3", "--calibrate", &samples, "-o", &program];
+        let rest = ["--calibrate-samples", "12", "--calibration-report", &report, "--json"];
+        let answer = json(&[&common[..], &rest, more].concat());
+        let report: Value = serde_json::from_slice(&std::fs::read(&report).expect("report")).expect("JSON");
+        (answer, report, std::fs::read(&program).expect("program"))
+    };
+    let (answer, report, both) = compile("samples", &[]);
+    assert_eq!(answer["clipping"].as_array().map(Vec::len), Some(0));
+    let end = &report["end_to_end"];
+    let divergence = |which: &str| end[which]["divergence"].as_f64().expect("nats");
+    assert!(divergence("chosen") < 0.7 * divergence("rounded"), "{end}");
+    let (.., texts) = compile("samples/a.txt", &[]);
+    let (.., asked) = compile("samples/b.jsonl", &[]);
+    assert!(both != texts && both != asked, "the folder's files are all seen");
+
+    let (answer, report, _) = compile("samples", &["--clip-search"]);
+    assert_eq!(answer["clipping"], report["clipping"]);
+    let found = report["clipping"].as_array().expect("clippings");
+    assert!(found.iter().any(|c| c["most"].as_f64() < Some(1.0)), "{found:?}");
+}

@@ -239,3 +239,28 @@ fn a_folder_without_tokenizer_says_so_when_asked_to_talk() {
     refused(&["run", &path, "--prompt", "x"], &["no tokenizer.json"]);
     assert!(flightvlm(&["check", &path]).status.success());
 }
+
+#[test]
+fn calibration_inputs_that_cannot_be_used_are_refused() {
+    let folder = tempfile::tempdir().expect("folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (model, output) = (model(), at("m.fvp"));
+    std::fs::create_dir(folder.path().join("empty")).expect("folder");
+    std::fs::write(folder.path().join("notes.md"), "no samples").expect("file");
+    std::fs::write(folder.path().join("blank.txt"), "").expect("file");
+    std::fs::write(folder.path().join("one.txt"), "what is this?").expect("file");
+    for (path, needle) in [
+        ("empty", "no .txt and no .jsonl file"),
+        ("missing", "no file or folder"),
+        ("notes.md", "takes a .txt or a .jsonl file, or a folder"),
+        ("blank.txt", "has no text"),
+    ] {
+        refused(&["compile", &model, "--calibrate", &at(path), "-o", &output], &[path, needle]);
+    }
+    let search = ["compile", &model, "--clip-search", "-o", &output];
+    refused(&search, &["--calibrate"]);
+    let one = at("one.txt");
+    let wide = [&search[..], &["--calibrate", &one, "--weights", "w8"]].concat();
+    refused(&wide, &["--clip-search is for weights of 4 bits or fewer"]);
+    assert_eq!(names(folder.path()), ["blank.txt", "empty", "notes.md", "one.txt"]);
+}

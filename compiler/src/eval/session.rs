@@ -299,12 +299,7 @@ impl<'m> Session<'m> {
         images: &[Embedded],
         watch: &mut Watch<'_>,
     ) -> Result<Vec<f32>, Diagnostic> {
-        if ids.is_empty() {
-            return Err(Diagnostic::new("input_ids", "at least one token", "none", "give a prompt"));
-        }
-        let hidden = self.spec.text.hidden;
-        let counts: Vec<usize> = images.iter().map(|i| i.rows.len() / hidden).collect();
-        self.spec.check_placeholders(ids, &counts)?;
+        self.check(ids, images)?;
         self.caches.clear();
         (self.position, self.shift) = (0, 0.0);
         let rows: Vec<f32> = images.iter().flat_map(|i| &i.rows).copied().collect();
@@ -313,6 +308,17 @@ impl<'m> Session<'m> {
         let logits = self.extend(ids, &rows, positions.rows, watch)?;
         self.shift = positions.shift;
         Ok(logits)
+    }
+
+    /// Whether [`Session::prefill`] takes this prompt.
+    pub fn check(&self, ids: &[u32], images: &[Embedded]) -> Result<(), Diagnostic> {
+        if ids.is_empty() {
+            return Err(Diagnostic::new("input_ids", "at least one token", "none", "give a prompt"));
+        }
+        let hidden = self.spec.text.hidden;
+        let counts: Vec<usize> = images.iter().map(|i| i.rows.len() / hidden).collect();
+        self.spec.check_placeholders(ids, &counts)?;
+        self.spec.check_ids(ids)
     }
 
     /// Appends one token; returns its row's logits, `[vocab]`.

@@ -53,7 +53,7 @@ fn group_errors(w: &[f32], shape: &Shape, cost: &[f32], group: usize) -> [f64; W
     for row in w.chunks_exact(shape.padded) {
         kept.fill(&row[range.clone()], &cost[range.clone()], shape);
         for (sum, bits) in sums.iter_mut().zip(WIDTHS) {
-            *sum += f64::from(scale::fit(&Grid::new(bits), bits, &kept.w, &kept.cost).error);
+            *sum += f64::from(scale::fit(&Grid::new(bits), bits, &kept.w, &kept.cost, 1.0).error);
         }
     }
     sums

@@ -21,6 +21,23 @@ pub struct Calibration {
     /// By weight and first input column, what was compressed when the layers were followed, tile by tile, towards
     /// the targets of [`super::aim`].
     pub(crate) followed: BTreeMap<(WeightId, usize), Arc<Vec<CompressedTile>>>,
+    /// Where clippings were looked for.
+    pub clipping: Vec<Clipping>,
+}
+
+/// What was chosen for the layers that read one value ([`crate::pipeline::Built::follow`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clipping {
+    /// Module path of the first of them.
+    pub path: String,
+    /// Of the inputs.
+    pub entropy: f64,
+    /// What the largest level of a group stands for over its largest weight, at most; 1: no bound.
+    pub most: f32,
+    /// Squared error of what comes out of the block that the layers are in over its square, without bounds.
+    pub error_before: f64,
+    /// The same with those of the whole block.
+    pub error_after: f64,
 }
 
 /// Prompts with the pictures in them, as the language model reads them.
@@ -94,6 +111,7 @@ impl<'m> Calibrator<'m> {
 
     /// Runs one prompt with its pictures.
     pub fn add(&mut self, ids: &[u32], pictures: &[Picture]) -> Result<(), Diagnostic> {
+        let language_model_seen = self.language_model_seen();
         let seen = &mut self.seen;
         // A value that several layers read is shown once for each of them; the first one counts.
         let mut watch = |input: LinearInput<'_>| {
@@ -106,9 +124,19 @@ impl<'m> Calibrator<'m> {
         for picture in pictures {
             images.push(self.session.encode_image_watched(picture, &mut watch)?);
         }
-        self.session.prefill_watched(ids, &images, &mut watch)?;
+        self.session.check(ids, &images)?;
+        if !language_model_seen {
+            self.session.prefill_watched(ids, &images, &mut watch)?;
+        }
         self.prompts.push((ids.to_vec(), images));
         Ok(())
+    }
+
+    /// True when more prompts would add nothing about the language model's layers.
+    fn language_model_seen(&self) -> bool {
+        let mut seen =
+            self.seen.iter().filter(|(value, _)| self.model.graph.ty(**value).rows == Rows::Prompt);
+        seen.all(|(_, seen)| seen.sum.is_none() && seen.samples.len() >= SAMPLES_MAX * seen.cols)
     }
 
     /// What was collected, by weight, and the prompts that it was collected from.

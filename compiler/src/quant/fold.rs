@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::grid::round;
 use super::{dequantise, Quantiser, Spec, TILE_ROWS};
 use crate::graph::WeightId;
 
@@ -236,7 +237,7 @@ pub(crate) fn eight_bits(x: &[f32], scales: &[f32]) -> Vec<f32> {
         out.extend(row.iter().zip(scales).map(|(x, s)| x / s));
         let row = &mut out[from..];
         let step = row.iter().fold(1e-20f32, |peak, x| peak.max(x.abs())) / 127.0;
-        row.iter_mut().for_each(|x| *x = (*x / step).round_ties_even() * step);
+        row.iter_mut().for_each(|x| *x = round(*x / step) * step);
     }
     out
 }

@@ -18,6 +18,12 @@ pub struct Grid {
 /// `round` it vectorises on every x86-64.
 const ROUNDER: f32 = 1.5 * (1 << 23) as f32;
 
+/// The nearest integer, ties to even, for |x| below 2²².
+#[inline(always)]
+pub(super) fn round(x: f32) -> f32 {
+    (x + ROUNDER) - ROUNDER
+}
+
 impl Grid {
     /// The levels of `bits`, one of [`super::WIDTHS`].
     pub fn new(bits: u8) -> Self {
@@ -34,7 +40,7 @@ impl Grid {
     #[inline(always)]
     pub fn nearest(&self, x: f32) -> f32 {
         let k = ((x - self.offset) * self.inverse).clamp(self.low, self.high);
-        self.step * ((k + ROUNDER) - ROUNDER) + self.offset
+        self.step * round(k) + self.offset
     }
 
     /// The level nearest to `x`. A conversion by `as` would look for values out of range one by one.

@@ -36,7 +36,7 @@ mod wide;
 #[cfg(test)]
 mod tests;
 
-pub use calibration::{Calibration, Calibrator, Prompts, Scope};
+pub use calibration::{Calibration, Calibrator, Clipping, Prompts, Scope};
 pub use fold::Folding;
 pub use grid::Grid;
 pub use hessian::Hessian;
@@ -67,6 +67,8 @@ struct Inputs {
     /// What a squared error in a column costs once the columns behind it have made up for it; 0 for
     /// padding.
     cost: Vec<f32>,
+    /// What the largest level stands for, over the largest weight of a group, is at most this before descent.
+    most: f32,
 }
 
 struct Curvature {
@@ -109,6 +111,12 @@ impl Quantiser {
         Quantiser { shape, widths: spec.widths, inputs, tile_word_bits }
     }
 
+    /// The same with every group clipped to `most` of its largest weight or less.
+    pub fn clipped(mut self, most: f32) -> Self {
+        self.inputs.most = most;
+        self
+    }
+
     /// Compresses a tile, `[TILE_ROWS or fewer, columns]`.
     pub fn tile(&self, w: &[f32]) -> Quantised {
         Quantised::assemble(w.len() / self.shape.cols, &self.shape, vec![self.sweep(w)])
@@ -133,12 +141,12 @@ impl Inputs {
         let live = |c: usize| live.get(c).is_some_and(|live| *live);
         let Some(hessian) = hessian else {
             let cost = (0..padded).map(|c| f32::from(u8::from(live(c)))).collect();
-            return Inputs { curvature: None, cost };
+            return Inputs { curvature: None, cost, most: 1.0 };
         };
         let (mut h, u) = cholesky::damped_factor(&hessian.expand(padded), padded);
         // Padding has no say in coordinate descent, damping or not.
         (0..padded).filter(|c| !live(*c)).for_each(|c| h[c * padded + c] = 0.0);
         let cost = (0..padded).map(|c| if live(c) { u[c * padded + c].powi(-2) } else { 0.0 }).collect();
-        Inputs { curvature: Some(Curvature { h, u }), cost }
+        Inputs { curvature: Some(Curvature { h, u }), cost, most: 1.0 }
     }
 }

@@ -24,22 +24,23 @@ pub(super) fn to_bf16(x: f32) -> f32 {
 }
 
 widest! {
-    /// Searches clippings from none (the largest weight is the largest level) downwards, first coarsely, then
-    /// around the best, and improves that by least squares for its levels. 0 for weights that are all zero.
-    pub(super) fn fit(grid: &Grid, bits: u8, w: &[f32], cost: &[f32]) -> Fit = search
+    /// Searches clippings from none (the largest level is `most` times the largest weight; usually 1) downwards,
+    /// first coarsely, then around the best, and improves that by least squares for its levels. 0 for weights that
+    /// are all zero.
+    pub(super) fn fit(grid: &Grid, bits: u8, w: &[f32], cost: &[f32], most: f32) -> Fit = search
 }
 
 #[inline(always)]
-fn search(grid: &Grid, bits: u8, w: &[f32], cost: &[f32]) -> Fit {
+fn search(grid: &Grid, bits: u8, w: &[f32], cost: &[f32], most: f32) -> Fit {
     match grid.whole() {
-        Some(grid) => search_on(&grid, bits, w, cost),
-        None => search_on(grid, bits, w, cost),
+        Some(grid) => search_on(&grid, bits, w, cost, most),
+        None => search_on(grid, bits, w, cost, most),
     }
 }
 
 #[inline(always)]
-fn search_on(grid: &Grid, bits: u8, w: &[f32], cost: &[f32]) -> Fit {
-    let unclipped = peak(w) / grid.max();
+fn search_on(grid: &Grid, bits: u8, w: &[f32], cost: &[f32], most: f32) -> Fit {
+    let unclipped = most * peak(w) / grid.max();
     if unclipped < SCALE_MIN {
         return Fit { scale: 0.0, error: errors(grid, 0.0, w, cost) };
     }
@@ -181,20 +182,31 @@ mod tests {
         let (mut w, cost) = (spread(128), vec![1.0; 128]);
         w[5] = 1.0;
         let grid = Grid::new(3);
-        let found = fit(&grid, 3, &w, &cost);
+        let found = fit(&grid, 3, &w, &cost, 1.0);
         let unclipped = errors(&grid, 1.0 / 7.0, &w, &cost);
         assert!(found.error < 0.8 * unclipped, "{found:?} against {unclipped}");
         // Unless the outlier is what matters.
         let mut cost = vec![1e-6; 128];
         cost[5] = 1.0;
-        let kept = fit(&grid, 3, &w, &cost);
+        let kept = fit(&grid, 3, &w, &cost, 1.0);
         assert!((kept.scale * grid.nearest(1.0 / kept.scale) - 1.0).abs() < 0.01, "{kept:?}");
+    }
+
+    #[test]
+    fn no_scale_is_beyond_the_bound() {
+        let (mut w, cost) = (spread(128), vec![1.0; 128]);
+        w[5] = 1.0;
+        let grid = Grid::new(4);
+        for most in [1.0, 0.85, 0.7, 0.3] {
+            let found = fit(&grid, 4, &w, &cost, most);
+            assert!(found.scale * grid.max() <= most * 1.01, "{most}: {found:?}");
+        }
     }
 
     #[test]
     fn more_bits_cost_less_and_scales_are_bfloat16() {
         let (w, cost) = (spread(128), vec![1.0; 128]);
-        let fits = WIDTHS.map(|bits| fit(&Grid::new(bits), bits, &w, &cost));
+        let fits = WIDTHS.map(|bits| fit(&Grid::new(bits), bits, &w, &cost, 1.0));
         assert!(fits.is_sorted_by(|a, b| a.error > b.error), "{fits:?}");
         assert!(fits.iter().all(|f| f.scale > 0.0 && f.scale == to_bf16(f.scale)));
     }
@@ -203,7 +215,7 @@ mod tests {
     fn extreme_weights_give_finite_scales() {
         let grid = Grid::new(4);
         for peak in [0.0, 1e-45, 1e-30, 1e30, f32::MAX] {
-            let found = fit(&grid, 4, &[peak, -peak, 0.0], &[1.0; 3]);
+            let found = fit(&grid, 4, &[peak, -peak, 0.0], &[1.0; 3], 1.0);
             assert!(found.scale.is_finite() && found.scale >= 0.0, "{peak}: {found:?}");
             assert_eq!(found.scale == 0.0, peak < 1e-35, "{peak}: {found:?}");
         }

@@ -34,7 +34,7 @@ pub(super) fn run(mut w: Vec<f32>, shape: &Shape, inputs: &Inputs, bits: Vec<u8>
     };
     if inputs.curvature.is_none() && !sparse {
         for (row, w) in w.chunks_exact(padded).enumerate() {
-            round_row(w, shape, &inputs.cost, &mut tile.row(row, shape));
+            round_row(w, shape, inputs, &mut tile.row(row, shape));
         }
         return tile;
     }
@@ -78,11 +78,11 @@ impl Tile {
 }
 
 /// Rounding to nearest of a dense row: no column has an error to pass on.
-fn round_row(w: &[f32], shape: &Shape, cost: &[f32], out: &mut Row<'_>) {
+fn round_row(w: &[f32], shape: &Shape, inputs: &Inputs, out: &mut Row<'_>) {
     for group in 0..shape.groups {
         let (range, bits) = (shape.group(group), out.bits[group]);
         let (w, grid) = (&w[range.clone()], Grid::new(bits));
-        out.scales[group] = scale::fit(&grid, bits, w, &cost[range.clone()]).scale;
+        out.scales[group] = scale::fit(&grid, bits, w, &inputs.cost[range.clone()], inputs.most).scale;
         scale::levels(&grid, out.scales[group], w, &mut out.levels[range]);
     }
 }
@@ -105,7 +105,8 @@ fn sweep_row(
             let group = col / shape.group_cols;
             if col % shape.group_cols == 0 {
                 let (range, bits) = (shape.group(group), out.bits[group]);
-                out.scales[group] = group_scale(&w[range.clone()], &inputs.cost[range], shape, bits);
+                out.scales[group] =
+                    group_scale(&w[range.clone()], &inputs.cost[range], shape, bits, inputs.most);
             }
             grid = Grid::new(out.bits[group]);
             scale = out.scales[group];
@@ -133,10 +134,10 @@ fn sweep_row(
 }
 
 /// The scale for a group that begins, from the weights that would be stored if no error came.
-fn group_scale(w: &[f32], cost: &[f32], shape: &Shape, bits: u8) -> f32 {
+fn group_scale(w: &[f32], cost: &[f32], shape: &Shape, bits: u8, most: f32) -> f32 {
     let mut kept = Kept::default();
     kept.fill(w, cost, shape);
-    scale::fit(&Grid::new(bits), bits, &kept.w, &kept.cost).scale
+    scale::fit(&Grid::new(bits), bits, &kept.w, &kept.cost, most).scale
 }
 
 /// The stored ones of some whole blocks.

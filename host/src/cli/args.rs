@@ -162,6 +162,16 @@ impl ModelArgs {
         self.open_with(true, format, false)
     }
 
+    /// Weights have so few bits that cutting the largest can gain something.
+    pub(super) fn check_clip_search(&self) -> Result<()> {
+        match self.weights {
+            Widths::Uniform(bits @ 5..) => bail!(
+                "--clip-search is for weights of 4 bits or fewer, or mixed; with {bits} bits nothing is gained by clipping"
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// Is it a compiled program?
     pub(super) fn is_program(&self) -> bool {
         self.model.is_file() && self.model.extension().is_none_or(|x| x != "gguf")

@@ -1,4 +1,4 @@
-//! `--calibrate`: sample inputs for the compiler, from a text or from questions about pictures.
+//! `--calibrate`: sample inputs for the compiler, from texts and from questions about pictures.
 
 use super::args::positive;
 use super::progress::bar;
@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 /// Where calibration inputs come from.
 #[derive(clap::Args)]
 pub(super) struct CalibrateArgs {
-    /// Inputs that show the compiler what the layers read: a .txt file, or questions (.jsonl)
-    #[arg(long, value_name = "FILE")]
+    /// Inputs that show the compiler what the layers read: a .txt file, questions (.jsonl), or a folder with such files
+    #[arg(long, value_name = "FILE|DIR")]
     calibrate: Option<PathBuf>,
     /// Most samples taken: pieces of text or questions
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = positive)]
@@ -23,37 +23,93 @@ pub(super) struct CalibrateArgs {
     /// Tokens of a piece of text
     #[arg(long, default_value_t = 512, value_name = "N", value_parser = positive)]
     calibrate_window: usize,
+    /// Look for the clipping of weights of 4 bits or fewer block by block (Q-VLM); takes many times as long
+    #[arg(long, requires = "calibrate")]
+    pub(super) clip_search: bool,
     /// Write what compression costs in each layer and end to end, against rounding to nearest, and show a summary
     #[arg(long, value_name = "FILE.json", requires = "calibrate")]
     pub(super) calibration_report: Option<PathBuf>,
 }
 
+/// What one run of the model sees.
+enum Sample {
+    Text(Vec<u32>),
+    Question(Question),
+}
+
+impl Sample {
+    /// As a prompt; a question with, because decoding reads them, the tokens of the first accepted answer.
+    fn prompt(&self, source: &Source) -> Result<Prompt> {
+        let question = match self {
+            Sample::Text(ids) => {
+                return Ok(Prompt { ids: ids.clone(), image_tokens: 0, images: Vec::new() });
+            }
+            Sample::Question(question) => question,
+        };
+        let mut pictures = Vec::with_capacity(question.images.len());
+        for path in &question.images {
+            pictures.push(decode_file(path).with_context(|| path.display().to_string())?);
+        }
+        let (assets, info) = (source.assets(), source.info()?);
+        let turn = user_turn(assets, pictures.len(), &question.question)?;
+        let mut prompt = prepare(assets, &info, &[turn], &pictures)?;
+        prompt.ids.extend(assets.tokenizer()?.encode(&question.answers[0], false)?);
+        prompt.ids.truncate(info.max_context);
+        Ok(prompt)
+    }
+}
+
 impl CalibrateArgs {
     /// Runs the samples through the float reference; `None` without `--calibrate`.
     pub(super) fn collect(&self, source: &Source) -> Result<Option<(Calibration, Prompts)>> {
-        let Some(path) = &self.calibrate else { return Ok(None) };
+        if self.calibrate.is_none() {
+            return Ok(None);
+        }
         let model = source.model()?;
+        let samples = self.samples(source, self.calibrate_samples)?;
         let room = Room::new(model);
-        room.fits(0)?;
-        let start = || Calibrator::new(model, Scope::Pictures).map_err(|e| anyhow!("{e}"));
-        let run = match path.extension().and_then(|e| e.to_str()) {
-            Some("txt") => self.text(path, source, &room, start)?,
-            Some("jsonl") => self.questions(path, source, &room, start)?,
-            _ => bail!("{}: --calibrate takes a .txt or a .jsonl file", path.display()),
-        };
+        let known = |sample: &Sample| if let Sample::Text(ids) = sample { ids.len() } else { 0 };
+        room.fits(samples.iter().map(known).sum())?;
+        let mut run = Calibrator::new(model, Scope::Pictures).map_err(|e| anyhow!("{e}"))?;
+        let (progress, mut rows) = (bar(samples.len()), 0);
+        for sample in &samples {
+            let prompt = sample.prompt(source)?;
+            rows += prompt.ids.len();
+            room.fits(rows)?;
+            run.add(&prompt.ids, &prompt.images).map_err(|e| anyhow!("{e}"))?;
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
         Ok(Some(run.finish()))
     }
 
     /// An input like the samples: the one behind the last of them, if there are more, else the last.
     pub(super) fn probe(&self, source: &Source) -> Result<Prompt> {
-        let path = self.calibrate.as_deref().context("--calibration-report needs --calibrate")?;
-        if path.extension().is_some_and(|e| e == "txt") {
-            let pieces = self.pieces(path, source)?;
-            let ids = pieces.get(self.calibrate_samples).or(pieces.last()).context("no text")?;
-            return Ok(Prompt { ids: ids.clone(), image_tokens: 0, images: Vec::new() });
+        let samples = self.samples(source, self.calibrate_samples + 1)?;
+        samples.last().context("--calibration-report needs --calibrate")?.prompt(source)
+    }
+
+    /// At most so many samples, from all files in turn.
+    fn samples(&self, source: &Source, most: usize) -> Result<Vec<Sample>> {
+        let Some(path) = &self.calibrate else { return Ok(Vec::new()) };
+        let mut files = Vec::new();
+        for file in files_of(path)? {
+            let samples: Vec<Sample> = if is(&file, "txt") {
+                self.pieces(&file, source)?.into_iter().map(Sample::Text).collect()
+            } else {
+                read_questions(&file, Some(most))?.into_iter().map(Sample::Question).collect()
+            };
+            files.push(samples.into_iter());
         }
-        let questions = read_questions(path, Some(self.calibrate_samples + 1))?;
-        prompt_of(questions.last().context("no questions")?, source)
+        let mut out = Vec::new();
+        loop {
+            let before = out.len();
+            out.extend(files.iter_mut().filter_map(Iterator::next));
+            if out.len() == before || out.len() >= most {
+                out.truncate(most);
+                return Ok(out);
+            }
+        }
     }
 
     /// The text in pieces of a window.
@@ -62,50 +118,41 @@ impl CalibrateArgs {
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let window = self.calibrate_window.min(source.info()?.max_context);
         let ids = source.assets().tokenizer()?.encode(&text, false)?;
-        Ok(ids.chunks(window).map(<[u32]>::to_vec).collect())
-    }
-
-    fn text<'m>(
-        &self,
-        path: &Path,
-        source: &'m Source,
-        room: &Room<'_>,
-        start: impl Fn() -> Result<Calibrator<'m>>,
-    ) -> Result<Calibrator<'m>> {
-        let mut pieces = self.pieces(path, source)?;
-        pieces.truncate(self.calibrate_samples);
-        if pieces.is_empty() {
+        if ids.is_empty() {
             bail!("{} has no text", path.display());
         }
-        room.fits(pieces.iter().map(Vec::len).sum())?;
-        let (mut run, progress) = (start()?, bar(pieces.len()));
-        for ids in pieces {
-            run.add(&ids, &[]).map_err(|e| anyhow!("{e}"))?;
-            progress.inc(1);
-        }
-        progress.finish_and_clear();
-        Ok(run)
+        Ok(ids.chunks(window).map(<[u32]>::to_vec).collect())
     }
+}
 
-    fn questions<'m>(
-        &self,
-        path: &Path,
-        source: &'m Source,
-        room: &Room<'_>,
-        start: impl Fn() -> Result<Calibrator<'m>>,
-    ) -> Result<Calibrator<'m>> {
-        let questions = read_questions(path, Some(self.calibrate_samples))?;
-        let (mut run, progress, mut rows) = (start()?, bar(questions.len()), 0);
-        for question in &questions {
-            let prompt = prompt_of(question, source)?;
-            rows += prompt.ids.len();
-            room.fits(rows)?;
-            run.add(&prompt.ids, &prompt.images).map_err(|e| anyhow!("{e}"))?;
-            progress.inc(1);
+fn is(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|e| e == extension)
+}
+
+/// The text and question files at a path, a folder's in the order of their names.
+fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
+    let usable = |path: &Path| is(path, "txt") || is(path, "jsonl");
+    if !path.is_dir() {
+        if !path.exists() {
+            bail!("--calibrate: there is no file or folder at {}", path.display());
         }
-        progress.finish_and_clear();
-        Ok(run)
+        if !usable(path) {
+            bail!(
+                "{}: --calibrate takes a .txt or a .jsonl file, or a folder with such files",
+                path.display()
+            );
+        }
+        return Ok(vec![path.to_owned()]);
     }
+    let entries = std::fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
+    let mut files = paths.with_context(|| format!("cannot read {}", path.display()))?;
+    files.retain(|path| path.is_file() && usable(path));
+    files.sort();
+    if files.is_empty() {
+        bail!("{} has no .txt and no .jsonl file to calibrate with", path.display());
+    }
+    Ok(files)
 }
 
 /// The memory that was free before calibration began.
@@ -139,18 +186,4 @@ fn free_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)
-}
-
-/// The prompt and, because decoding reads them, the tokens of the first accepted answer.
-fn prompt_of(question: &Question, source: &Source) -> Result<Prompt> {
-    let mut pictures = Vec::with_capacity(question.images.len());
-    for path in &question.images {
-        pictures.push(decode_file(path).with_context(|| path.display().to_string())?);
-    }
-    let (assets, info) = (source.assets(), source.info()?);
-    let turn = user_turn(assets, pictures.len(), &question.question)?;
-    let mut prompt = prepare(assets, &info, &[turn], &pictures)?;
-    prompt.ids.extend(assets.tokenizer()?.encode(&question.answers[0], false)?);
-    prompt.ids.truncate(info.max_context);
-    Ok(prompt)
 }

@@ -5,7 +5,7 @@ use crate::prompt::Prompt;
 use crate::source::{LoadOptions, Source};
 use anyhow::Result;
 use flightvlm_compiler::quant::fold::Decision;
-use flightvlm_compiler::quant::LayerReport;
+use flightvlm_compiler::quant::{Clipping, LayerReport};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -17,6 +17,8 @@ pub(super) struct Report {
     layers: Vec<Layer>,
     /// Places where scales are folded.
     folding: Vec<serde_json::Value>,
+    /// Where clippings were looked for.
+    clipping: Vec<serde_json::Value>,
     /// Logits on iss against the float reference.
     end_to_end: EndToEnd,
 }
@@ -54,7 +56,7 @@ impl Report {
     /// Runs the prompt on the float reference, on the program that rounds to nearest and on the one at `program`.
     pub(super) fn new(
         layers: Vec<LayerReport>,
-        folding: &[Decision],
+        (folding, clipping): (&[Decision], &[Clipping]),
         source: &Source,
         program: &Path,
         prompt: &Prompt,
@@ -71,7 +73,9 @@ impl Report {
         let rows = prompt.ids.len();
         let end_to_end = EndToEnd { rows, rounded: distance(&rounded), chosen: distance(&chosen) };
         let layers = layers.into_iter().map(Layer::from).collect();
-        Ok(Report { layers, folding: folding.iter().map(super::compile::decision).collect(), end_to_end })
+        let folding = folding.iter().map(super::compile::decision).collect();
+        let clipping = clipping.iter().map(super::compile::clipping).collect();
+        Ok(Report { layers, folding, clipping, end_to_end })
     }
 
     /// Kinds of layers, averaged over the model, and the end.

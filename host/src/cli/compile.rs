@@ -10,7 +10,7 @@ use flightvlm_compiler::import::is_checkpoint;
 use flightvlm_compiler::layout::dram::Space;
 use flightvlm_compiler::pipeline::{Compiled, STAGES};
 use flightvlm_compiler::quant::fold::Decision;
-use flightvlm_compiler::quant::Calibration;
+use flightvlm_compiler::quant::{Calibration, Clipping};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +57,9 @@ pub(super) fn main(args: Args) -> Result<()> {
     if !is_checkpoint(&args.model.model) {
         bail!("there is no checkpoint folder or GGUF file at {}", args.model.model.display());
     }
+    if args.calibrate.clip_search {
+        args.model.check_clip_search()?;
+    }
     let source = args.model.open()?;
     let samples = args.calibrate.collect(&source)?;
     let waiting = spinner("compiling");
@@ -71,27 +74,29 @@ pub(super) fn main(args: Args) -> Result<()> {
     let mut calibration = None;
     if let Some((mut collected, prompts)) = samples {
         let waiting = spinner("calibrating");
-        let done = built.fold(&mut collected).and_then(|()| built.follow(&mut collected, &prompts));
+        let search = args.calibrate.clip_search;
+        let done = built.fold(&mut collected).and_then(|()| built.follow(&mut collected, &prompts, search));
         done.map_err(|faults| anyhow!("{faults}"))?;
         waiting.finish_and_clear();
         calibration = Some(collected);
     }
     let pending = args.calibrate.calibration_report.as_deref().map(PendingFile::create).transpose()?;
-    let folded = |c: Option<Calibration>| c.map(|c| c.folding.report).unwrap_or_default();
-    let folded = match pending {
+    let decided = |c: Option<Calibration>| c.map(|c| (c.folding.report, c.clipping)).unwrap_or_default();
+    let (folded, clipped) = match pending {
         None => {
             built.write(output.temporary_path(), calibration.as_ref())?;
-            folded(calibration)
+            decided(calibration)
         }
         Some(mut file) => {
             let layers = built.write_measured(output.temporary_path(), calibration.as_ref())?;
-            let folded = folded(calibration);
+            let (folded, clipped) = decided(calibration);
             let probe = args.calibrate.probe(&source)?;
-            let report = Report::new(layers, &folded, &source, output.temporary_path(), &probe)?;
+            let decisions = (&folded[..], &clipped[..]);
+            let report = Report::new(layers, decisions, &source, output.temporary_path(), &probe)?;
             serde_json::to_writer_pretty(file.writer(), &report)?;
             file.commit()?;
             eprint!("{}", report.table());
-            folded
+            (folded, clipped)
         }
     };
     output.commit()?;
@@ -116,10 +121,14 @@ pub(super) fn main(args: Args) -> Result<()> {
             "channel_bytes": bytes(Space::Channels),
             "max_context": m.text.max_context,
             "folding": folded.iter().map(decision).collect::<Vec<_>>(),
+            "clipping": clipped.iter().map(clipping).collect::<Vec<_>>(),
         }));
     }
     if !folded.is_empty() {
         report(&folded);
+    }
+    if args.calibrate.clip_search {
+        clip_report(&clipped);
     }
     eprintln!(
         "{path}: {} instructions ({code_bytes} bytes) for every length up to {}, {weights} bytes \
@@ -137,6 +146,27 @@ pub(super) fn decision(d: &Decision) -> serde_json::Value {
         "error_before": d.error_before,
         "error_after": d.error_after,
     })
+}
+
+pub(super) fn clipping(c: &Clipping) -> serde_json::Value {
+    json!({
+        "path": c.path,
+        "entropy": c.entropy,
+        "most": c.most,
+        "error_before": c.error_before,
+        "error_after": c.error_after,
+    })
+}
+
+/// What the search for clippings chose, block by block.
+fn clip_report(clipped: &[Clipping]) {
+    eprintln!(
+        "clipping: inputs of                                 entropy  at most   block error without    with"
+    );
+    for c in clipped {
+        let [before, after] = [c.error_before, c.error_after].map(|e| 100.0 * e.sqrt());
+        eprintln!("{:<50} {:>8.2} {:>8.2} {before:>19.2} % {after:>5.2} %", c.path, c.entropy, c.most);
+    }
 }
 
 /// What calibration changed, place by place.

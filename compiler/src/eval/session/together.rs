@@ -13,6 +13,7 @@ pub struct Together<'m> {
     done: usize,
 }
 
+#[derive(Clone)]
 struct Run {
     ids: Vec<u32>,
     images: Vec<f32>,
@@ -22,7 +23,7 @@ struct Run {
 }
 
 impl<'m> Together<'m> {
-    /// At the first node. Each prompt has passed [`Session::prefill`] with the same pictures.
+    /// At the first node. Each prompt has passed [`Session::check`] with the same pictures.
     pub fn new(session: Session<'m>, prompts: &[(Vec<u32>, Vec<Embedded>)]) -> Self {
         let image = session.image_value.map(|(value, _)| value);
         let run = |(ids, pictures): &(Vec<u32>, Vec<Embedded>)| {
@@ -37,6 +38,12 @@ impl<'m> Together<'m> {
         };
         let runs = prompts.iter().map(run).collect();
         Together { runs, done: 0, session }
+    }
+
+    /// The first `prompts` of them, where they are now, to be run another way.
+    pub fn fork(&self, prompts: usize) -> Self {
+        let runs = self.runs.iter().take(prompts).cloned().collect();
+        Together { runs, done: self.done, session: self.session.fork() }
     }
 
     /// Runs the nodes in front of `node`.

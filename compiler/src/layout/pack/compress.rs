@@ -67,6 +67,11 @@ impl<'p> Compressor<'p> {
         Compressor { packed, quantiser, measure }
     }
 
+    /// The same with every group of weights clipped to `most` of its largest or less.
+    pub(crate) fn clipped(self, most: f32) -> Self {
+        Compressor { quantiser: self.quantiser.clipped(most), ..self }
+    }
+
     /// All tiles of a part.
     pub(crate) fn part(&self, part: &Part, source: &Source<'_>) -> Vec<CompressedTile> {
         part.rows.par_chunks(TILE).map(|rows| self.tile(rows, source)).collect()
