@@ -207,3 +207,48 @@ fn a_picture_without_a_question_is_reported() {
     let error = session.encode_image(&picture).expect_err("no question").to_string();
     assert!(error.contains("question_ids"), "{error}");
 }
+
+/// The feature layer counts from the last, so that fewer layers than `config.json` says would be another network, though
+/// all tensors that are used are there.
+#[test]
+fn a_tower_with_fewer_layers_than_the_config_says_is_reported() {
+    for (case, layers) in [("clip-llama", 4), ("llava-next", 3), ("siglip-llama-default", 3)] {
+        let folder = Folder::copy_of(case);
+        folder.edit_config(|c| {
+            c["vision_config"]["num_hidden_layers"] = json!(layers);
+            c["vision_feature_layer"] = json!(-2);
+        });
+        folder.import_error(&["num_hidden_layers"]);
+    }
+}
+
+#[test]
+fn a_paligemma_whose_projector_has_another_width_is_reported() {
+    let folder = Folder::copy_of("paligemma");
+    folder.edit_config(|c| c["vision_config"]["projection_dim"] = json!(44));
+    folder.import_error(&["vision_config.projection_dim", "40, the language model's hidden_size"]);
+}
+
+#[test]
+fn patches_that_cannot_be_joined_are_reported_by_the_factor() {
+    let folder = Folder::copy_of("smolvlm");
+    folder.edit_config(|c| c["scale_factor"] = json!(5));
+    folder.import_error(&["scale_factor", "each of 25 patches"]);
+}
+
+/// Architectures that are not read: what comes nearest, and why it is not the same.
+#[test]
+fn relatives_of_unsupported_architectures_are_named() {
+    for (name, nearest, why) in [
+        ("LlavaLlamaForCausalLM", "nearest is LlavaForConditionalGeneration", "-hf"),
+        ("LlavaQwen2ForCausalLM", "nearest is FastVlmForConditionalGeneration", "own format"),
+        ("InternVLChatModel", "nearest is InternVLForConditionalGeneration", "-hf"),
+        ("MiniCPMV", "nearest is LlavaOnevisionForConditionalGeneration", "resampler"),
+        ("MllamaForConditionalGeneration", "nearest is LlavaNextForConditionalGeneration", "cross attention"),
+        ("Qwen2MoeForCausalLM", "nearest supported one is Qwen2", "not supported"),
+    ] {
+        let folder = Folder::copy_of("clip-llama");
+        folder.edit_config(|c| c["architectures"] = json!([name]));
+        folder.import_error(&["architectures", name, nearest, why]);
+    }
+}

@@ -48,9 +48,13 @@ impl From<TextError> for PromptError {
 /// One user turn. The pictures come first, unless the text places them itself with exactly as
 /// many placeholders as there are pictures.
 pub fn user_turn(assets: &TextAssets, images: usize, text: &str) -> Result<Message, PromptError> {
-    let placed = images > 0 && text.matches(&assets.image_token()?).count() == images;
-    if !placed {
+    let token = if images > 0 { assets.image_token()? } else { String::new() };
+    let placed = if images > 0 { text.matches(&token).count() } else { 0 };
+    if placed == 0 {
         return Ok(Message::user(images, text));
+    }
+    if placed != images {
+        return Err(TextError::ImageCount { token, placeholders: placed, shown: images }.into());
     }
     Ok(Message { role: "user".into(), content: vec![Part::Text { text: text.into() }] })
 }
@@ -89,6 +93,11 @@ pub fn prepare_shown(
     let token = assets.image_token()?;
     let mut text = template.render(messages)?;
     let (mut special, mut in_lines) = (template.wants_special_tokens(&text), false);
+    let pruned = model.image.as_ref().is_some_and(|image| image.prune.is_some());
+    if pruned && !videos.is_empty() {
+        let what = "videos keep all their visual tokens; leave --visual-tokens out";
+        return Err(DeviceError::Input(what.into()).into());
+    }
     let planned = match (&model.image, pictures) {
         (None, []) => Vec::new(),
         (None, _) => return Err(PromptError::TextOnly(model.architecture.clone())),
@@ -96,6 +105,10 @@ pub fn prepare_shown(
     };
     if model.image.is_some() {
         let writing = PictureText::of(&model.architecture);
+        if writing == PictureText::LinesBeforeStart && pictures.len() > 1 {
+            let what = format!("{} takes one picture a prompt, not {}", model.architecture, pictures.len());
+            return Err(DeviceError::Input(what).into());
+        }
         let write = |(grid, picture): &(Extent, Picture)| writing.of_picture(&token, *grid, picture);
         let written: Vec<String> = planned.iter().map(write).collect();
         text = if writing == PictureText::BeforeStart && !template.is_present() {

@@ -157,6 +157,27 @@ fn the_support_table_is_current_and_backed_by_goldens() {
     assert!(families.as_array().is_some_and(|list| list.len() >= 12));
 }
 
+/// Every checkpoint of the goldens and every published shape is one that `check` says runs, on every target that holds it.
+#[test]
+fn check_knows_every_golden_and_every_shape() {
+    let mut checked = 0;
+    for (parent, more) in [("golden", &[][..]), ("data/shapes", &["--no-weights"][..])] {
+        for entry in std::fs::read_dir(tests().join(parent)).expect("folders") {
+            let folder = entry.expect("an entry").path();
+            // Its weights are the demo model's.
+            if !folder.join("config.json").exists() || folder.ends_with("emoji-llava") {
+                continue;
+            }
+            let report = json(&[&["check", &text(&folder), "--json"], more].concat());
+            assert_eq!(report["runs"], true, "{folder:?}");
+            let targets = report["targets"].as_array().expect("targets");
+            assert!(targets.iter().any(|t| t["fits"] == true), "{folder:?}: {report}");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 49, "{checked} checkpoints");
+}
+
 #[test]
 fn check_says_where_operators_run_and_what_targets_hold() {
     let model = text(&tests().join("golden/internvl-6b"));
@@ -166,6 +187,11 @@ fn check_says_where_operators_run_and_what_targets_hold() {
     assert_eq!(targets.len(), 3);
     assert!(targets.iter().all(|t| t["fits"] == true && t["memory"]["main_bytes"].as_u64() > Some(0)));
     assert!(report["lost"][0].as_str().is_some_and(|s| s.contains("INT8")));
+    // Another board, by its file.
+    let board = text(&tests().join("../hw/targets/v80.toml"));
+    let report = json(&["check", &model, "--max-context", "64", "--target", &board, "--json"]);
+    let targets = report["targets"].as_array().expect("targets");
+    assert_eq!((targets.len(), &targets[0]["target"]), (1, &"v80".into()));
     // Too large for one target, not for the others.
     let large = text(&tests().join("data/shapes/llava-next-7b"));
     let report = json(&["check", &large, "--no-weights", "--json"]);

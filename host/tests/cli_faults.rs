@@ -184,6 +184,10 @@ fn bad_flags() {
         let arguments: Vec<&str> = arguments.to_vec();
         refused_by(&arguments, needle);
     }
+    refused_by(&["embed", &model], "--text <TEXT>");
+    refused_by(&["embed", &model, "--text", " "], "it is empty");
+    refused_by(&["classify", &model, "--image", "x.png"], "--label <TEXT>");
+    refused_by(&["classify", &model, "--image", "x.png", "--label", ""], "it is empty");
     refused_by(&["dance"], "dance");
     refused_by(&["run", &model], "--prompt");
 }
@@ -263,4 +267,21 @@ fn calibration_inputs_that_cannot_be_used_are_refused() {
     let wide = [&search[..], &["--calibrate", &one, "--weights", "w8"]].concat();
     refused(&wide, &["--clip-search is for weights of 4 bits or fewer"]);
     assert_eq!(names(folder.path()), ["blank.txt", "empty", "notes.md", "one.txt"]);
+}
+
+#[test]
+fn placeholders_that_do_not_match_the_pictures_are_counted_as_they_were_written() {
+    let (model, picture) = (model(), picture());
+    let prompt = ["run", &model, "--image", &picture, "--prompt", "<image> and <image>?"];
+    refused(&prompt, &["2 <image> placeholder(s) for 1 picture(s)"]);
+}
+
+/// Before the answer is computed.
+#[test]
+fn a_context_that_cannot_be_saved_is_refused_at_once() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("c").display().to_string();
+    let arguments = ["run", &model(), "--prompt", "hi", "--image-positions", "one", "--save-context", &file];
+    refused(&arguments, &["cannot be saved"]);
+    assert!(names(folder.path()).is_empty());
 }

@@ -73,6 +73,9 @@ fn gifs_and_folders_are_videos_of_every_family() {
         if llava {
             let said = refused(&[&[model.as_str()], &faster[..]].concat());
             assert!(said.contains("is shown 8 frames of any video"), "{said}");
+            let fewer = [&model, "--video", &film, "--prompt", "what?", "--visual-tokens", "2"];
+            let said = refused(&fewer);
+            assert!(said.contains("videos keep all their visual tokens"), "{said}");
             continue;
         }
         // As many frames, nearer to each other; of Qwen2.5-VL that is another video.
@@ -93,6 +96,7 @@ fn bad_videos_are_named() {
         needles.iter().for_each(|needle| assert!(said.contains(needle), "no {needle:?} in {said}"));
     };
     let none = tempfile::tempdir().expect("a folder");
+    ask(&none.path().join("gone.gif"), &["gone.gif", "cannot be read"]);
     ask(none.path(), &["the folder holds no pictures", "give a folder of pictures or an animated GIF"]);
     picture(24, 1).save(none.path().join("a.png")).expect("PNG");
     ask(&none.path().join("a.png"), &["a.png", "a video is a folder of pictures or an animated GIF"]);

@@ -10,7 +10,7 @@ use flightvlm_compiler::eval::{Inputs, Pairs, Session};
 use std::path::PathBuf;
 
 /// Families that also run on the RTL, and what each adds.
-const ON_RTL: [&str; 20] = [
+const ON_RTL: [&str; 25] = [
     "clip-qwen2",           // class row
     "siglip-llama",         // none
     "llama-all-biases",     // biases
@@ -31,6 +31,11 @@ const ON_RTL: [&str; 20] = [
     "quecc",                // windows of several layers' rows compressed for the question
     "qwen2-vl",             // rotary tower, positions of three axes
     "qwen2.5-vl-video",     // several times of a video
+    "mistral",              // a window of the last positions
+    "qwen2-tied",           // biases of queries, keys and values, one table at both ends
+    "siglip-qwen2-tied",    // the same behind a SigLIP tower
+    "smolvlm",              // as Idefics3
+    "llava-onevision",      // tiles behind a SigLIP tower
 ];
 
 /// Models that compare pictures with texts; all run on the RTL, too.

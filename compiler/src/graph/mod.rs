@@ -34,7 +34,7 @@ pub use id::{NodeId, ValueId, WeightId};
 pub use mask::{BlockMask, MASK_BLOCK};
 pub use op::{ActKind, InputKind, Op};
 pub use picture::{best_pinpoint, order_by_placeholders, Picture, Tile, VisualRow};
-pub use positions::{Positions, TokenGrid, VisualPositions};
+pub use positions::{Positions, Reached, TokenGrid, VisualPositions};
 pub use prune::{Group, Method, Prune, ReadOut};
 pub use rope::{plain_frequencies, Frequencies, Position, Rotary};
 pub use spec::{

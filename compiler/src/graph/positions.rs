@@ -76,6 +76,23 @@ pub struct Positions {
     pub rows: Vec<Position>,
     /// Position of a later row, less its place in the sequence.
     pub shift: f32,
+    /// How far positions have come behind each row, where they have three axes; else empty.
+    pub reached: Vec<Reached>,
+}
+
+/// How far positions have come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reached {
+    /// Position of a text row that follows.
+    pub next: f32,
+    /// The highest so far.
+    pub last: f32,
+}
+
+impl Default for Reached {
+    fn default() -> Self {
+        Reached { next: 0.0, last: -1.0 }
+    }
 }
 
 /// Visual tokens of a picture or video, one position each.
@@ -104,12 +121,24 @@ impl ModelSpec {
 impl ModelSpec {
     /// Positions of the rows of a prompt whose pictures and videos have `grids` of tokens.
     pub fn positions(&self, ids: &[u32], grids: &[TokenGrid]) -> Positions {
+        self.positions_behind(0, Reached::default(), ids, grids)
+    }
+
+    /// Positions of rows behind `place` others, which have come as far as `reached`; only where positions have three axes.
+    pub fn positions_behind(
+        &self,
+        place: usize,
+        reached: Reached,
+        ids: &[u32],
+        grids: &[TokenGrid],
+    ) -> Positions {
+        assert!(place == 0 || self.position_scheme == PositionScheme::Multimodal, "rows are read whole");
         match self.position_scheme {
             PositionScheme::Sequence => {
                 let rows = (0..ids.len()).map(|p| [p as f32; 3]).collect();
-                Positions { rows, shift: 0.0 }
+                Positions { rows, shift: 0.0, reached: Vec::new() }
             }
-            PositionScheme::Multimodal => self.multimodal(ids, grids),
+            PositionScheme::Multimodal => self.multimodal(place, reached, ids, grids),
             PositionScheme::Visual(how) => self.visual(how, ids, grids),
         }
     }
@@ -133,31 +162,35 @@ impl ModelSpec {
             rows.push([last; 3]);
         }
         let shift = last.ceil() + 1.0 - ids.len() as f32;
-        Positions { rows, shift }
+        Positions { rows, shift, reached: Vec::new() }
     }
 
     /// Qwen2-VL: visual tokens of one time differ in row and column, those of a video also in time; text goes on behind
     /// the longer side, and an answer behind the last position of all (`get_rope_index`).
-    fn multimodal(&self, ids: &[u32], grids: &[TokenGrid]) -> Positions {
+    fn multimodal(&self, place: usize, behind: Reached, ids: &[u32], grids: &[TokenGrid]) -> Positions {
         let mut rows: Vec<Position> = Vec::with_capacity(ids.len());
-        let (mut next, mut grids) = (0, grids.iter());
+        let mut reached: Vec<Reached> = Vec::with_capacity(ids.len());
+        let (Reached { mut next, mut last }, mut grids) = (behind, grids.iter());
         while let Some(id) = ids.get(rows.len()) {
             let grid = if self.is_placeholder(*id) { grids.next() } else { None };
-            let Some(&TokenGrid { size: [height, width], times, step }) = grid else {
-                rows.push([next as f32; 3]);
-                next += 1;
-                continue;
-            };
-            for time in (0..times).map(|time| next as f32 + (time as f32 * step).trunc()) {
-                rows.extend(
-                    (0..height * width).map(|i| [time, (next + i / width) as f32, (next + i % width) as f32]),
-                );
+            if let Some(&TokenGrid { size: [height, width], times, step }) = grid {
+                let row = |i: usize| [next + (i / width) as f32, next + (i % width) as f32];
+                for time in (0..times).map(|time| next + (time as f32 * step).trunc()) {
+                    rows.extend((0..height * width).map(row).map(|[y, x]| [time, y, x]));
+                }
+                next += height.max(width) as f32;
+            } else {
+                rows.push([next; 3]);
+                next += 1.0;
             }
-            next += height.max(width);
+            let new = &rows[reached.len()..];
+            last = new.iter().flatten().fold(last, |last, p| last.max(*p));
+            reached.resize(rows.len(), Reached { next, last });
         }
         rows.truncate(ids.len());
-        let last = rows.iter().flatten().fold(-1.0f32, |last, p| last.max(*p));
-        Positions { shift: last + 1.0 - ids.len() as f32, rows }
+        reached.truncate(ids.len());
+        let last = rows.iter().flatten().fold(behind.last, |last, p| last.max(*p));
+        Positions { shift: last + 1.0 - (place + ids.len()) as f32, rows, reached }
     }
 }
 

@@ -145,7 +145,7 @@ impl Prune {
             );
         }
         if model.vision.as_ref().is_some_and(|v| v.layers_used == 0) {
-            let got = format!("{}, which has no tower", model.architecture);
+            let got = format!("{}, whose visual tokens have none", model.architecture);
             return fault(
                 "a tower whose attention says what matters".into(),
                 got,

@@ -8,6 +8,7 @@ use super::contrast;
 use super::families::architectures;
 use super::fields::{Fields, FIX_CONFIG};
 use super::layouts::{Layout, LAYOUTS, TEXT_ONLY};
+use super::relatives::relative_of;
 use super::text::{self, TextConfig};
 use super::vision::{self, VisionConfig};
 use super::ImportOptions;
@@ -117,7 +118,14 @@ fn architecture(top: &Map<String, Value>, faults: &mut Diagnostics) -> (String, 
     let model_type = fields.text("model_type");
     let by_name = |name: &str| architectures().find(|row| row.0 == name);
     let by_type = |name: &str| architectures().find(|row| row.1 == name);
+    // LLaVA's own format is read with QueCC, whose authors write it, and not without.
+    let own_format = |name: &str| {
+        let layout = LAYOUTS.iter().find(|layout| layout.architecture == name);
+        layout.is_some_and(|l| l.compressor.is_some())
+            && !top.contains_key("mm_vision_token_compression_type")
+    };
     let row = match (listed, model_type) {
+        (Some(name), _) if own_format(name) => None,
         (Some(name), _) => by_name(name),
         (None, Some(model_type)) => by_type(model_type),
         (None, None) => None,
@@ -126,7 +134,14 @@ fn architecture(top: &Map<String, Value>, faults: &mut Diagnostics) -> (String, 
     let Some(row) = row else {
         let got = listed.or(model_type).unwrap_or("neither architectures nor model_type");
         let help = "this model family is not supported; further faults below are of its parts";
-        fields.unsupported("architectures", architectures().map(|row| row.0), got, help);
+        match relative_of(got) {
+            None => fields.unsupported("architectures", architectures().map(|row| row.0), got, help),
+            Some(relative) => {
+                let names: Vec<&str> = architectures().map(|row| row.0).collect();
+                let help = format!("{help}; nearest is {}: {}", relative.nearest, relative.help);
+                fields.fault("architectures", names.join(", "), got, &help);
+            }
+        }
         return (got.to_string(), resembles_llava.then_some(&LAYOUTS[0]));
     };
     if let Some(found) = model_type.filter(|found| *found != row.1) {

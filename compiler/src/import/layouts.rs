@@ -26,6 +26,8 @@ pub(super) struct Projector {
     /// Between them.
     pub activation: Activation,
     pub bias: ProjectorBias,
+    /// Key of the vision configuration with the width of its output, which must be the language model's.
+    pub width: Option<&'static str>,
 }
 
 /// Whether the norm behind the tower's layers applies.
@@ -143,6 +145,7 @@ const LLAVA: Layout = Layout {
         linears: &[("linear_1", false), ("linear_2", false)],
         activation: Activation::Key("projector_hidden_act"),
         bias: ProjectorBias::Key("multimodal_projector_bias"),
+        width: None,
     },
     tiling: Tiling::Tiles,
     image_token: 32_000,
@@ -171,6 +174,7 @@ const CLIP: Layout = Layout {
         post_norm: PostNorm::Always,
         linears: &[("visual_projection", false)],
         bias: ProjectorBias::Never,
+        width: None,
         ..LLAVA.projector
     },
     text_type: "clip_text_model",
@@ -195,6 +199,7 @@ const IDEFICS3: Layout = Layout {
         linears: &[("modality_projection.proj", false)],
         activation: Activation::Gelu,
         bias: ProjectorBias::Never,
+        width: None,
         norm: None,
     },
     image_token: 128_257,
@@ -221,6 +226,7 @@ const QWEN2_VL: Layout = Layout {
         linears: &[("mlp.0", true), ("mlp.2", false)],
         activation: Activation::Gelu,
         bias: ProjectorBias::Always,
+        width: None,
     },
     image_token: 151_655,
     text_type: "qwen2_vl_text",
@@ -326,6 +332,7 @@ pub(super) const LAYOUTS: &[Layout] = &[
             selects: false,
             feature_layer: -1,
             post_norm: PostNorm::Always,
+            width: Some("projection_dim"),
             linears: &[("linear", false)],
             bias: ProjectorBias::Always,
             ..LLAVA.projector

@@ -16,6 +16,7 @@ mod gguf;
 mod header;
 mod layouts;
 mod quecc;
+mod relatives;
 mod rope;
 mod rows;
 mod text;
@@ -102,6 +103,7 @@ pub fn import(path: &Path, options: &ImportOptions) -> Result<Model, Diagnostics
             check_tied_head(&graph, checkpoint, tied)?;
             let mut weights = WeightStore::bind(&graph, checkpoint, &|name| is_harmless(name, &config))?;
             weights.use_beside(&|name| is_read_beside(name, &config));
+            check_unused_layers(checkpoint, &config)?;
             weights
         }
     };
@@ -137,7 +139,10 @@ fn scalar(checkpoint: &Checkpoint, name: &str) -> Result<f32, Diagnostic> {
     match values.as_deref() {
         Some([value]) if value.is_finite() => Ok(*value),
         other => {
-            let got = other.map_or("no such tensor".into(), |values| format!("{values:?}"));
+            let got = other.map_or("no such tensor".into(), |values| match values {
+                [value] => value.to_string(),
+                _ => format!("{} values", values.len()),
+            });
             let help = "get or save the weights again";
             Err(Diagnostic::new(name, "a tensor of one finite value", got, help))
         }
@@ -161,6 +166,36 @@ fn check_tied_head(graph: &Graph, checkpoint: &Checkpoint, tied: bool) -> Result
     }
 }
 
+/// Feature layers count from the last: a tower with other layers than `config.json` says would be left at another one than
+/// in training, although all tensors that are used are there.
+fn check_unused_layers(checkpoint: &Checkpoint, config: &config::Config) -> Result<(), Diagnostic> {
+    let Some((vision, family)) = config.vision.as_ref().and_then(|v| v.family.map(|f| (v, f))) else {
+        return Ok(());
+    };
+    let wanted = vision.spec.layers_total;
+    let names = checkpoint.tensors.keys();
+    let found = names.filter_map(|name| layer_number(in_tower(name, config)?, family.layer)).max();
+    match found {
+        Some(last) if vision.spec.layers_used < wanted && last + 1 < wanted => Err(Diagnostic::new(
+            "config.json: vision_config.num_hidden_layers",
+            format!("{} layers, as in the weights", last + 1),
+            wanted.to_string(),
+            "check that config.json and the weights are of one model",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A tensor's name behind the root of a tower.
+fn in_tower<'n>(name: &'n str, config: &config::Config) -> Option<&'n str> {
+    let video = config.layout.video.as_ref().map_or(&[][..], |video| video.tower);
+    config.layout.vision.iter().chain(video).find_map(|root| name.strip_prefix(root))
+}
+
+fn layer_number(name: &str, layer: &str) -> Option<usize> {
+    name.strip_prefix(layer)?.split('.').next()?.parse().ok()
+}
+
 fn is_head(name: &str) -> bool {
     name == "lm_head.weight" || name.ends_with(".lm_head.weight")
 }
@@ -181,13 +216,9 @@ fn is_harmless(name: &str, config: &config::Config) -> bool {
     }
     let Some(vision) = &config.vision else { return false };
     let Some(family) = vision.family else { return false };
-    let video = config.layout.video.as_ref().map_or(&[][..], |video| video.tower);
-    let roots = config.layout.vision.iter().chain(video);
-    let Some(name) = roots.into_iter().find_map(|root| name.strip_prefix(root)) else {
-        return false;
-    };
-    let number = name.strip_prefix(family.layer).and_then(|rest| rest.split('.').next()?.parse().ok());
-    let beyond = number.is_some_and(|n: usize| n >= vision.spec.layers_used && n < vision.spec.layers_total);
+    let Some(name) = in_tower(name, config) else { return false };
+    let number = layer_number(name, family.layer);
+    let beyond = number.is_some_and(|n| n >= vision.spec.layers_used && n < vision.spec.layers_total);
     // A tower's name may be followed by that of the model inside it.
     let part = |part: &str| name.strip_prefix("vision_model.").unwrap_or(name).starts_with(part);
     beyond || part("head.") || part(family.post_norm) || part("embeddings.mask_token")

@@ -188,7 +188,8 @@ pub(super) fn sections(
             [(0, t), (1, h), (2, w)].into_iter().flat_map(axis).collect()
         }
         _ => {
-            let got = format!("{sections:?}");
+            let list = list.map(|list| list.iter().map(Value::to_string).collect::<Vec<_>>().join(", "));
+            let got = list.unwrap_or_else(|| "none".into());
             fields.fault("mrope_section", format!("three numbers whose sum is {pairs}"), got, FIX_CONFIG);
             Vec::new()
         }

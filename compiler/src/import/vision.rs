@@ -128,12 +128,14 @@ pub(super) fn read(
         intermediate,
         eps: fields.epsilon("layer_norm_eps", family.eps),
     };
-    if let Some((key, width)) = family.out_width.zip(Some(text.hidden)) {
-        let out = fields.size(key, 3584, WIDTH_MAX);
-        if out != width {
-            let expected = format!("{width}, the language model's hidden_size");
-            fields.fault(key, expected, out.to_string(), FIX_CONFIG);
-        }
+    let width = family.out_width.map(|key| (key, fields.size(key, 3584, WIDTH_MAX)));
+    let width = width.or_else(|| {
+        let key = layout.projector.width?;
+        fields.optional_size(key, WIDTH_MAX).map(|width| (key, width))
+    });
+    if let Some((key, width)) = width.filter(|(_, width)| *width != text.hidden) {
+        let expected = format!("{}, the language model's hidden_size", text.hidden);
+        fields.fault(key, expected, width.to_string(), FIX_CONFIG);
     }
     let activation_kind = activation(&mut fields, "hidden_act", family.activation);
     let norm = NormShape { rms: rms(&mut fields, family), eps: spec.eps };
@@ -169,7 +171,11 @@ pub(super) fn read(
     if kept == 0 || !kept.is_multiple_of(joined) {
         let got = format!("{} rows of which {} are dropped", spec.rows, spec.skip_rows);
         let expected = format!("visual tokens, each of {joined} patches");
-        fields.fault("vision_feature_select_strategy", expected, got, FIX_CONFIG);
+        let key = match layout.projector.merge {
+            Merge::None => "vision_feature_select_strategy",
+            Merge::Factor(key, _) | Merge::Vision(key, _) | Merge::Ratio(key, _) => key,
+        };
+        fields.fault(key, expected, got, FIX_CONFIG);
     }
     if let Tiling::AnyResolution { limit, .. } = layout.tiling {
         let most_tiles = limit.map(|(key, default)| most_tiles(&mut fields, key, default));
@@ -396,8 +402,9 @@ fn pinpoints(fields: &mut Fields<'_, '_>, tile: usize, all: bool) -> Vec<[usize;
     match list.filter(|list| !list.is_empty() && list.len() <= 1024) {
         Some(list) => list,
         None => {
-            let expected = format!("a list of [height, width], each from {tile} to {}", 64 * tile);
-            fields.fault(key, expected, "another value", FIX_CONFIG);
+            let expected = format!("a list of 1 to 1024 [height, width], each from {tile} to {}", 64 * tile);
+            let got: String = value.to_string().chars().take(100).collect();
+            fields.fault(key, expected, got, FIX_CONFIG);
             default()
         }
     }

@@ -32,7 +32,8 @@ pub struct Clipping {
     pub path: String,
     /// Of the inputs.
     pub entropy: f64,
-    /// What the largest level of a group stands for over its largest weight, at most; 1: no bound.
+    /// What the largest level of a group stands for over its largest weight, at most, before least squares for the levels;
+    /// 1: no bound.
     pub most: f32,
     /// Squared error of what comes out of the block that the layers are in over its square, without bounds.
     pub error_before: f64,

@@ -97,7 +97,7 @@ fn method(name: &str) -> Result<Choice, String> {
 }
 
 /// A named configuration or one from a file.
-fn target(name: &str) -> Result<HwConfig, String> {
+pub(super) fn target(name: &str) -> Result<HwConfig, String> {
     if name.ends_with(".toml") {
         let text = std::fs::read_to_string(name).map_err(|e| e.to_string())?;
         return HwConfig::from_toml(&text);
@@ -283,6 +283,14 @@ impl GenerateArgs {
             stop_strings: self.stop_strings.clone(),
             exits: None,
         }
+    }
+}
+
+/// A text that is not blank.
+pub(super) fn words(text: &str) -> Result<String, String> {
+    match text.trim().is_empty() {
+        true => Err("it is empty".into()),
+        false => Ok(text.into()),
     }
 }
 

@@ -27,6 +27,10 @@ pub(super) struct Args {
     /// Positions to lay the cache out for
     #[arg(long, default_value_t = 512, value_name = "N", value_parser = super::args::positive)]
     max_context: usize,
+    /// Hardware to lay the model out for: sim, mini, u280, or a TOML file (hw/targets has some); may be given several
+    /// times [default: sim, mini, u280]
+    #[arg(long = "target", value_name = "NAME|FILE", value_parser = super::args::target)]
+    targets: Vec<HwConfig>,
     /// List the supported model families instead
     #[arg(long, conflicts_with = "model")]
     families: bool,
@@ -47,7 +51,8 @@ pub(super) fn main(args: Args) -> Result<()> {
         Ok(model) => model,
         Err(faults) => return refuse(&args, path, faults),
     };
-    let targets: Vec<Fit> = HwConfig::all().into_iter().map(|c| fit(&model, c, args.max_context)).collect();
+    let configs = if args.targets.is_empty() { HwConfig::all().to_vec() } else { args.targets.clone() };
+    let targets: Vec<Fit> = configs.into_iter().map(|c| fit(&model, c, args.max_context)).collect();
     // No target at all: the faults are the model's own, the same for each.
     if targets.iter().all(|t| t.memory.is_none()) {
         let faults = targets.into_iter().next().and_then(|t| t.faults).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! `flightvlm classify`.
 
-use super::args::{DeviceArgs, ModelArgs};
+use super::args::{words, DeviceArgs, ModelArgs};
 use super::output::{print, print_json};
 use super::progress::spinner;
 use crate::device::open;
@@ -8,10 +8,12 @@ use crate::embed::{compared_picture, compared_text, contrast, embed, fill_templa
 use crate::image::decode_file;
 use anyhow::{Context, Result};
 use serde_json::json;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Find the label that fits a picture best, with a model that was never trained on the labels (CLIP, SigLIP)
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("choice").required(true).multiple(true).args(["labels", "label"]))]
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
@@ -19,10 +21,10 @@ pub(super) struct Args {
     #[arg(long = "image", value_name = "FILE", required = true)]
     images: Vec<PathBuf>,
     /// File with one label a line
-    #[arg(long, value_name = "FILE", required_unless_present = "label")]
+    #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// A label; may be given several times
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = words)]
     label: Vec<String>,
     /// Sentence with {} where the label goes; of several, the mean counts
     #[arg(long = "template", value_name = "TEXT", default_value = "a photo of a {}.")]
@@ -45,6 +47,8 @@ pub(super) fn main(args: Args) -> Result<()> {
         None => Vec::new(),
     };
     labels.extend(args.label.iter().cloned());
+    let mut known = HashSet::new();
+    labels.retain(|label| known.insert(label.clone()));
     let pictures =
         args.images.iter().map(|path| decode_file(path).with_context(|| path.display().to_string()));
     let pictures = pictures.collect::<Result<Vec<_>>>()?;

@@ -1,6 +1,6 @@
 //! `flightvlm embed`.
 
-use super::args::{DeviceArgs, ModelArgs};
+use super::args::{words, DeviceArgs, ModelArgs};
 use super::output::{print, print_json};
 use super::progress::spinner;
 use crate::bundle::TextAssets;
@@ -15,15 +15,16 @@ use std::path::PathBuf;
 
 /// Compute vectors of length 1: of pictures and texts with CLIP and SigLIP, of prompts with a model that writes text
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("inputs").required(true).multiple(true).args(["images", "texts"]))]
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
     /// PNG or JPEG picture; may be given several times. A model that writes text sees all of them with every text,
     /// CLIP and SigLIP give each a vector of its own
-    #[arg(long = "image", value_name = "FILE", required_unless_present = "texts")]
+    #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
     /// A text; may be given several times
-    #[arg(long = "text", value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long = "text", value_name = "TEXT", allow_hyphen_values = true, value_parser = words)]
     texts: Vec<String>,
     /// Make each text a user's turn of the chat template, as texts with pictures always are; else it stands as it is
     #[arg(long)]

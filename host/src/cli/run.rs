@@ -24,7 +24,8 @@ use std::path::PathBuf;
 pub(super) struct Args {
     #[command(flatten)]
     model: ModelArgs,
-    /// PNG or JPEG picture; may be given several times
+    /// PNG or JPEG picture; may be given several times. A folder of pictures or an animated GIF is six of its frames,
+    /// tiled to one picture (IG-VLM)
     #[arg(long = "image", value_name = "FILE")]
     images: Vec<PathBuf>,
     /// Video, for models that take videos: a folder of pictures in the order of their names, or an animated GIF; in
@@ -96,6 +97,10 @@ pub(super) fn main(args: Args) -> Result<()> {
             open_with_waves(&source, &Waves { file: file.clone(), cycles })?
         }
     };
+    if saved.is_some() {
+        // Said before the answer is computed.
+        device.save(0)?;
+    }
     let mut held = match &args.load_context {
         None => Conversation::default(),
         Some(path) => context::load(device.as_mut(), source.program()?, path)?,

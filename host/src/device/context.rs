@@ -3,11 +3,15 @@
 //! Only the tiles with rows of the context travel: per layer and head its key tiles, the first blocks of its
 //! value tiles, and the value scales.
 
-use super::program::{failed, ProgramDevice};
+use super::program::{failed, floats, ProgramDevice};
 use super::DeviceError;
+use flightvlm_compiler::graph::{PositionScheme, Reached, Rotary};
 use flightvlm_compiler::layout::dram::{Region, Space};
 use flightvlm_hw::config::{TILE, UNIT_BYTES};
 use flightvlm_hw::machine::Bank;
+
+/// Of a [`Reached`] in a saved context.
+const REACHED_BYTES: usize = 8;
 
 /// A run of bytes of a memory.
 struct Piece {
@@ -50,13 +54,26 @@ impl ProgramDevice<'_> {
 
     /// Is a row of the cache worth the same whatever follows it?
     pub(super) fn rows_are_final(&self) -> bool {
-        use flightvlm_compiler::graph::{PositionScheme, Rotary};
         let (model, text) = (&self.program.meta.model, &self.program.meta.text);
-        model.position_scheme == PositionScheme::Sequence
+        !matches!(model.position_scheme, PositionScheme::Visual(_))
             // Pictures are encoded for a question, whose rows come first in the cache.
             && !model.vision.as_ref().is_some_and(|v| v.question)
             && text.prefix.is_none()
             && !text.rotary.as_ref().is_some_and(Rotary::depends_on_length)
+    }
+
+    /// How many rows can be kept at most: all, but for those of an answer whose positions are not those that they would
+    /// have in a prompt.
+    pub(super) fn rows_to_keep(&self) -> usize {
+        match self.places() {
+            true => self.used.min(self.reached.len()),
+            false => self.used,
+        }
+    }
+
+    /// Do positions have to be kept beside the rows?
+    fn places(&self) -> bool {
+        self.program.meta.model.position_scheme == PositionScheme::Multimodal
     }
 
     pub(super) fn read_cache(&mut self, positions: usize) -> Result<Vec<u8>, DeviceError> {
@@ -70,24 +87,31 @@ impl ProgramDevice<'_> {
             out.resize(from + piece.bytes, 0);
             self.machine.read(piece.bank, piece.at, &mut out[from..]).map_err(failed)?;
         }
+        if self.places() {
+            let reached = self.reached[..positions].iter().flat_map(|r| [r.next, r.last]);
+            out.extend(reached.flat_map(f32::to_le_bytes));
+        }
         Ok(out)
     }
 
     pub(super) fn write_cache(&mut self, positions: usize, bytes: &[u8]) -> Result<(), DeviceError> {
         let pieces = self.cache_pieces(positions);
-        let wanted: usize = pieces.iter().map(|piece| piece.bytes).sum();
+        let rows: usize = pieces.iter().map(|piece| piece.bytes).sum();
+        let wanted = rows + if self.places() { REACHED_BYTES * positions } else { 0 };
         if wanted != bytes.len() || !self.rows_are_final() {
             let got = bytes.len();
             return Err(DeviceError::Input(format!(
                 "a context of {positions} rows of this program has {wanted} bytes, the saved one {got}"
             )));
         }
-        let mut rest = bytes;
+        let (mut rest, reached) = bytes.split_at(rows);
         for piece in pieces {
             let (own, more) = rest.split_at(piece.bytes);
             self.machine.write(piece.bank, piece.at, own).map_err(failed)?;
             rest = more;
         }
+        let pairs: Vec<f32> = floats(reached).collect();
+        self.reached = pairs.as_chunks().0.iter().map(|&[next, last]| Reached { next, last }).collect();
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use super::{
     StepOutput,
 };
 use flightvlm_compiler::codegen::{logits, text_args};
-use flightvlm_compiler::graph::{Picture, Position, PositionScheme, Rotary, TokenGrid};
+use flightvlm_compiler::graph::{Picture, Position, PositionScheme, Reached, Rotary, TokenGrid};
 use flightvlm_compiler::layout::dram::Space;
 use flightvlm_compiler::program::{Program, CODE_REGION};
 use flightvlm_hw::config::UNIT_BYTES;
@@ -39,6 +39,8 @@ pub struct ProgramDevice<'p> {
     pub(super) layers: Range<usize>,
     /// Added to a row's place to get its rotary position.
     shift: f32,
+    /// How far positions have come behind each row that may be kept, where they have three axes.
+    pub(super) reached: Vec<Reached>,
     pub(super) stats: RunStats,
 }
 
@@ -72,6 +74,7 @@ impl<'p> ProgramDevice<'p> {
             prompt: 0..0,
             layers,
             shift: 0.0,
+            reached: Vec::new(),
             stats: RunStats::default(),
         };
         let (main, channels) = (meta.dram.end(Space::Main), meta.dram.end(Space::Channels));
@@ -93,11 +96,23 @@ impl<'p> ProgramDevice<'p> {
             return self.follow_length(ids.len());
         }
         let grids: Vec<TokenGrid> = images.iter().map(|h| self.images[h.index].grid).collect();
-        let mut positions = meta.model.positions(ids, &grids);
+        let place = self.used;
+        self.reached.truncate(place);
+        let behind = self.reached.last().copied().unwrap_or_default();
+        let mut positions = meta.model.positions_behind(place, behind, ids, &grids);
         // Rows that come later are known by now, too.
-        positions.rows.extend(places(ids.len(), meta.text.max_context, positions.shift));
+        positions.rows.extend(places(place + ids.len(), meta.text.max_context, positions.shift));
         self.shift = positions.shift;
-        self.write_rope(0, &positions.rows)
+        self.reached.extend(positions.reached);
+        self.write_rope(place, &positions.rows)
+    }
+
+    /// A row of an answer has run. It may be kept if a prompt with the answer in it would give it the same position.
+    fn reach_step(&mut self) {
+        let Some(&Reached { next, last }) = self.reached.last() else { return };
+        if self.reached.len() + 1 == self.used && next == last + 1.0 {
+            self.reached.push(Reached { next: next + 1.0, last: next });
+        }
     }
 
     /// Rotary rows of the next `rows` places, where their angles depend on the sequence's length.
@@ -392,24 +407,25 @@ impl Device for ProgramDevice<'_> {
     fn begin(&mut self) -> Result<(), DeviceError> {
         self.images.clear();
         (self.visual_rows, self.used, self.shift) = (0, 0, 0.0);
+        self.reached.clear();
         self.stats = RunStats::default();
         Ok(())
     }
 
     fn keep(&mut self, positions: usize) -> Result<usize, DeviceError> {
-        // Elsewhere the turn of a kept row depends on what follows it, or rows of a prompt see each other.
+        // Elsewhere the turn of a kept row depends on the length, or rows of a prompt see each other.
         if !self.rows_are_final() {
             self.begin()?;
             return Ok(0);
         }
         self.images.clear();
-        let kept = positions.min(self.used);
+        let kept = positions.min(self.rows_to_keep());
         (self.visual_rows, self.used, self.stats) = (0, kept, RunStats::default());
         Ok(kept)
     }
 
     fn save(&mut self, positions: usize) -> Result<Vec<u8>, DeviceError> {
-        assert!(positions <= self.used, "rows that are there");
+        assert!(positions <= self.rows_to_keep(), "rows that are there");
         self.read_cache(positions)
     }
 
@@ -485,6 +501,7 @@ impl Device for ProgramDevice<'_> {
         check_step(&self.info, token, self.used)?;
         self.follow_length(1)?;
         let (out, report) = self.run_text(&[token], want)?;
+        self.reach_step();
         let phase = self.phase(1, &report, start.elapsed());
         self.stats.decode.add(&phase);
         Ok(out)
