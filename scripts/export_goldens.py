@@ -135,6 +135,11 @@ CASES = {
                     text=dict(LLAMA, tie_word_embeddings=True, pad_token_id=0),
                     keys=dict(scale_factor=3, tie_word_embeddings=True),
                     prompt=[1, 20, -1, 33, -2, 64, 90]),
+    # SmolVLM-256M's own factor: a token is 16 patches.
+    "smolvlm-factor-4": dict(family="SmolVLM", vision=dict(IDEFICS, model_type="smolvlm_vision", image_size=48),
+                             text=dict(LLAMA, tie_word_embeddings=True, pad_token_id=0),
+                             keys=dict(scale_factor=4, tie_word_embeddings=True),
+                             prompt=[1, 20, -1, 33, -2, 64, 90]),
     # Tiles of 4 x 4 patches with a table of 6 x 6: positions are spread over it.
     "idefics3-small-tiles": dict(family="Idefics3", vision=dict(IDEFICS, hidden_size=40, num_attention_heads=5),
                                  text=dict(LLAMA, pad_token_id=0), side=24, keys=dict(scale_factor=2),

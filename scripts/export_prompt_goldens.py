@@ -75,11 +75,31 @@ def persimmon(special):
     return sentence_piece(models.Unigram(scores, unk_id=0, byte_fallback=False), ["<unk>", "<s>", "</s>"])
 
 
+def gemma(special):
+    """Blanks become U+2581, words are not prefixed, and the start token stands in front."""
+    tokenizer = Tokenizer(models.BPE(vocabulary(special, LETTERS + "\u2581\n"), [], unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Replace(" ", "\u2581")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.Fuse()])
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in special])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<bos> $A", pair="<bos> $A $B", special_tokens=[("<bos>", special["<bos>"])])
+    return tokenizer
+
+
 QWEN = {"<|endoftext|>": 0, "<|im_start|>": 1, "<|im_end|>": 2, "<|vision_start|>": 3, "<|vision_end|>": 4,
         "<|vision_pad|>": 5, "<|image_pad|>": IMAGE, "<|video_pad|>": VIDEO}
 FASTVLM = {"<|endoftext|>": 0, "<|im_start|>": 1, "<|im_end|>": 2, "<image>": IMAGE}
 LLAMA = {"<unk>": 0, "<s>": 1, "</s>": 2, "<image>": IMAGE, "<video>": VIDEO}
 FUYU = {"<unk>": 0, "<s>": 1, "</s>": 2, "<0x00>": 3, "<0x01>": 4, "<0x04>": 5, "|SPEAKER|": IMAGE, "|NEWLINE|": 9}
+
+NEXT = {"<unk>": 0, "<s>": 1, "</s>": 2, "<image>": IMAGE}
+ONEVISION = {"<|endoftext|>": 0, "<|im_start|>": 1, "<|im_end|>": 2, "<image>": IMAGE, "<video>": VIDEO}
+INTERNVL = {"<|endoftext|>": 0, "<|im_start|>": 1, "<|im_end|>": 2, "<img>": 3, "</img>": 4, "<video>": VIDEO,
+            "<IMG_CONTEXT>": IMAGE}
+PALIGEMMA = {"<pad>": 0, "<eos>": 1, "<bos>": 2, "<unk>": 3, "<image>": IMAGE}
+SMOLVLM = {"<|endoftext|>": 0, "<|im_start|>": 1, "<end_of_utterance>": 2, "<fake_token_around_image>": 3,
+           "<global-img>": 4, "<image>": IMAGE}
+SMOLVLM |= {f"<row_{y}_col_{x}>": 100 + 4 * (y - 1) + x - 1 for y in range(1, 5) for x in range(1, 5)}
 
 QWEN_TEMPLATE = """{%- for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}
 {%- if message['content'] is string %}{{ message['content'] }}
@@ -93,6 +113,16 @@ FASTVLM_TEMPLATE = """{%- for message in messages %}{{ '<|im_start|>' + message[
 {%- for part in message['content'] if part['type'] == 'image' %}{{ '<image>' }}{%- endfor %}
 {%- for part in message['content'] if part['type'] == 'text' %}{{ '\\n' + part['text'] }}{%- endfor %}{{ '<|im_end|>\\n' }}
 {%- endfor %}{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{%- endif %}"""
+
+INTERNVL_TEMPLATE = """{%- for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}
+{%- for part in message['content'] %}
+{%- if part['type'] == 'image' %}{{ '<IMG_CONTEXT>\\n' }}{%- elif part['type'] == 'text' %}{{ part['text'] }}{%- endif %}
+{%- endfor %}{{ '<|im_end|>\\n' }}{%- endfor %}{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{%- endif %}"""
+
+SMOLVLM_TEMPLATE = """<|im_start|>{%- for message in messages %}{{ message['role'] | capitalize + ':' }}
+{%- if message['content'][0]['type'] != 'image' %}{{ ' ' }}{%- endif %}{%- for part in message['content'] %}
+{%- if part['type'] == 'image' %}{{ '<image>' }}{%- elif part['type'] == 'text' %}{{ part['text'] }}{%- endif %}
+{%- endfor %}{{ '<end_of_utterance>\\n' }}{%- endfor %}{%- if add_generation_prompt %}{{ 'Assistant:' }}{%- endif %}"""
 
 LLAVA_TEMPLATE = """{%- for message in messages %}{{ message['role'].upper() + ': ' }}
 {%- for part in message['content'] if part['type'] == 'image' %}{{ '<image>\\n' }}{%- endfor %}
@@ -139,6 +169,56 @@ def fuyu():
         tokenizer=tokenizer)
 
 
+def llava_next():
+    tokenizer = TokenizersBackend(tokenizer_object=llama(NEXT), bos_token="<s>", eos_token="</s>", unk_token="<unk>",
+                                  pad_token="<unk>")
+    return transformers.LlavaNextProcessor(
+        image_processor=transformers.LlavaNextImageProcessor(
+            size=dict(shortest_edge=16), crop_size=dict(height=16, width=16),
+            image_grid_pinpoints=[[16, 32], [32, 16], [32, 32], [48, 16]]),
+        tokenizer=tokenizer, patch_size=8, vision_feature_select_strategy="default", num_additional_image_tokens=1,
+        chat_template=LLAVA_TEMPLATE)
+
+
+def onevision():
+    tokenizer = TokenizersBackend(tokenizer_object=byte_level(ONEVISION), eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    return transformers.LlavaOnevisionProcessor(
+        image_processor=transformers.LlavaOnevisionImageProcessor(
+            size=dict(height=18, width=18), image_grid_pinpoints=[[18, 36], [36, 18], [36, 36], [54, 18]]),
+        video_processor=transformers.LlavaOnevisionVideoProcessor(size=dict(height=18, width=18)),
+        tokenizer=tokenizer, num_image_tokens=9, vision_feature_select_strategy="full", vision_aspect_ratio="anyres_max_9",
+        chat_template=FASTVLM_TEMPLATE)
+
+
+def internvl():
+    names = dict(start_image_token="<img>", end_image_token="</img>", context_image_token="<IMG_CONTEXT>",
+                 video_token="<video>")
+    tokenizer = TokenizersBackend(tokenizer_object=byte_level(INTERNVL), eos_token="<|im_end|>", pad_token="<|endoftext|>",
+                                  extra_special_tokens=names)
+    return transformers.InternVLProcessor(
+        image_processor=transformers.GotOcr2ImageProcessor(size=dict(height=24, width=24), crop_to_patches=True,
+                                                           min_patches=1, max_patches=12),
+        video_processor=transformers.InternVLVideoProcessor(size=dict(height=24, width=24)),
+        tokenizer=tokenizer, image_seq_length=4, chat_template=INTERNVL_TEMPLATE)
+
+
+def paligemma():
+    tokenizer = TokenizersBackend(tokenizer_object=gemma(PALIGEMMA), bos_token="<bos>", eos_token="<eos>",
+                                  unk_token="<unk>", pad_token="<pad>")
+    images = transformers.SiglipImageProcessor(size=dict(height=18, width=18))
+    images.image_seq_length = 9
+    return transformers.PaliGemmaProcessor(image_processor=images, tokenizer=tokenizer)
+
+
+def smolvlm():
+    tokenizer = TokenizersBackend(tokenizer_object=byte_level(SMOLVLM), bos_token="<|im_start|>",
+                                  eos_token="<end_of_utterance>", pad_token="<|endoftext|>")
+    return transformers.SmolVLMProcessor(
+        image_processor=transformers.SmolVLMImageProcessor(size=dict(longest_edge=144), max_image_size=dict(longest_edge=36)),
+        video_processor=transformers.SmolVLMVideoProcessor(size=dict(longest_edge=36), max_image_size=dict(longest_edge=36)),
+        tokenizer=tokenizer, image_seq_len=4, chat_template=SMOLVLM_TEMPLATE)
+
+
 TEXTS = ["what is this?", "", "  two  words, (9/3)!", "a < b\nc"]
 SIZES = [(24, 24), (36, 12), (13, 50), (70, 41), (5, 5)]  # width, height
 
@@ -153,6 +233,7 @@ def qwen_requests():
         yield dict(pictures=[SIZES[at % 5]], videos=[video], text=TEXTS[(at + 1) % 4])
     yield dict(pictures=SIZES[:2], videos=videos[::6], text=TEXTS[0])
     yield dict(pictures=[], videos=[], text=TEXTS[0])
+    yield from conversations()
 
 
 def video_llava_requests():
@@ -163,12 +244,14 @@ def video_llava_requests():
     for at, size in enumerate(SIZES):
         yield dict(pictures=[size, size][:1 + at % 2], videos=[], text=TEXTS[at % 4])
     yield dict(pictures=[], videos=[], text=TEXTS[2])
+    yield from conversations()
 
 
 def fastvlm_requests():
     for at, size in enumerate([*SIZES, (300, 100)]):
         yield dict(pictures=[size, SIZES[0]][:1 + at % 2], videos=[], text=TEXTS[at % 4])
     yield dict(pictures=[], videos=[], text=TEXTS[0])
+    yield from conversations()
 
 
 def fuyu_requests():
@@ -177,7 +260,51 @@ def fuyu_requests():
             yield dict(pictures=[size], videos=[], text=text)
 
 
+SWEEP = [*SIZES, (18, 18), (16, 32), (48, 16), (100, 20), (20, 100), (37, 36), (144, 144), (145, 72), (72, 109), (1, 40),
+         (90, 31)]
+
+
+def part(text=None):
+    return {"type": "image"} if text is None else {"type": "text", "text": text}
+
+
+# Roles with parts; pictures in the order of the parts.
+CONVERSATIONS = [
+    [("user", [part(), part("what is this?")]), ("assistant", [part("a cat.")]), ("user", [part("where?")])],
+    [("user", [part(), part("and")]), ("assistant", [part("yes")]), ("user", [part(), part(" this, too?")])],
+    [("user", [part("hi")]), ("assistant", [part("hello!")]), ("user", [part(), part(), part("which?")])],
+]
+
+
+def conversations():
+    for at, turns in enumerate(CONVERSATIONS):
+        count = sum(part["type"] == "image" for _, parts in turns for part in parts)
+        for shift in (0, 3):
+            sizes = [SWEEP[(2 * at + shift + i) % len(SWEEP)] for i in range(count)]
+            yield dict(pictures=sizes, videos=[], turns=[dict(role=role, content=parts) for role, parts in turns])
+
+
+def sweep_requests(most=2):
+    for at, size in enumerate(SWEEP):
+        yield dict(pictures=[size], videos=[], text=TEXTS[at % 4])
+        if at % 3 == 0 and most > 1:
+            yield dict(pictures=[size, SWEEP[(at + 1) % len(SWEEP)]], videos=[], text=TEXTS[at % 4])
+    yield dict(pictures=[], videos=[], text=TEXTS[0])
+    yield from conversations()
+
+
+def paligemma_requests():
+    for at, size in enumerate(SIZES):
+        yield dict(pictures=[size], videos=[], text=TEXTS[at % 4])
+    yield dict(pictures=SIZES[:2], videos=[], text=TEXTS[0])
+
+
 FAMILIES = {
+    "llava-next": (llava_next, sweep_requests),
+    "llava-onevision": (onevision, sweep_requests),
+    "internvl": (internvl, sweep_requests),
+    "paligemma": (paligemma, paligemma_requests),
+    "smolvlm": (smolvlm, sweep_requests),
     "qwen2-vl-video": (lambda: qwen("Qwen2VLProcessor"), qwen_requests),
     "qwen2.5-vl-video": (lambda: qwen("Qwen2_5_VLProcessor"), qwen_requests),
     "video-llava": (video_llava, video_llava_requests),
@@ -197,11 +324,20 @@ def shown(video, family):
 def case(processor, family, request):
     pictures = [Image.new("RGB", size) for size in request["pictures"]]
     videos = [shown(video, family) for video in request["videos"]]
-    text = request["text"]
-    if family != "fuyu":
+    text = request.get("text")
+    if "turns" in request:
+        text = processor.apply_chat_template(request["turns"], add_generation_prompt=True)
+    elif family == "paligemma":
+        # The class puts the pictures' tokens in front.
+        text = "<image>" * len(pictures) + text
+        pictures = [pictures]
+    elif family != "fuyu":
         content = [{"type": "video"} for _ in videos] + [{"type": "image"} for _ in pictures]
         turn = {"role": "user", "content": [*content, {"type": "text", "text": text}]}
         text = processor.apply_chat_template([turn], add_generation_prompt=True)
+    if family == "llava-onevision" and pictures:
+        # As apply_chat_template does: several pictures of one conversation are shown as thumbnails.
+        pictures = [pictures]
     options = dict(images=pictures or None, return_tensors="pt")
     if videos and family == "video-llava":
         options["videos"] = [frames for frames, _ in videos]

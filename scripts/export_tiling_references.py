@@ -192,6 +192,41 @@ PIXELS = {
 }
 
 
+# Frames of videos by file, and how many: the frames go round in them.
+VIDEOS = [(["rgb-96x96.png"], 1), (["rgb-96x96.png", "rgb-640x48.png"], 4), (["rgb-640x48.png"], 7),
+          (["rgb-333x517.png", "rgb-96x96.png", "rgb-1001x333.png", "rgb-640x48.png", "rgb-33x7.png"], 20)]
+
+
+def image_grid(frames):
+    """IG-VLM, arXiv 2403.18406: six frames at equal distances, as small as the smallest, two columns of three, line by line
+    in time, missing cells white. One frame is the picture itself."""
+    from PIL import Image
+    from torchvision.transforms.v2 import functional
+    step = max(1, len(frames) // 6)
+    chosen = frames[::step][:6]
+    if len(chosen) == 1:
+        return chosen[0]
+    width, height = min(f.width for f in chosen), min(f.height for f in chosen)
+    columns = round(math.sqrt(len(chosen)))
+    out = Image.new("RGB", (columns * width, math.ceil(len(chosen) / columns) * height), "white")
+    for at, frame in enumerate(chosen):
+        cell = functional.resize(functional.pil_to_tensor(frame), [height, width], antialias=True,
+                                 interpolation=functional.InterpolationMode.BILINEAR)
+        out.paste(functional.to_pil_image(cell), (at % columns * width, at // columns * height))
+    return out
+
+
+def video_grids():
+    from PIL import Image
+    cases = []
+    for files, count in VIDEOS:
+        opened = [Image.open(OUT.parent / name).convert("RGB") for name in files]
+        grid = image_grid([opened[at % len(files)] for at in range(count)])
+        cases.append(dict(files=files, frames=count, size=list(grid.size),
+                          levels_sha256=hashlib.sha256(grid.tobytes()).hexdigest()))
+    return cases
+
+
 def pixels():
     import numpy
     import PIL
@@ -213,7 +248,7 @@ def pixels():
     versions = dict(pillow=PIL.__version__, numpy=numpy.__version__, torch=torch.__version__,
                     torchvision=torchvision.__version__)
     out = OUT.parent / "reference-pixels.json"
-    out.write_text(json.dumps(dict(versions=versions, cases=cases)) + "\n")
+    out.write_text(json.dumps(dict(versions=versions, cases=cases, video_grids=video_grids())) + "\n")
     print(f"{len(cases)} pictures, {out.stat().st_size >> 10} KiB")
 
 

@@ -7,6 +7,7 @@ use flightvlm::source::{LoadOptions, Source};
 use flightvlm::text::{Message, Part};
 use flightvlm_compiler::graph::Picture;
 use serde_json::{json, Value};
+use std::path::Path;
 
 #[path = "common/golden.rs"]
 mod common;
@@ -25,6 +26,18 @@ fn grid(shown: &Picture) -> Value {
     json!([shown.tiles.len(), shown.tiles[0].grid[0], shown.tiles[0].grid[1]])
 }
 
+/// A turn of a conversation.
+fn turn(turn: &Value) -> Message {
+    let part = |part: &Value| match part["text"].as_str() {
+        Some(text) => Part::Text { text: text.into() },
+        None => Part::Image,
+    };
+    Message {
+        role: turn["role"].as_str().expect("a role").into(),
+        content: list(&turn["content"]).iter().map(part).collect(),
+    }
+}
+
 fn check(source: &Source, case: &Value) {
     let (assets, model) = (source.assets(), source.info().expect("facts"));
     let pictures: Vec<RgbPicture> = list(&case["pictures"]).iter().map(blank).collect();
@@ -40,9 +53,16 @@ fn check(source: &Source, case: &Value) {
             }
         })
         .collect();
-    let mut turn = Message::user(pictures.len(), case["text"].as_str().expect("text"));
-    turn.content.splice(0..0, vec![Part::Video; videos.len()]);
-    let prompt = prepare_shown(assets, &model, &[turn], &pictures, &videos).expect("a prompt");
+    let turns = match case.get("turns") {
+        Some(turns) => list(turns).iter().map(turn).collect(),
+        None => {
+            let mut turn = Message::user(pictures.len(), case["text"].as_str().expect("text"));
+            turn.content.splice(0..0, vec![Part::Video; videos.len()]);
+            vec![turn]
+        }
+    };
+    let prompt = prepare_shown(assets, &model, &turns, &pictures, &videos)
+        .unwrap_or_else(|error| panic!("{error}: {case}"));
     assert_eq!(case["ids"], json!(prompt.ids), "{case}");
     let of = |video: bool| prompt.images.iter().filter(move |shown| shown.video == video);
     if let Some(grids) = case.get("image_grid_thw") {
@@ -63,9 +83,18 @@ fn check(source: &Source, case: &Value) {
     }
 }
 
+/// Many tiles take more positions than the tiny checkpoints have.
+fn lengthen(config: &Path) {
+    let mut json: Value = serde_json::from_slice(&std::fs::read(config).expect("config")).expect("JSON");
+    let text = if json.get("text_config").is_some() { &mut json["text_config"] } else { &mut json };
+    text["max_position_embeddings"] = 2048.into();
+    std::fs::write(config, json.to_string()).expect("written");
+}
+
 fn family(name: &str, least: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     common::checkpoint(name, folder.path());
+    lengthen(&folder.path().join("config.json"));
     let options = LoadOptions { no_weights: true, ..LoadOptions::default() };
     let source = Source::open(folder.path(), options).expect("opens");
     let text = std::fs::read(common::golden().join("prompts").join(name).join("cases.json")).expect("cases");
@@ -97,4 +126,29 @@ fn requests_of_fastvlm_become_the_same_tokens() {
 #[test]
 fn requests_of_fuyu_become_the_same_tokens() {
     family("fuyu", 40);
+}
+
+#[test]
+fn requests_of_llava_next_become_the_same_tokens() {
+    family("llava-next", 25);
+}
+
+#[test]
+fn requests_of_llava_onevision_become_the_same_tokens() {
+    family("llava-onevision", 25);
+}
+
+#[test]
+fn requests_of_internvl_become_the_same_tokens() {
+    family("internvl", 25);
+}
+
+#[test]
+fn requests_of_paligemma_become_the_same_tokens() {
+    family("paligemma", 6);
+}
+
+#[test]
+fn requests_of_smolvlm_become_the_same_tokens() {
+    family("smolvlm", 25);
 }

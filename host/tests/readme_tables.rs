@@ -19,20 +19,28 @@ fn results(name: &str) -> Value {
 /// The table of this name, without the marks.
 fn table(name: &str) -> String {
     match name {
-        "smollm2-perplexity" => perplexity(&results("accuracy.json")["smollm2"]),
+        "smollm2-perplexity" => perplexity(&results("accuracy.json")),
         "demo-accuracy" => exact_match(&results("accuracy.json")["demo"]),
+        "calibration-ends" => ends(&results("calibration.json")["settings"]),
+        "calibration-layers" => layers(&results("calibration.json")["settings"]),
         "energy-decode" => energy(&results("compare-llava-1.5-7b.json"), "text_decode"),
         "energy-picture" => energy(&results("compare-llava-1.5-7b.json"), "image_question"),
         "demo-pruning" => pruning(&results("pruning.json")["settings"]),
         "early-exit" => early_exit(&results("early-exit.json")["rows"]),
+        "token-profiles" => profiles(&results("pruning.json")["profiles"]),
+        "picture-reuse" => reuse(&results("pruning.json")["reuse"]),
         "pruning-example" => examples(&results("pruning.json")["examples"]),
         _ => panic!("no table is called {name}"),
     }
 }
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 11] = [
     "smollm2-perplexity",
     "demo-accuracy",
+    "calibration-ends",
+    "calibration-layers",
+    "picture-reuse",
+    "token-profiles",
     "energy-decode",
     "energy-picture",
     "demo-pruning",
@@ -53,11 +61,11 @@ fn megabytes(row: &Value) -> String {
 }
 
 /// Perplexity beside the float reference over the same tokens.
-fn perplexity(settings: &Value) -> String {
+fn perplexity(results: &Value) -> String {
     let mut out = String::from(
         "| SmolLM2-135M | weights and table, MB | tokens | perplexity | against float |\n|---|---|---|---|---|\n",
     );
-    for row in rows(settings) {
+    for row in rows(&results["smollm2"]) {
         let tokens = number(row, "tokens");
         let name = row["setting"].as_str().expect("a name");
         let float = number(row, "float_perplexity");
@@ -65,6 +73,13 @@ fn perplexity(settings: &Value) -> String {
         let against =
             if name == "float" { "–".into() } else { format!("{:+.2} %", 100.0 * (p / float - 1.0)) };
         let _ = writeln!(out, "| {name} | {} | {tokens} | {p:.3} | {against} |", megabytes(row));
+        // The outside figure beside our reference.
+        let other = &results["llama_cpp"];
+        if name == "float" && other["tokens"] == row["tokens"] {
+            let (p, version) = (number(other, "perplexity"), other["version"].as_str().expect("a version"));
+            let against = format!("{:+.2} %", 100.0 * (p / float - 1.0));
+            let _ = writeln!(out, "| the file in {version} | – | {tokens} | {p:.3} | {against} |");
+        }
     }
     out
 }
@@ -90,6 +105,77 @@ fn exact_match(settings: &Value) -> String {
         let (name, percent) = (row["setting"].as_str().expect("a name"), 100.0 * number(row, "exact_match"));
         let _ =
             writeln!(out, "| {name} | {} | {} | {percent:.1} % |", megabytes(row), number(row, "questions"));
+    }
+    out
+}
+
+/// Next tokens and logits against float, rounded to nearest and calibrated.
+fn ends(settings: &Value) -> String {
+    let mut out = String::from(
+        "| demo model | divergence, rounded to nearest | calibrated | error of the logits, rounded | calibrated |\n\
+         |---|---|---|---|---|\n",
+    );
+    for row in rows(settings) {
+        let name = row["setting"].as_str().expect("a name");
+        let ends = ["rounded", "chosen"].map(|which| &row["end_to_end"][which]);
+        let nats = ends.map(|end| format!("{:.4} nats", number(end, "divergence")));
+        let errors = ends.map(|end| format!("{:.2} %", 100.0 * number(end, "error").sqrt()));
+        let _ = writeln!(out, "| {name} | {} | {} |", nats.join(" | "), errors.join(" | "));
+    }
+    out
+}
+
+/// Output errors of each kind of layer of the language model, mean of all layers: rounded to nearest, calibrated.
+fn layers(settings: &Value) -> String {
+    const KINDS: [&str; 7] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+    let mut out = format!("| demo model | {} |\n|{}\n", KINDS.join(" | "), "---|".repeat(KINDS.len() + 1));
+    for row in rows(settings) {
+        let errors = KINDS.map(|kind| {
+            let of_kind = |layer: &&Value| layer["path"].as_str().is_some_and(|path| path.ends_with(kind));
+            let all: Vec<&Value> = rows(&row["layers"]).iter().filter(of_kind).collect();
+            let mean = |key: &str| {
+                100.0 * (all.iter().map(|layer| number(layer, key)).sum::<f64>() / all.len() as f64).sqrt()
+            };
+            format!("{:.2} → {:.2} %", mean("rounded_error"), mean("error"))
+        });
+        let _ = writeln!(out, "| {} | {} |", row["setting"].as_str().expect("a name"), errors.join(" | "));
+    }
+    out
+}
+
+/// Several questions about one picture, which is read once.
+fn reuse(questions: &Value) -> String {
+    let mut out = String::from(
+        "| question | rows of the prompt, of them kept | vision, cycles | prefill, cycles | answer |\n|---|---|---|---|---|\n",
+    );
+    for row in rows(questions) {
+        let text = |key: &str| row[key].as_str().expect("a text");
+        let [vision, prefill] = ["vision", "prefill"].map(|phase| number(&row["cycles"], phase));
+        let [all, kept] = ["prompt_tokens", "reused_tokens"].map(|key| number(row, key));
+        let _ = writeln!(
+            out,
+            "| {} | {all}, {kept} | {vision} | {prefill} | {} |",
+            text("question"),
+            text("answer")
+        );
+    }
+    out
+}
+
+/// First token of a published shape with fewer visual tokens.
+fn profiles(settings: &Value) -> String {
+    let mut out = String::from(
+        "| shape | technique | visual tokens | vision, ms | prefill, ms | first token, ms |\n|---|---|---|---|---|---|\n",
+    );
+    for row in rows(settings) {
+        let (shape, method) = (row["shape"].as_str().expect("a name"), row["method"].as_str().unwrap_or("–"));
+        let times = ["vision_ms", "prefill_ms", "ttft_ms"].map(|key| format!("{:.1}", number(row, key)));
+        let _ = writeln!(
+            out,
+            "| {shape} | {method} | {} | {} |",
+            number(row, "visual_tokens"),
+            times.join(" | ")
+        );
     }
     out
 }

@@ -241,3 +241,24 @@ fn tags_of_nvlm_are_the_same() {
         assert_eq!(case["text"], written, "{tiles} tiles");
     }
 }
+
+/// The frames of a folder that IG-VLM shows as one picture, pixel by pixel.
+#[test]
+fn frames_of_a_video_are_tiled_to_one_picture() {
+    let text = std::fs::read(folder().join("reference-pixels.json")).expect("golden file");
+    let golden: Value = serde_json::from_slice(&text).expect("golden JSON");
+    let cases = golden["video_grids"].as_array().expect("cases");
+    assert!(cases.len() >= 4);
+    for case in cases {
+        let files = case["files"].as_array().expect("files");
+        let frames = tempfile::tempdir().expect("a folder");
+        for at in 0..case["frames"].as_u64().expect("a count") as usize {
+            let name = files[at % files.len()].as_str().expect("a name");
+            std::fs::copy(folder().join(name), frames.path().join(format!("{at:03}-{name}"))).expect("copy");
+        }
+        let picture = decode_file(frames.path()).expect("a grid");
+        assert_eq!(case["size"], json!([picture.width, picture.height]), "{case}");
+        let digest: String = Sha256::digest(&picture.data).iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(case["levels_sha256"], digest.as_str(), "{case}");
+    }
+}
