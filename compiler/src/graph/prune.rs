@@ -5,6 +5,9 @@
 //! else: groups of tokens that are averaged before the projector, of one token where the others are dropped. What is kept
 //! stays in raster order, learned rows (ends of lines) always stay, and the number of rows depends on the picture's
 //! shape alone, so that the prompt can be written before the tower has run.
+//!
+//! Compiled programs choose the tokens that stay on the machine (`codegen/choice.rs`), to the bit as `top` does here; what
+//! tiles share out, and what is merged, is decided here for both.
 
 use super::merging::{merge, Candidates};
 use super::picture::{Picture, VisualRow};
@@ -113,7 +116,7 @@ impl Group {
     }
 
     /// Of one token.
-    fn of(token: usize) -> Group {
+    pub fn of(token: usize) -> Group {
         Group { token, members: vec![token] }
     }
 }
@@ -257,20 +260,35 @@ impl Picture {
         learned + tokens
     }
 
-    /// What the visual tokens of tile `tile` are made of, in order. `read`: what is known of the tiles up to this one.
-    pub fn groups(&self, vision: &VisionSpec, tile: usize, read: &[ReadOut]) -> Vec<Group> {
-        let mut shown = self.shown();
-        let counts: Vec<usize> = shown.iter().map(Vec::len).collect();
-        let tokens = std::mem::take(&mut shown[tile]);
-        let Some(prune) = &self.prune else { return tokens.into_iter().map(Group::of).collect() };
-        let budget = match self.shares(prune, &counts) {
-            None => prune.tokens.min(tokens.len()),
-            Some((first, _)) if tile == 0 => first,
+    /// Tokens of a tile that the picture shows before pruning, in raster order.
+    pub fn candidates(&self, tile: usize) -> Vec<usize> {
+        std::mem::take(&mut self.shown()[tile])
+    }
+
+    /// Do the tiles share their tokens by the thumbnail's attention in the first layer?
+    pub fn shares_tokens(&self) -> bool {
+        self.prune.as_ref().is_some_and(|prune| self.shares(prune, &self.counts()).is_some())
+    }
+
+    /// Visual tokens of a tile that stay. `first`: the thumbnail's attention in the first layer, where tiles share by it.
+    pub fn budget(&self, vision: &VisionSpec, tile: usize, first: &[f32]) -> usize {
+        let counts = self.counts();
+        let Some(prune) = &self.prune else { return counts[tile] };
+        match self.shares(prune, &counts) {
+            None => prune.tokens.min(counts[tile]),
+            Some((thumbnail, _)) if tile == 0 => thumbnail,
             Some((_, others)) => {
-                let marks = self.marks(vision, &read[0].first, prune.method);
+                let marks = self.marks(vision, first, prune.method);
                 share_out(others, &marks, &counts[1..])[tile - 1]
             }
-        };
+        }
+    }
+
+    /// What the visual tokens of tile `tile` are made of, in order. `read`: what is known of the tiles up to this one.
+    pub fn groups(&self, vision: &VisionSpec, tile: usize, read: &[ReadOut]) -> Vec<Group> {
+        let tokens = self.candidates(tile);
+        let Some(prune) = &self.prune else { return tokens.into_iter().map(Group::of).collect() };
+        let budget = self.budget(vision, tile, &read[0].first);
         let (grid, read) = (self.tiles[tile].grid, &read[tile]);
         if prune.method.merges() {
             let rows = grid[0] * grid[1] + usize::from(vision.has_class);
