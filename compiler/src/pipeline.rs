@@ -587,6 +587,7 @@ fn groups_meta(entry: u32, tower: &TowerLayout) -> Option<GroupsMeta> {
         row_units: tower.dims.dw,
         weight_units: chain.linears.iter().flatten().map(|piece| piece.units()).sum(),
         cache: cache_meta(&tower.dims),
+        chooses: tower.choice.is_some(),
     })
 }
 

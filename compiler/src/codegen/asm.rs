@@ -184,8 +184,12 @@ impl Vec1 {
         self
     }
     /// Operand a from S, one scalar a row.
-    pub fn a_s(mut self, at: At) -> Vec1 {
-        (self.0.a_kind, self.0.a_agu, self.0.a_off, self.0.a_stride) = (A_S, at.agu, at.off, 1);
+    pub fn a_s(self, at: At) -> Vec1 {
+        self.a_s_every(at, 1)
+    }
+    /// Operand a from S, `stride` scalars from row to row.
+    pub fn a_s_every(mut self, at: At, stride: u32) -> Vec1 {
+        (self.0.a_kind, self.0.a_agu, self.0.a_off, self.0.a_stride) = (A_S, at.agu, at.off, stride);
         self
     }
     fn op(mut self, op: u32, kind: u32, value: u32, stride: u32, row: u32) -> Vec1 {
@@ -204,7 +208,11 @@ impl Vec1 {
     }
     /// Next operation with one scalar of S per row.
     pub fn s(self, op: u32, at: At) -> Vec1 {
-        self.op(op, K_S, operand(at), 1, ROW)
+        self.s_every(op, at, 1)
+    }
+    /// The same, `stride` scalars from row to row.
+    pub fn s_every(self, op: u32, at: At, stride: u32) -> Vec1 {
+        self.op(op, K_S, operand(at), stride, ROW)
     }
     /// Next operation with SPAD words; `row` says which row of them.
     pub fn spad(self, op: u32, at: At, stride: u32, row: u32) -> Vec1 {

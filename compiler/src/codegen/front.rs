@@ -113,6 +113,7 @@ impl VisionLayout {
 pub(super) fn emit_groups(asm: &mut Asm, v: &Vision, l: &VisionLayout) -> Option<u32> {
     let tower = l.tower().filter(|tower| tower.projector.chain.groups.is_some())?;
     let entry = asm.insns.len() as u32;
+    tower.choose(asm);
     tower.project(asm, v);
     asm.emit(isa::Halt {});
     Some(entry)

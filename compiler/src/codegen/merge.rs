@@ -1,7 +1,8 @@
 //! Averages of groups of rows in memory, in front of the projector: how visual tokens are dropped and merged.
 //!
-//! The host chooses the groups, from what the tower has left in memory, and writes them; a launch takes as many as a tile
-//! of the projector has rows. A group's members come in rounds: in round m, one gather brings the m-th member of every
+//! Groups of several tokens are chosen and written by the host, from what the tower has left in memory, and so are all
+//! tokens of a picture that keeps them; where tokens are dropped, the machine has written those that stay ([`super::choice`]).
+//! A launch takes as many groups as a tile of the projector has rows. A group's members come in rounds: in round m, one gather brings the m-th member of every
 //! group, and VX adds it with the weight that the group gives it. A group with fewer members gives any row the weight 0;
 //! the host puts groups of about one size into a launch. A token that is dropped costs nothing behind the tower, and one
 //! that stays alone is its group's only member, of weight 1.
@@ -14,7 +15,6 @@ use super::tower::{regs, Dims};
 use crate::diag::Diagnostic;
 use crate::layout::dram::{DramMap, Kind, Space};
 use crate::layout::onchip::Request;
-use flightvlm_hw::config::TILE;
 use flightvlm_hw::isa::{self, names::*};
 
 /// Name of the region that groups are written to: for each round the member of each group (u32, a row behind those that
@@ -23,6 +23,8 @@ pub const GROUPS_REGION: &str = "vision.groups";
 
 /// Rounds of the launch: an argument.
 const MEMBERS: Reg = Reg(group_args::MEMBERS as u32);
+/// Units in front of the launch's first round: an argument.
+const FIRST_ROUND: Reg = Reg(group_args::FIRST_ROUND as u32);
 /// Generators: the round's units in memory, the half's members and weights in S.
 const ROUND: u32 = A_TEMP;
 const MEMBER: u32 = A_TEMP + 1;
@@ -33,7 +35,7 @@ const ROUNDS_LEVEL: u32 = super::layer::HALF_LEVEL + 1;
 /// Where groups lie.
 #[derive(Debug, Clone)]
 pub struct GroupsLayout {
-    base: u32,
+    pub(super) base: u32,
     /// Groups of a launch at most.
     pub rows: u32,
 }
@@ -41,9 +43,15 @@ pub struct GroupsLayout {
 impl GroupsLayout {
     /// Room for groups of as many members as a tile has tokens.
     pub(super) fn new(tokens: usize, d: &Dims, dram: &mut DramMap) -> Result<GroupsLayout, Diagnostic> {
-        let units = u64::from(round_units(d.tile_rows));
-        let base = add(dram, Space::Main, GROUPS_REGION, Kind::Input, tokens, units)?;
-        Ok(GroupsLayout { base, rows: d.tile_rows })
+        let mut layout = GroupsLayout { base: 0, rows: d.tile_rows };
+        let units = layout.round_units().into();
+        layout.base = add(dram, Space::Main, GROUPS_REGION, Kind::Input, tokens, units)?;
+        Ok(layout)
+    }
+
+    /// Units of a round.
+    pub fn round_units(&self) -> u32 {
+        group_args::round_units(self.rows as usize) as u32
     }
 
     /// Scalars of a round: members and weights of a tile.
@@ -58,8 +66,8 @@ impl GroupsLayout {
         use regs::*;
         let (d, x, member) = (t.d, t.spad("x"), t.spad("member"));
         let round = t.s("group_round").off;
-        asm.base(ROUND, Reg(0), self.base);
-        asm.stride(ROUND, ROUNDS_LEVEL, Reg(0), round_units(self.rows));
+        asm.base(ROUND, FIRST_ROUND, self.base);
+        asm.stride(ROUND, ROUNDS_LEVEL, Reg(0), self.round_units());
         // A launch has one tile: the half's first row is its place among the groups.
         asm.base(MEMBER, POS, round);
         asm.base(WEIGHT, POS, round + self.rows);
@@ -69,7 +77,7 @@ impl GroupsLayout {
             let scalars = isa::Ld {
                 mode: LD_SCALARS,
                 rows: Count::from(1).field(),
-                len: Count::from(round_units(self.rows)).field(),
+                len: Count::from(self.round_units()).field(),
                 dst_off: round,
                 src_agu: ROUND,
                 ..isa::Ld::default()
@@ -93,9 +101,4 @@ impl GroupsLayout {
         });
         asm.ld_sync(VX, 0);
     }
-}
-
-/// Units of a round of `rows` groups.
-fn round_units(rows: u32) -> u32 {
-    2 * rows / TILE as u32
 }

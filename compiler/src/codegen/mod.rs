@@ -4,6 +4,7 @@
 
 pub mod asm;
 mod attention;
+mod choice;
 mod compress;
 mod conv;
 mod early_exit;
@@ -20,6 +21,7 @@ mod vision;
 mod wide;
 mod windows;
 
+pub use choice::{ChoiceLayout, NOT_SHOWN, SHOWN_REGION};
 pub use compress::{CompressLayout, COMPRESS_REGIONS, QUESTION_REGION};
 pub use conv::ConvLayout;
 pub use front::{video_layout, vision_layout, VisionLayout};
@@ -103,6 +105,35 @@ pub mod group_args {
     pub const MEMBERS: usize = 3;
     /// Groups, a tile of the projector at most.
     pub const GROUPS: usize = super::vision_args::TOKENS;
+    /// Tokens to choose before, with the highest attention; 0: what the groups are is in memory.
+    pub const KEEP: usize = 6;
+    /// Tokens to choose from: all of the tile.
+    pub const TOKENS: usize = 11;
+    /// Units in memory in front of the groups' first round.
+    pub const FIRST_ROUND: usize = 14;
+
+    /// Units of a round of `rows` groups: a member of each, then what it counts in each.
+    pub const fn round_units(rows: usize) -> usize {
+        2 * rows / flightvlm_hw::config::TILE
+    }
+
+    /// Arguments of a launch for the best tokens from the `first` of them on, up to `rows`: `budget` of `tokens` are
+    /// chosen by the first launch. Their visual tokens go to row `to`.
+    pub fn of_best(
+        first: usize,
+        (budget, tokens): (usize, usize),
+        rows: usize,
+        to: usize,
+    ) -> [(usize, u32); 6] {
+        [
+            (FIRST_TOKEN, to as u32),
+            (MEMBERS, 1),
+            (GROUPS, rows.min(budget - first) as u32),
+            (KEEP, if first == 0 { budget as u32 } else { 0 }),
+            (TOKENS, tokens as u32),
+            (FIRST_ROUND, (first / rows * round_units(rows)) as u32),
+        ]
+    }
 }
 
 /// Code of a whole model.
@@ -172,7 +203,7 @@ pub struct Build {
     pub early_exit: bool,
     /// Down projections and the output layer of the language model read 16 bits ([`wide`]).
     pub wide_inputs: bool,
-    /// Layers of the vision tower whose attention leaves the machine: 0, 1 (the last) or 2 (and the first).
+    /// Layers of the vision tower whose attention is read out: 0, 1 (the last) or 2 (and the first).
     pub read_outs: u32,
     /// The projector takes groups of the tower's rows, in a launch of its own ([`merge`]).
     pub grouped: bool,

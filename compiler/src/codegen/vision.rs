@@ -3,6 +3,7 @@
 
 use super::asm::{abs, agu, vx, Asm, At, Count, Reg, LD, MM, ST, VX};
 use super::attention::{ReadOut, LAYER};
+use super::choice::ChoiceLayout;
 use super::compress::{compress_layout, CompressLayout};
 use super::layer::{
     down_parts, layer_offsets, LayerOffsets, Tower, A_K, A_NORMS, A_V, A_V_SCALES, A_WEIGHTS,
@@ -61,8 +62,10 @@ pub struct TowerLayout {
     pub compress: Option<Box<CompressLayout>>,
     /// Words of a pixel row.
     pub pixel_words: u32,
-    /// What leaves the machine of the tower's attention.
+    /// What is read out of the tower's attention.
     pub read_out: Option<ReadOut>,
+    /// How tokens are chosen by that.
+    pub choice: Option<ChoiceLayout>,
     pub(super) layers_base: u32,
     pub(super) layer_norms_base: u32,
     patch_base: u32,
@@ -153,8 +156,9 @@ pub(super) fn tower_layout(
             class_row: v.has_class,
         }),
     };
-    Ok(TowerLayout {
+    let mut layout = TowerLayout {
         read_out,
+        choice: None,
         patch_base: add(channels, "patch", Kind::Content, 1, patch.units().into())?,
         layers_base: add(channels, "layers", Kind::Content, layers, layer.units.into())?,
         k_base: add(channels, "k", Kind::State, 1, dims.k_units())?,
@@ -176,10 +180,22 @@ pub(super) fn tower_layout(
         projector,
         compress: compress.map(Box::new),
         pixel_words,
-    })
+    };
+    if let Some((r, groups)) = layout.read_out.zip(layout.projector.chain.groups.as_ref()) {
+        let (words, last) = (layout.dims.scw, r.records - 1);
+        layout.choice = Some(ChoiceLayout::new(v, (r.base + last * words, words), groups, build, dram)?);
+    }
+    Ok(layout)
 }
 
 impl TowerLayout {
+    /// The choice of the tokens that stay, in front of the projector.
+    pub(super) fn choose(&self, asm: &mut Asm) {
+        if let Some((choice, groups)) = self.choice.as_ref().zip(self.projector.chain.groups.as_ref()) {
+            choice.emit(asm, groups);
+        }
+    }
+
     /// Visual tokens of the tower's rows: of all, or in an entry point of its own of groups of them.
     pub(super) fn project(&self, asm: &mut Asm, v: &Vision) {
         let rows = match &self.compress {

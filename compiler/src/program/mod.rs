@@ -136,17 +136,26 @@ pub struct GroupsMeta {
     pub weight_units: u32,
     /// Where the tower's keys lie.
     pub cache: CacheMeta,
+    /// Launches choose the tokens that stay, where others are dropped.
+    #[serde(default)]
+    pub chooses: bool,
 }
 
 impl VisionMeta {
     /// Does the program leave the attention that a method asks for, and take groups of rows?
     pub fn check_prune(&self, prune: &Prune) -> Result<(), Diagnostic> {
         let compiled = self.prune.filter(|_| self.groups.is_some());
-        if compiled.is_some_and(|compiled| prune.method.read_outs() <= compiled.method.read_outs()) {
+        let reads_out =
+            compiled.is_some_and(|compiled| prune.method.read_outs() <= compiled.method.read_outs());
+        let chooses = prune.method.merges() || self.groups.as_ref().is_some_and(|groups| groups.chooses);
+        if reads_out && chooses {
             return Ok(());
         }
         let got = match (self.prune, compiled) {
             (None, _) => "none".to_string(),
+            (Some(_), Some(_)) if reads_out => {
+                "one of an earlier version, which chooses no tokens".to_string()
+            }
             (Some(prune), Some(_)) => format!("--prune {}", prune.method),
             (Some(_), None) => "one of an earlier version, whose projector takes whole tiles".to_string(),
         };

@@ -1,10 +1,11 @@
-//! Visual tokens of groups of the tower's rows: what the choice is made from is read after the tower's launch, the groups
-//! that were chosen are written, and a launch for each tile of the projector makes visual tokens of them.
+//! Visual tokens of groups of the tower's rows: what groups are made from is read after the tower's launch, the groups
+//! are written, and a launch for each tile of the projector makes visual tokens of them. Where tokens are dropped, the
+//! device chooses ([`super::dropping`]), and tiles may share their tokens by what is read here.
 
 use super::program::{failed, floats, ProgramDevice};
 use super::DeviceError;
 use flightvlm_compiler::codegen::{group_args, GROUPS_REGION, KEYS_REGION, READ_OUT_REGION, ROWS_REGION};
-use flightvlm_compiler::graph::{Group, Method, ReadOut, Tile, VisionSpec};
+use flightvlm_compiler::graph::{Group, Method, Picture, ReadOut, VisionSpec};
 use flightvlm_compiler::program::{GroupsMeta, VisionMeta};
 use flightvlm_hw::config::{TILE, UNIT_BYTES};
 use flightvlm_hw::machine::Bank;
@@ -12,24 +13,24 @@ use std::ops::Range;
 use std::time::Instant;
 
 impl ProgramDevice<'_> {
-    /// What `method` wants to know of the tile whose tower ran last.
+    /// What the driver wants to know of tile `index`, whose tower ran last.
     pub(super) fn read_out(
         &mut self,
         (v, g): (&VisionMeta, &GroupsMeta),
         spec: &VisionSpec,
-        tile: &Tile,
-        method: Method,
+        picture: &Picture,
+        index: usize,
     ) -> Result<ReadOut, DeviceError> {
-        let rows = usize::from(v.has_class) + tile.grid[0] * tile.grid[1];
+        let Some(method) = picture.prune.as_ref().map(|prune| prune.method) else {
+            return Ok(ReadOut::default());
+        };
+        let rows = usize::from(v.has_class) + picture.tiles[index].grid.iter().product::<usize>();
         let mut read = ReadOut::default();
-        if method.read_outs() > 0 {
-            let layer_bytes = v.read_out_units as usize * UNIT_BYTES;
-            let bytes = self.get(READ_OUT_REGION, v.read_outs as usize * layer_bytes)?;
-            let layer = |bytes: &[u8]| floats(bytes).take(rows).collect();
-            read.first = layer(&bytes[..layer_bytes]);
-            read.last = layer(&bytes[bytes.len() - layer_bytes..]);
+        if index == 0 && picture.shares_tokens() {
+            read.first = self.attention(v, 0, rows)?;
         }
         if method == Method::Turbo {
+            read.last = self.attention(v, v.read_outs - 1, rows)?;
             read.keys = self.keys(g, rows)?;
         }
         if method == Method::Folder {
@@ -38,6 +39,13 @@ impl ProgramDevice<'_> {
             read.features = bytes.chunks_exact(row_bytes).flat_map(|r| floats(r).take(spec.hidden)).collect();
         }
         Ok(read)
+    }
+
+    /// Attention that is read out as record `record`.
+    fn attention(&mut self, v: &VisionMeta, record: u32, rows: usize) -> Result<Vec<f32>, DeviceError> {
+        let layer_bytes = v.read_out_units as usize * UNIT_BYTES;
+        let bytes = self.get_from(READ_OUT_REGION, u64::from(record) * layer_bytes as u64, layer_bytes)?;
+        Ok(floats(&bytes).take(rows).collect())
     }
 
     /// Keys of the tower's last layer, summed over heads, `[rows, columns of a head]` with their padding.
@@ -155,7 +163,8 @@ mod tests {
             value_block_units: 1,
             value_scale_units: 1,
         };
-        let g = GroupsMeta { entry: 0, rows: 4, row_units: 2, weight_units: 40, cache: places };
+        let g =
+            GroupsMeta { entry: 0, rows: 4, row_units: 2, weight_units: 40, cache: places, chooses: false };
         assert_eq!(launches(&[1; 6], &g), [0..4, 4..6]);
         assert_eq!(launches(&[9, 8, 7, 7, 1], &g), [0..4, 4..5]);
         // 29 rows for each of three more would be more than the weights.

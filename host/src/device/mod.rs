@@ -8,6 +8,7 @@
 mod check;
 mod context;
 mod depth;
+mod dropping;
 mod eval;
 mod info;
 mod merging;

@@ -1,5 +1,5 @@
 //! Pictures on the device: each tile is a launch of the vision tower, and launches of the projector where the prompt shows
-//! groups of its rows ([`super::merging`]).
+//! groups of its rows ([`super::merging`]) or the best of them ([`super::dropping`]).
 //!
 //! The driver writes what differs from tile to tile: pixel rows, the rows of the position table, the
 //! rotary rows. Visual tokens land behind the embedding table and the learned rows, so that a prompt
@@ -52,14 +52,19 @@ impl ProgramDevice<'_> {
                 continue;
             };
             self.encode_tile(&v, &spec, tile, false)?;
-            read.push(match &picture.prune {
-                Some(prune) => self.read_out((&v, g), &spec, tile, prune.method)?,
-                None => ReadOut::default(),
-            });
-            let chosen = picture.groups(&spec, index, &read);
-            self.check_room(&v, chosen.len())?;
+            read.push(self.read_out((&v, g), &spec, picture, index)?);
+            let (chosen, rows) = if picture.prune.as_ref().is_some_and(|prune| !prune.method.merges()) {
+                let budget = picture.budget(&spec, index, &read[0].first);
+                self.check_room(&v, budget)?;
+                self.project_best(g, tokens, &picture.candidates(index), budget)?
+            } else {
+                let chosen = picture.groups(&spec, index, &read);
+                self.check_room(&v, chosen.len())?;
+                let rows = self.project(g, &chosen)?;
+                (chosen, rows)
+            };
             let mut place = vec![0; tokens];
-            for (group, row) in chosen.iter().zip(self.project(g, &chosen)?) {
+            for (group, row) in chosen.iter().zip(rows) {
                 place[group.token] = row;
             }
             places.push(place);

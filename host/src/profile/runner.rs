@@ -69,11 +69,17 @@ impl<'p> Runner<'p> {
             let merges = prune.is_some_and(|prune| prune.method.merges());
             let members = if merges { tokens.div_ceil(kept) } else { 1 };
             for first in (0..kept).step_by(g.rows) {
-                let args = [
+                let of_groups = [
                     (group_args::FIRST_TOKEN, first as u32),
                     (group_args::MEMBERS, members as u32),
                     (group_args::GROUPS, g.rows.min(kept - first) as u32),
                 ];
+                let args = match prune {
+                    Some(prune) if !prune.method.merges() => {
+                        group_args::of_best(first, (kept, tokens), g.rows, first).to_vec()
+                    }
+                    _ => of_groups.to_vec(),
+                };
                 add(&mut sum, &self.launch(g.entry, &args)?);
             }
         }

@@ -1,5 +1,6 @@
-//! Attention that leaves the machine: how much each row of a tower is attended to, for choosing visual
-//! tokens. Summed over heads, by the class row alone, or by all rows in towers without one.
+//! Attention that is read out to memory: how much each row of a tower is attended to, for choosing visual
+//! tokens, on the machine (`codegen/choice.rs`) or by the driver where they are merged. Summed over heads, by the
+//! class row alone, or by all rows in towers without one.
 //!
 //! A pass of its own between keys and queries of a layer: the attention proper never has whole rows of
 //! probabilities (its sums are folded into scales), and most layers are not read out. A count of 0 or 1
