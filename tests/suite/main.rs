@@ -3,6 +3,7 @@
 mod accuracy;
 mod assets;
 mod baselines;
+mod choice;
 mod cycles;
 mod families;
 mod faults;

@@ -159,12 +159,14 @@ fn answer(mut d: ProgramDevice<'_>, picture: &Picture, spec: &ModelSpec) -> (Vec
     (d.groups(handle).to_vec(), out.logits.iter().map(|x| x.to_bits()).collect())
 }
 
-/// A class row with two read-outs, all rows of a tower without one, features and keys, one tile and several.
+/// A class row with two read-outs, all rows of a tower without one, joined patches, features and keys, one tile and several.
 #[test]
 fn the_hardware_keeps_what_the_simulator_keeps() {
     for (model, method, tokens) in [
         ("clip-qwen2", Method::Hired, 2),
         ("siglip-llama", Method::Fastervlm, 2),
+        ("internvl", Method::Fastervlm, 2),
+        ("llava-next", Method::Hired, 2),
         ("siglip-llama", Method::Folder, 3),
         ("clip-qwen2", Method::Turbo, 2),
         ("llava-next", Method::Turbo, 2),
