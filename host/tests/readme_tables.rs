@@ -39,11 +39,11 @@ const NAMES: [&str; 11] = [
     "demo-accuracy",
     "calibration-ends",
     "calibration-layers",
-    "picture-reuse",
-    "token-profiles",
     "energy-decode",
     "energy-picture",
     "demo-pruning",
+    "token-profiles",
+    "picture-reuse",
     "pruning-example",
     "early-exit",
 ];
