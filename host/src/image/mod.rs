@@ -85,7 +85,7 @@ impl PixelValues {
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The file cannot be read.
-    #[error("cannot be read: {0}")]
+    #[error("cannot be read")]
     Read(#[from] std::io::Error),
     /// Not a video that we read.
     #[error("it is {found}; a video is a folder of pictures or an animated GIF")]
