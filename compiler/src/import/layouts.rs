@@ -174,7 +174,6 @@ const CLIP: Layout = Layout {
         post_norm: PostNorm::Always,
         linears: &[("visual_projection", false)],
         bias: ProjectorBias::Never,
-        width: None,
         ..LLAVA.projector
     },
     text_type: "clip_text_model",
