@@ -27,6 +27,10 @@ fn numbers(list: &Value) -> Vec<usize> {
     list.as_array().expect("a list").iter().map(number).collect()
 }
 
+fn sha256(levels: &[u8]) -> String {
+    Sha256::digest(levels).iter().map(|b| format!("{b:02x}")).collect()
+}
+
 /// Visual placeholders of a picture for LLaVA-NeXT with patches of 8 pixels.
 fn next_tokens(settings: &Value, [width, height]: [usize; 2]) -> usize {
     let pinpoints = settings["image_grid_pinpoints"].as_array().expect("pinpoints");
@@ -108,8 +112,7 @@ fn pixels_are_the_same_bit_for_bit() {
             let picture = decode_file(&folder().join(image)).expect("golden picture");
             let values = flat(name, &processor(scheme).process(&picture).expect("values"));
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-            if digest != case["values_sha256"].as_str().expect("digest") {
+            if sha256(&bytes) != case["values_sha256"].as_str().expect("digest") {
                 let samples = case["samples"].as_array().expect("samples").iter();
                 let first = samples.map(|s| (s[0].as_u64().expect("at") as usize, s[1].clone()));
                 let seen: Vec<_> = first.map(|(at, v)| (v, values.get(at).copied())).collect();
@@ -201,8 +204,7 @@ fn pixels_are_those_of_the_references() {
             .iter()
             .flat_map(|tile| processor.resize_and_crop(tile).expect("levels").data)
             .collect();
-        let digest: String = Sha256::digest(&levels).iter().map(|b| format!("{b:02x}")).collect();
-        if digest != case["levels_sha256"].as_str().expect("digest") {
+        if sha256(&levels) != case["levels_sha256"].as_str().expect("digest") {
             wrong.push(format!("{name}: other grey levels"));
         }
         let tiles = processor.process(&picture).expect("values");
@@ -258,7 +260,37 @@ fn frames_of_a_video_are_tiled_to_one_picture() {
         }
         let picture = decode_file(frames.path()).expect("a grid");
         assert_eq!(case["size"], json!([picture.width, picture.height]), "{case}");
-        let digest: String = Sha256::digest(&picture.data).iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(case["levels_sha256"], digest.as_str(), "{case}");
+        assert_eq!(case["levels_sha256"], sha256(&picture.data).as_str(), "{case}");
+    }
+}
+
+/// Flat frames of all colours: which of a video are shown, and where.
+#[test]
+fn coloured_frames_stand_where_the_reference_has_them() {
+    let text = std::fs::read(folder().join("reference-pixels.json")).expect("golden file");
+    let golden: Value = serde_json::from_slice(&text).expect("golden JSON");
+    let golden = &golden["coloured_grids"];
+    let [width, height] = [0, 1].map(|at| numbers(&golden["size"])[at] as u32);
+    let colours = golden["colours"].as_array().expect("colours");
+    let cases = golden["cases"].as_array().expect("cases");
+    assert!(cases.len() >= 10);
+    for case in cases {
+        let frames = tempfile::tempdir().expect("a folder");
+        for (at, colour) in colours.iter().enumerate().take(case["frames"].as_u64().expect("a count") as usize) {
+            let colour = numbers(colour);
+            let colour = image::Rgb([0, 1, 2].map(|channel| colour[channel] as u8));
+            let mut frame = image::RgbImage::from_pixel(width, height, colour);
+            frame.put_pixel(0, 0, image::Rgb([0; 3]));
+            frame.save(frames.path().join(format!("{at:03}.png"))).expect("PNG");
+        }
+        let mut shown = vec![decode_file(frames.path()).expect("a grid")];
+        if case["frames"] == golden["animation"]["frames"] {
+            let file = folder().join(golden["animation"]["file"].as_str().expect("a name"));
+            shown.push(decode_file(&file).expect("a grid"));
+        }
+        for picture in shown {
+            assert_eq!(case["size"], json!([picture.width, picture.height]), "{case}");
+            assert_eq!(case["levels_sha256"], sha256(&picture.data).as_str(), "{case}");
+        }
     }
 }
