@@ -276,7 +276,9 @@ fn coloured_frames_stand_where_the_reference_has_them() {
     assert!(cases.len() >= 10);
     for case in cases {
         let frames = tempfile::tempdir().expect("a folder");
-        for (at, colour) in colours.iter().enumerate().take(case["frames"].as_u64().expect("a count") as usize) {
+        for (at, colour) in
+            colours.iter().enumerate().take(case["frames"].as_u64().expect("a count") as usize)
+        {
             let colour = numbers(colour);
             let colour = image::Rgb([0, 1, 2].map(|channel| colour[channel] as u8));
             let mut frame = image::RgbImage::from_pixel(width, height, colour);
