@@ -132,7 +132,7 @@ fn tags_of_smolvlm_are_the_same() {
         let grid: [usize; 2] = numbers(&case["grid"]).try_into().expect("a pair");
         let tokens = case["tokens"].as_u64().expect("tokens") as usize;
         let counts = vec![tokens; grid[0] * grid[1] + 1];
-        let text = PictureText::RowsAndColumns.write("<image>", grid, &counts);
+        let text = PictureText::RowsAndColumns.write(0, "<image>", grid, &counts);
         assert_eq!(case["text"], text, "{grid:?}");
     }
 }
@@ -239,8 +239,26 @@ fn tags_of_nvlm_are_the_same() {
     let references: Value = serde_json::from_slice(&text).expect("JSON");
     for case in references["nvlm_texts"].as_array().expect("texts") {
         let [tiles, tokens] = ["tiles", "tokens"].map(|key| case[key].as_u64().expect("a count") as usize);
-        let written = PictureText::of("NVLM_D_Model").write("x", [tiles, 1], &vec![tokens; tiles]);
+        let written = PictureText::of("NVLM_D_Model").write(0, "x", [tiles, 1], &vec![tokens; tiles]);
         assert_eq!(case["text"], written, "{tiles} tiles");
+    }
+}
+
+/// Slices of MiniCPM-V and their tags, as the class of its successor in Hugging Face's package has them.
+#[test]
+fn slices_and_tags_of_minicpm_are_the_same() {
+    let settings = json!({"settings": {"image_processor_type": "MiniCPMVImageProcessor"}});
+    let scheme = processor(&settings).config().scheme.clone();
+    let golden = golden();
+    let cases = golden["minicpm_texts"].as_array().expect("texts");
+    assert!(cases.len() >= 300);
+    for case in cases {
+        let [size, grid]: [[usize; 2]; 2] =
+            ["size", "grid"].map(|key| numbers(&case[key]).try_into().expect("a pair"));
+        assert_eq!(scheme.cut(size).grid, grid, "{size:?}");
+        let at = case["at"].as_u64().expect("a number") as usize;
+        let text = PictureText::of("MiniCPMV").write(at, "x", grid, &numbers(&case["counts"]));
+        assert_eq!(case["text"], text, "{size:?}");
     }
 }
 
