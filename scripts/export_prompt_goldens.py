@@ -229,12 +229,13 @@ def paligemma():
     return transformers.PaliGemmaProcessor(image_processor=images, tokenizer=tokenizer)
 
 
-def smolvlm():
+def smolvlm(side=36, **settings):
     tokenizer = TokenizersBackend(tokenizer_object=byte_level(SMOLVLM), bos_token="<|im_start|>",
                                   eos_token="<end_of_utterance>", pad_token="<|endoftext|>")
     return transformers.SmolVLMProcessor(
-        image_processor=transformers.SmolVLMImageProcessor(size=dict(longest_edge=144), max_image_size=dict(longest_edge=36)),
-        video_processor=transformers.SmolVLMVideoProcessor(size=dict(longest_edge=36), max_image_size=dict(longest_edge=36)),
+        image_processor=transformers.SmolVLMImageProcessor(size=dict(longest_edge=144), max_image_size=dict(longest_edge=side),
+                                                           **settings),
+        video_processor=transformers.SmolVLMVideoProcessor(size=dict(longest_edge=side), max_image_size=dict(longest_edge=side)),
         tokenizer=tokenizer, image_seq_len=4, chat_template=SMOLVLM_TEMPLATE)
 
 
@@ -352,6 +353,8 @@ FAMILIES = {
     "internvl": (internvl, sweep_requests),
     "paligemma": (paligemma, paligemma_requests),
     "smolvlm": (smolvlm, sweep_requests),
+    # Pictures stay whole; four tokens of 16 patches each.
+    "smolvlm-factor-4": (lambda: smolvlm(48, do_image_splitting=False), one_size_requests),
     "idefics3-small-tiles": (idefics3, sweep_requests),
     "qwen2-vl-video": (lambda: qwen("Qwen2VLProcessor"), qwen_requests),
     "qwen2.5-vl-video": (lambda: qwen("Qwen2_5_VLProcessor"), qwen_requests),

@@ -160,6 +160,11 @@ fn requests_of_smolvlm_become_the_same_tokens() {
 }
 
 #[test]
+fn requests_of_smolvlm_with_whole_pictures_become_the_same_tokens() {
+    family("smolvlm-factor-4", 16);
+}
+
+#[test]
 fn requests_of_idefics3_become_the_same_tokens() {
     family("idefics3-small-tiles", 32);
 }
