@@ -13,6 +13,7 @@ import itertools
 import json
 import math
 import pathlib
+import random
 import sys
 import tempfile
 import types
@@ -273,7 +274,30 @@ def sweep():
     for rows, columns in ((0, 0), (1, 2), (3, 2)):
         text = get_image_prompt_string(rows, columns, 3, "<fake_token_around_image>", "<image>", "<global-img>")
         texts.append({"grid": [columns, rows], "tokens": 3, "text": text})
-    return {"schemes": out, "smolvlm_texts": texts}
+    return {"schemes": out, "smolvlm_texts": texts, "minicpm_texts": slices()}
+
+
+def slices():
+    """MiniCPM-V: slices of pictures of many sizes, and the text around them. The class is that of 4.6, which cuts and
+    writes as 2.6 does; numbers of visual tokens are made up, one more with every slice, as each has its own."""
+    names = {"image": "<image>{}</image>", "slice": "<slice>{}</slice>", "image_id": "<image_id>{}</image_id>"}
+    ends = {f"{name}_{end}_token": spelling.split("{}")[end == "end"]
+            for name, spelling in names.items() for end in ("start", "end")}
+    processor = types.SimpleNamespace(image_token="x", slice_mode=True, **ends)
+    cuts, writes = transformers.MiniCPMV4_6ImageProcessor(), transformers.MiniCPMV4_6Processor
+    sides = [40, 100, 336, 448, 449, 600, 896, 1080, 1344, 1920, 3840]
+    draw, out = random.Random(21), []
+    sizes = [*itertools.product(sides, sides), *((draw.randint(20, 4000), draw.randint(20, 4000)) for _ in range(200))]
+    for at, (width, height) in enumerate(sizes):
+        rows, columns = cuts.get_sliced_grid((height, width), 9, 448) or (0, 0)
+        counts = [2 + n for n in range(1 + rows * columns)]
+        cut = {"grids": [[rows, columns]], "num_patches_per_image": [len(counts)],
+               "target_sizes": torch.tensor([[count, 1] for count in counts])}
+        text = writes.replace_image_token(processor, cut, image_idx=0, image_token_divisor=1)
+        before = at % 3
+        text = writes._prepend_local_ids(processor, ["x" * (before + 1)], [""] * before + [text], "x")[before]
+        out.append({"size": [width, height], "grid": [columns, rows], "at": before, "counts": counts, "text": text})
+    return out
 
 
 def frames_of(picture, count):

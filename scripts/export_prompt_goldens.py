@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/golden/prompts: whole requests as Hugging Face's processors make them of words, pictures and videos.
 
-usage: scripts/export_prompt_goldens.py [FAMILY ...]
+usage: scripts/export_prompt_goldens.py [FAMILY ...]    needs transformers, torch, torchvision, Pillow, numpy, num2words
 
 A folder beside a golden checkpoint of the same family, whose ids of placeholders it shares: a tokenizer with the special
 tokens of the published one and a letter a token, settings of small processors, a chat template, and `cases.json`: for each
@@ -97,9 +97,16 @@ ONEVISION = {"<|endoftext|>": 0, "<|im_start|>": 1, "<|im_end|>": 2, "<image>": 
 INTERNVL = {"<|endoftext|>": 0, "<|im_start|>": 1, "<|im_end|>": 2, "<img>": 3, "</img>": 4, "<video>": VIDEO,
             "<IMG_CONTEXT>": IMAGE}
 PALIGEMMA = {"<pad>": 0, "<eos>": 1, "<bos>": 2, "<unk>": 3, "<image>": IMAGE}
-SMOLVLM = {"<|endoftext|>": 0, "<|im_start|>": 1, "<end_of_utterance>": 2, "<fake_token_around_image>": 3,
-           "<global-img>": 4, "<image>": IMAGE}
-SMOLVLM |= {f"<row_{y}_col_{x}>": 100 + 4 * (y - 1) + x - 1 for y in range(1, 5) for x in range(1, 5)}
+AROUND = {"<fake_token_around_image>": 3, "<global-img>": 4, "<image>": IMAGE}
+
+
+def rows_and_columns(side):
+    """Tags of the tiles of `side` rows and columns."""
+    return {f"<row_{y}_col_{x}>": 100 + side * (y - 1) + x - 1 for y in range(1, side + 1) for x in range(1, side + 1)}
+
+
+SMOLVLM = {"<|endoftext|>": 0, "<|im_start|>": 1, "<end_of_utterance>": 2} | AROUND | rows_and_columns(4)
+IDEFICS3 = {"<|end_of_text|>": 0, "<|begin_of_text|>": 1, "<end_of_utterance>": 2} | AROUND | rows_and_columns(5)
 
 QWEN_TEMPLATE = """{%- for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}
 {%- if message['content'] is string %}{{ message['content'] }}
@@ -119,10 +126,12 @@ INTERNVL_TEMPLATE = """{%- for message in messages %}{{ '<|im_start|>' + message
 {%- if part['type'] == 'image' %}{{ '<IMG_CONTEXT>\\n' }}{%- elif part['type'] == 'text' %}{{ part['text'] }}{%- endif %}
 {%- endfor %}{{ '<|im_end|>\\n' }}{%- endfor %}{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{%- endif %}"""
 
-SMOLVLM_TEMPLATE = """<|im_start|>{%- for message in messages %}{{ message['role'] | capitalize + ':' }}
+TURNS = """{%- for message in messages %}{{ message['role'] | capitalize + ':' }}
 {%- if message['content'][0]['type'] != 'image' %}{{ ' ' }}{%- endif %}{%- for part in message['content'] %}
 {%- if part['type'] == 'image' %}{{ '<image>' }}{%- elif part['type'] == 'text' %}{{ part['text'] }}{%- endif %}
 {%- endfor %}{{ '<end_of_utterance>\\n' }}{%- endfor %}{%- if add_generation_prompt %}{{ 'Assistant:' }}{%- endif %}"""
+SMOLVLM_TEMPLATE = "<|im_start|>" + TURNS
+IDEFICS3_TEMPLATE = "<|begin_of_text|>" + TURNS
 
 LLAVA_TEMPLATE = """{%- for message in messages %}{{ message['role'].upper() + ': ' }}
 {%- for part in message['content'] if part['type'] == 'image' %}{{ '<image>\\n' }}{%- endfor %}
@@ -148,6 +157,15 @@ def video_llava():
         image_processor=transformers.VideoLlavaImageProcessor(**sizes),
         video_processor=transformers.VideoLlavaVideoProcessor(**sizes), tokenizer=tokenizer, patch_size=8,
         vision_feature_select_strategy="default", num_additional_image_tokens=1, chat_template=LLAVA_TEMPLATE)
+
+
+def llava():
+    tokenizer = TokenizersBackend(tokenizer_object=llama(NEXT), bos_token="<s>", eos_token="</s>", unk_token="<unk>",
+                                  pad_token="<unk>")
+    return transformers.LlavaProcessor(
+        image_processor=transformers.CLIPImageProcessor(size=dict(shortest_edge=16), crop_size=dict(height=16, width=16)),
+        tokenizer=tokenizer, patch_size=8, vision_feature_select_strategy="default", num_additional_image_tokens=1,
+        chat_template=LLAVA_TEMPLATE)
 
 
 def fastvlm():
@@ -196,7 +214,8 @@ def internvl():
     tokenizer = TokenizersBackend(tokenizer_object=byte_level(INTERNVL), eos_token="<|im_end|>", pad_token="<|endoftext|>",
                                   extra_special_tokens=names)
     return transformers.InternVLProcessor(
-        image_processor=transformers.GotOcr2ImageProcessor(size=dict(height=24, width=24), crop_to_patches=True,
+        # As published: the processor cuts pictures all the same.
+        image_processor=transformers.GotOcr2ImageProcessor(size=dict(height=24, width=24), crop_to_patches=False,
                                                            min_patches=1, max_patches=12),
         video_processor=transformers.InternVLVideoProcessor(size=dict(height=24, width=24)),
         tokenizer=tokenizer, image_seq_length=4, chat_template=INTERNVL_TEMPLATE)
@@ -210,13 +229,26 @@ def paligemma():
     return transformers.PaliGemmaProcessor(image_processor=images, tokenizer=tokenizer)
 
 
-def smolvlm():
+def smolvlm(side=36, **settings):
     tokenizer = TokenizersBackend(tokenizer_object=byte_level(SMOLVLM), bos_token="<|im_start|>",
                                   eos_token="<end_of_utterance>", pad_token="<|endoftext|>")
     return transformers.SmolVLMProcessor(
-        image_processor=transformers.SmolVLMImageProcessor(size=dict(longest_edge=144), max_image_size=dict(longest_edge=36)),
-        video_processor=transformers.SmolVLMVideoProcessor(size=dict(longest_edge=36), max_image_size=dict(longest_edge=36)),
+        image_processor=transformers.SmolVLMImageProcessor(size=dict(longest_edge=144), max_image_size=dict(longest_edge=side),
+                                                           **settings),
+        video_processor=transformers.SmolVLMVideoProcessor(size=dict(longest_edge=side), max_image_size=dict(longest_edge=side)),
         tokenizer=tokenizer, image_seq_len=4, chat_template=SMOLVLM_TEMPLATE)
+
+
+def idefics3():
+    tokenizer = byte_level(IDEFICS3)
+    # As Llama 3's: the start token in front of all.
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|begin_of_text|> $A", special_tokens=[("<|begin_of_text|>", IDEFICS3["<|begin_of_text|>"])])
+    tokenizer = TokenizersBackend(tokenizer_object=tokenizer, bos_token="<|begin_of_text|>",
+                                  eos_token="<end_of_utterance>", pad_token="<|end_of_text|>")
+    return transformers.Idefics3Processor(
+        image_processor=transformers.Idefics3ImageProcessor(size=dict(longest_edge=120), max_image_size=dict(longest_edge=24)),
+        tokenizer=tokenizer, image_seq_len=4, chat_template=IDEFICS3_TEMPLATE)
 
 
 TEXTS = ["what is this?", "", "  two  words, (9/3)!", "a < b\nc"]
@@ -233,21 +265,21 @@ def qwen_requests():
         yield dict(pictures=[SIZES[at % 5]], videos=[video], text=TEXTS[(at + 1) % 4])
     yield dict(pictures=SIZES[:2], videos=videos[::6], text=TEXTS[0])
     yield dict(pictures=[], videos=[], text=TEXTS[0])
-    yield from conversations()
+    yield from conversations(videos)
 
 
 def video_llava_requests():
-    for at, (total, size) in enumerate((total, size) for total in (8, 3, 40) for size in SIZES):
-        video = dict(total=total, fps=5.0, size=size)
+    videos = [dict(total=total, fps=5.0, size=size) for total in (8, 3, 40) for size in SIZES]
+    for at, video in enumerate(videos):
         yield dict(pictures=[], videos=[video], text=TEXTS[at % 4])
         yield dict(pictures=[SIZES[(at + 1) % 5]], videos=[video], text=TEXTS[(at + 2) % 4])
     for at, size in enumerate(SIZES):
         yield dict(pictures=[size, size][:1 + at % 2], videos=[], text=TEXTS[at % 4])
     yield dict(pictures=[], videos=[], text=TEXTS[2])
-    yield from conversations()
+    yield from conversations(videos)
 
 
-def fastvlm_requests():
+def one_size_requests():
     for at, size in enumerate([*SIZES, (300, 100)]):
         yield dict(pictures=[size, SIZES[0]][:1 + at % 2], videos=[], text=TEXTS[at % 4])
     yield dict(pictures=[], videos=[], text=TEXTS[0])
@@ -264,30 +296,45 @@ SWEEP = [*SIZES, (18, 18), (16, 32), (48, 16), (100, 20), (20, 100), (37, 36), (
          (90, 31)]
 
 
-def part(text=None):
-    return {"type": "image"} if text is None else {"type": "text", "text": text}
+PICTURE, FILM = dict(type="image"), dict(type="video")
 
 
-# Roles with parts; pictures in the order of the parts.
+def said(text):
+    return dict(type="text", text=text)
+
+
+# Turns with parts; pictures and videos are in the order of the parts.
 CONVERSATIONS = [
-    [("user", [part(), part("what is this?")]), ("assistant", [part("a cat.")]), ("user", [part("where?")])],
-    [("user", [part(), part("and")]), ("assistant", [part("yes")]), ("user", [part(), part(" this, too?")])],
-    [("user", [part("hi")]), ("assistant", [part("hello!")]), ("user", [part(), part(), part("which?")])],
+    [("user", [PICTURE, said("what is this?")]), ("assistant", [said("a cat.")]), ("user", [said("where?")])],
+    [("user", [PICTURE, said("and")]), ("assistant", [said("yes")]), ("user", [PICTURE, said(" this, too?")])],
+    [("user", [said("hi")]), ("assistant", [said("hello!")]), ("user", [PICTURE, PICTURE, said("which?")])],
+    # Text in front of, between and behind pictures.
+    [("user", [said("this "), PICTURE, said(" or "), PICTURE, said("?")]), ("assistant", [said("this.")]),
+     ("user", [said("and"), PICTURE, said(", now?")])],
+    [("system", [said("be brief.")]), ("user", [PICTURE, said("what?")]), ("assistant", [said("a dog")]),
+     ("user", [said("why?")]), ("assistant", [said("it is.")]), ("user", [said("sure? "), PICTURE])],
+]
+WITH_VIDEOS = [
+    [("user", [FILM, said("what happens?")]), ("assistant", [said("a walk.")]), ("user", [said("where?")])],
+    [("user", [PICTURE, said("in "), FILM, said("?")]), ("assistant", [said("no")]),
+     ("user", [FILM, said(" or "), PICTURE, said(" here?")])],
 ]
 
 
-def conversations():
-    for at, turns in enumerate(CONVERSATIONS):
-        count = sum(part["type"] == "image" for _, parts in turns for part in parts)
+def conversations(shown=()):
+    """Requests of several turns, those with videos where there are some to show."""
+    for at, turns in enumerate(CONVERSATIONS + WITH_VIDEOS * bool(shown)):
+        kinds = [part["type"] for _, parts in turns for part in parts]
         for shift in (0, 3):
-            sizes = [SWEEP[(2 * at + shift + i) % len(SWEEP)] for i in range(count)]
-            yield dict(pictures=sizes, videos=[], turns=[dict(role=role, content=parts) for role, parts in turns])
+            sizes = [SWEEP[(2 * at + shift + i) % len(SWEEP)] for i in range(kinds.count("image"))]
+            videos = [shown[(shift + i) % len(shown)] for i in range(kinds.count("video"))]
+            yield dict(pictures=sizes, videos=videos, turns=[dict(role=role, content=parts) for role, parts in turns])
 
 
-def sweep_requests(most=2):
+def sweep_requests():
     for at, size in enumerate(SWEEP):
         yield dict(pictures=[size], videos=[], text=TEXTS[at % 4])
-        if at % 3 == 0 and most > 1:
+        if at % 3 == 0:
             yield dict(pictures=[size, SWEEP[(at + 1) % len(SWEEP)]], videos=[], text=TEXTS[at % 4])
     yield dict(pictures=[], videos=[], text=TEXTS[0])
     yield from conversations()
@@ -300,15 +347,19 @@ def paligemma_requests():
 
 
 FAMILIES = {
+    "clip-llama": (llava, one_size_requests),
     "llava-next": (llava_next, sweep_requests),
     "llava-onevision": (onevision, sweep_requests),
     "internvl": (internvl, sweep_requests),
     "paligemma": (paligemma, paligemma_requests),
     "smolvlm": (smolvlm, sweep_requests),
+    # Pictures stay whole; four tokens of 16 patches each.
+    "smolvlm-factor-4": (lambda: smolvlm(48, do_image_splitting=False), one_size_requests),
+    "idefics3-small-tiles": (idefics3, sweep_requests),
     "qwen2-vl-video": (lambda: qwen("Qwen2VLProcessor"), qwen_requests),
     "qwen2.5-vl-video": (lambda: qwen("Qwen2_5_VLProcessor"), qwen_requests),
     "video-llava": (video_llava, video_llava_requests),
-    "fastvlm": (fastvlm, fastvlm_requests),
+    "fastvlm": (fastvlm, one_size_requests),
     "fuyu": (fuyu, fuyu_requests),
 }
 
@@ -344,6 +395,9 @@ def case(processor, family, request):
     elif videos:
         options |= dict(videos=[frames for frames, _ in videos], video_metadata=[known for _, known in videos],
                         do_sample_frames=True, fps=2.0)
+    if getattr(processor, "chat_template", None) and text.startswith(processor.tokenizer.bos_token or "\0"):
+        # As apply_chat_template does: no second start token.
+        options["add_special_tokens"] = False
     if family == "fuyu":
         options.pop("return_tensors")
     made = processor(text=text, **options)
@@ -361,12 +415,12 @@ def main():
     transformers.logging.set_verbosity_error()
     for family in sys.argv[1:] or FAMILIES:
         build, requests = FAMILIES[family]
+        processor = build()
+        cases = [case(processor, family, request) for request in requests()]
         folder = FOLDER / family
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        processor = build()
         processor.save_pretrained(folder)
-        cases = [case(processor, family, request) for request in requests()]
         (folder / "cases.json").write_text(json.dumps(cases) + "\n")
         versions = dict(command=f"scripts/export_prompt_goldens.py {family}", transformers=transformers.__version__,
                         tokenizers=tokenizers.__version__, torch=torch.__version__, torchvision=torchvision.__version__)

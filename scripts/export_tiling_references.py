@@ -216,6 +216,33 @@ def image_grid(frames):
     return out
 
 
+# Flat frames of the same size with a black corner each: numbers of frames, and their colours.
+TOTALS, SIZE = (1, 2, 3, 5, 6, 7, 11, 12, 13, 59), (7, 5)
+COLOURS = [(4 * k + 3, 255 - 3 * k, 91 * k % 256) for k in range(max(TOTALS))]
+
+
+def coloured_grids():
+    """The same with Pillow alone: `cells` are the frames that are shown, row by row. Also an animation of 13 frames."""
+    from PIL import Image
+    frames = [Image.new("RGB", SIZE, colour) for colour in COLOURS]
+    for frame in frames:
+        frame.putpixel((0, 0), (0, 0, 0))
+    cases = []
+    for total in TOTALS:
+        cells = list(range(total)) if total < 6 else [k * (total // 6) for k in range(6)]
+        columns = {1: 1, 2: 1, 3: 2, 5: 2, 6: 2}[len(cells)]
+        rows = -(-len(cells) // columns)
+        grid = Image.new("RGB", (columns * SIZE[0], rows * SIZE[1]), (255, 255, 255))
+        for at, cell in enumerate(cells):
+            row, column = divmod(at, columns)
+            grid.paste(frames[cell], (column * SIZE[0], row * SIZE[1]))
+        cases.append(dict(frames=total, cells=cells, size=list(grid.size),
+                          levels_sha256=hashlib.sha256(grid.tobytes()).hexdigest()))
+    animation = "coloured-13.gif"
+    frames[0].save(OUT.parent / animation, save_all=True, append_images=frames[1:13], duration=100, optimize=False)
+    return dict(size=SIZE, colours=COLOURS, cases=cases, animation=dict(file=animation, frames=13))
+
+
 def video_grids():
     from PIL import Image
     cases = []
@@ -248,7 +275,8 @@ def pixels():
     versions = dict(pillow=PIL.__version__, numpy=numpy.__version__, torch=torch.__version__,
                     torchvision=torchvision.__version__)
     out = OUT.parent / "reference-pixels.json"
-    out.write_text(json.dumps(dict(versions=versions, cases=cases, video_grids=video_grids())) + "\n")
+    out.write_text(json.dumps(dict(versions=versions, cases=cases, video_grids=video_grids(),
+                                   coloured_grids=coloured_grids())) + "\n")
     print(f"{len(cases)} pictures, {out.stat().st_size >> 10} KiB")
 
 

@@ -109,8 +109,10 @@ pub fn prepare_shown(
             let what = format!("{} takes one picture a prompt, not {}", model.architecture, pictures.len());
             return Err(DeviceError::Input(what).into());
         }
-        let write = |(grid, picture): &(Extent, Picture)| writing.of_picture(&token, *grid, picture);
-        let written: Vec<String> = planned.iter().map(write).collect();
+        let write = |(at, (grid, picture)): (usize, &(Extent, Picture))| {
+            writing.of_picture(at, &token, *grid, picture)
+        };
+        let written: Vec<String> = planned.iter().enumerate().map(write).collect();
         text = if writing == PictureText::BeforeStart && !template.is_present() {
             let tokens = assets.special_tokens()?;
             special = false;

@@ -30,6 +30,7 @@ fn grid(shown: &Picture) -> Value {
 fn turn(turn: &Value) -> Message {
     let part = |part: &Value| match part["text"].as_str() {
         Some(text) => Part::Text { text: text.into() },
+        None if part["type"] == "video" => Part::Video,
         None => Part::Image,
     };
     Message {
@@ -105,22 +106,27 @@ fn family(name: &str, least: usize) {
 
 #[test]
 fn requests_of_qwen2_vl_become_the_same_tokens() {
-    family("qwen2-vl-video", 30);
+    family("qwen2-vl-video", 44);
 }
 
 #[test]
 fn requests_of_qwen2_5_vl_become_the_same_tokens_and_seconds() {
-    family("qwen2.5-vl-video", 30);
+    family("qwen2.5-vl-video", 44);
 }
 
 #[test]
 fn requests_of_video_llava_become_the_same_tokens() {
-    family("video-llava", 30);
+    family("video-llava", 44);
+}
+
+#[test]
+fn requests_of_llava_become_the_same_tokens() {
+    family("clip-llama", 16);
 }
 
 #[test]
 fn requests_of_fastvlm_become_the_same_tokens() {
-    family("fastvlm", 7);
+    family("fastvlm", 16);
 }
 
 #[test]
@@ -130,17 +136,17 @@ fn requests_of_fuyu_become_the_same_tokens() {
 
 #[test]
 fn requests_of_llava_next_become_the_same_tokens() {
-    family("llava-next", 25);
+    family("llava-next", 32);
 }
 
 #[test]
 fn requests_of_llava_onevision_become_the_same_tokens() {
-    family("llava-onevision", 25);
+    family("llava-onevision", 32);
 }
 
 #[test]
 fn requests_of_internvl_become_the_same_tokens() {
-    family("internvl", 25);
+    family("internvl", 32);
 }
 
 #[test]
@@ -150,5 +156,15 @@ fn requests_of_paligemma_become_the_same_tokens() {
 
 #[test]
 fn requests_of_smolvlm_become_the_same_tokens() {
-    family("smolvlm", 25);
+    family("smolvlm", 32);
+}
+
+#[test]
+fn requests_of_smolvlm_with_whole_pictures_become_the_same_tokens() {
+    family("smolvlm-factor-4", 16);
+}
+
+#[test]
+fn requests_of_idefics3_become_the_same_tokens() {
+    family("idefics3-small-tiles", 32);
 }

@@ -27,6 +27,10 @@ fn numbers(list: &Value) -> Vec<usize> {
     list.as_array().expect("a list").iter().map(number).collect()
 }
 
+fn sha256(levels: &[u8]) -> String {
+    Sha256::digest(levels).iter().map(|b| format!("{b:02x}")).collect()
+}
+
 /// Visual placeholders of a picture for LLaVA-NeXT with patches of 8 pixels.
 fn next_tokens(settings: &Value, [width, height]: [usize; 2]) -> usize {
     let pinpoints = settings["image_grid_pinpoints"].as_array().expect("pinpoints");
@@ -108,8 +112,7 @@ fn pixels_are_the_same_bit_for_bit() {
             let picture = decode_file(&folder().join(image)).expect("golden picture");
             let values = flat(name, &processor(scheme).process(&picture).expect("values"));
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            let digest: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
-            if digest != case["values_sha256"].as_str().expect("digest") {
+            if sha256(&bytes) != case["values_sha256"].as_str().expect("digest") {
                 let samples = case["samples"].as_array().expect("samples").iter();
                 let first = samples.map(|s| (s[0].as_u64().expect("at") as usize, s[1].clone()));
                 let seen: Vec<_> = first.map(|(at, v)| (v, values.get(at).copied())).collect();
@@ -129,7 +132,7 @@ fn tags_of_smolvlm_are_the_same() {
         let grid: [usize; 2] = numbers(&case["grid"]).try_into().expect("a pair");
         let tokens = case["tokens"].as_u64().expect("tokens") as usize;
         let counts = vec![tokens; grid[0] * grid[1] + 1];
-        let text = PictureText::RowsAndColumns.write("<image>", grid, &counts);
+        let text = PictureText::RowsAndColumns.write(0, "<image>", grid, &counts);
         assert_eq!(case["text"], text, "{grid:?}");
     }
 }
@@ -201,8 +204,7 @@ fn pixels_are_those_of_the_references() {
             .iter()
             .flat_map(|tile| processor.resize_and_crop(tile).expect("levels").data)
             .collect();
-        let digest: String = Sha256::digest(&levels).iter().map(|b| format!("{b:02x}")).collect();
-        if digest != case["levels_sha256"].as_str().expect("digest") {
+        if sha256(&levels) != case["levels_sha256"].as_str().expect("digest") {
             wrong.push(format!("{name}: other grey levels"));
         }
         let tiles = processor.process(&picture).expect("values");
@@ -237,8 +239,26 @@ fn tags_of_nvlm_are_the_same() {
     let references: Value = serde_json::from_slice(&text).expect("JSON");
     for case in references["nvlm_texts"].as_array().expect("texts") {
         let [tiles, tokens] = ["tiles", "tokens"].map(|key| case[key].as_u64().expect("a count") as usize);
-        let written = PictureText::of("NVLM_D_Model").write("x", [tiles, 1], &vec![tokens; tiles]);
+        let written = PictureText::of("NVLM_D_Model").write(0, "x", [tiles, 1], &vec![tokens; tiles]);
         assert_eq!(case["text"], written, "{tiles} tiles");
+    }
+}
+
+/// Slices of MiniCPM-V and their tags, as the class of its successor in Hugging Face's package has them.
+#[test]
+fn slices_and_tags_of_minicpm_are_the_same() {
+    let settings = json!({"settings": {"image_processor_type": "MiniCPMVImageProcessor"}});
+    let scheme = processor(&settings).config().scheme.clone();
+    let golden = golden();
+    let cases = golden["minicpm_texts"].as_array().expect("texts");
+    assert!(cases.len() >= 300);
+    for case in cases {
+        let [size, grid]: [[usize; 2]; 2] =
+            ["size", "grid"].map(|key| numbers(&case[key]).try_into().expect("a pair"));
+        assert_eq!(scheme.cut(size).grid, grid, "{size:?}");
+        let at = case["at"].as_u64().expect("a number") as usize;
+        let text = PictureText::of("MiniCPMV").write(at, "x", grid, &numbers(&case["counts"]));
+        assert_eq!(case["text"], text, "{size:?}");
     }
 }
 
@@ -258,7 +278,39 @@ fn frames_of_a_video_are_tiled_to_one_picture() {
         }
         let picture = decode_file(frames.path()).expect("a grid");
         assert_eq!(case["size"], json!([picture.width, picture.height]), "{case}");
-        let digest: String = Sha256::digest(&picture.data).iter().map(|b| format!("{b:02x}")).collect();
-        assert_eq!(case["levels_sha256"], digest.as_str(), "{case}");
+        assert_eq!(case["levels_sha256"], sha256(&picture.data).as_str(), "{case}");
+    }
+}
+
+/// Flat frames of all colours: which of a video are shown, and where.
+#[test]
+fn coloured_frames_stand_where_the_reference_has_them() {
+    let text = std::fs::read(folder().join("reference-pixels.json")).expect("golden file");
+    let golden: Value = serde_json::from_slice(&text).expect("golden JSON");
+    let golden = &golden["coloured_grids"];
+    let [width, height] = [0, 1].map(|at| numbers(&golden["size"])[at] as u32);
+    let colours = golden["colours"].as_array().expect("colours");
+    let cases = golden["cases"].as_array().expect("cases");
+    assert!(cases.len() >= 10);
+    for case in cases {
+        let frames = tempfile::tempdir().expect("a folder");
+        for (at, colour) in
+            colours.iter().enumerate().take(case["frames"].as_u64().expect("a count") as usize)
+        {
+            let colour = numbers(colour);
+            let colour = image::Rgb([0, 1, 2].map(|channel| colour[channel] as u8));
+            let mut frame = image::RgbImage::from_pixel(width, height, colour);
+            frame.put_pixel(0, 0, image::Rgb([0; 3]));
+            frame.save(frames.path().join(format!("{at:03}.png"))).expect("PNG");
+        }
+        let mut shown = vec![decode_file(frames.path()).expect("a grid")];
+        if case["frames"] == golden["animation"]["frames"] {
+            let file = folder().join(golden["animation"]["file"].as_str().expect("a name"));
+            shown.push(decode_file(&file).expect("a grid"));
+        }
+        for picture in shown {
+            assert_eq!(case["size"], json!([picture.width, picture.height]), "{case}");
+            assert_eq!(case["levels_sha256"], sha256(&picture.data).as_str(), "{case}");
+        }
     }
 }

@@ -86,8 +86,8 @@ enum Cutting {
     Square,
     Pinpoints,
     LongestEdge,
-    /// Most tiles, of classes that always cut.
-    ClosestRatio(Option<usize>),
+    /// Most tiles.
+    ClosestRatio(usize),
     /// Default of least and largest area.
     SmartResize([usize; 2]),
     Relaxed,
@@ -168,12 +168,12 @@ const CLASSES: &[Class] = &[
     },
     IDEFICS3,
     Class { name: "SmolVLMImageProcessor", ..IDEFICS3 },
-    // InternVL's.
+    // InternVL's. Published files say `crop_to_patches` false, and InternVL's processor cuts all the same.
     Class {
         name: "GotOcr2ImageProcessor",
         size: Some(Size::Exact { height: 384, width: 384 }),
         crops: false,
-        cutting: Cutting::ClosestRatio(None),
+        cutting: Cutting::ClosestRatio(12),
         ..CLIP
     },
     Class {
@@ -218,7 +218,7 @@ const CLASSES: &[Class] = &[
         size: Some(Size::Exact { height: 448, width: 448 }),
         crops: false,
         colours: IMAGENET,
-        cutting: Cutting::ClosestRatio(Some(6)),
+        cutting: Cutting::ClosestRatio(6),
         pillow: true,
         ..CLIP
     },
@@ -327,15 +327,14 @@ impl Keys<'_> {
                     split: self.flag("do_image_splitting", true)?,
                 }
             }
-            Cutting::ClosestRatio(most) if self.flag("crop_to_patches", most.is_some())? => {
-                let max = self.count("max_patches", most.unwrap_or(12))?;
+            Cutting::ClosestRatio(most) => {
+                let max = self.count("max_patches", most)?;
                 let min = self.count("min_patches", 1)?;
                 if min > max {
                     return Err(self.error(format!("min_patches {min} is more than max_patches {max}")));
                 }
                 Scheme::ClosestRatio { tile: side, min, max }
             }
-            Cutting::ClosestRatio(_) => Scheme::Whole,
             Cutting::Relaxed => {
                 let alpha = self.number("alpha", 0.1)?;
                 if !(0.0..1.0).contains(&alpha) {

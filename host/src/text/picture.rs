@@ -19,6 +19,8 @@ pub enum PictureText {
     LinesBeforeStart,
     /// NVLM: every tile behind its number, the whole picture last, all between two tags.
     Numbered,
+    /// MiniCPM-V 2.6: the number of the picture, the whole of it, then its slices in lines, all between tags.
+    Slices,
 }
 
 /// Words around the pictures of Idefics3 and SmolVLM.
@@ -40,15 +42,23 @@ impl PictureText {
             "PaliGemmaForConditionalGeneration" => PictureText::BeforeStart,
             "FuyuForCausalLM" => PictureText::LinesBeforeStart,
             "NVLM_D" | "NVLM_D_Model" => PictureText::Numbered,
+            "MiniCPMV" | "MiniCPMV4_6ForConditionalGeneration" => PictureText::Slices,
             _ => PictureText::Plain,
         }
     }
 
-    /// The text for one picture, cut into `columns` x `rows` tiles, with `counts` visual tokens each.
+    /// The text for the picture that is number `at` of the prompt, cut into `columns` x `rows` tiles, with `counts`
+    /// visual tokens each.
     ///
     /// `counts` follows the tiles; pictures of one tile have a single one. `placeholder` is the
     /// spelling of one visual token.
-    pub fn write(self, placeholder: &str, [columns, rows]: [usize; 2], counts: &[usize]) -> String {
+    pub fn write(
+        self,
+        at: usize,
+        placeholder: &str,
+        [columns, rows]: [usize; 2],
+        counts: &[usize],
+    ) -> String {
         let tokens = |count: usize| placeholder.repeat(count);
         let all = || tokens(counts.iter().sum());
         let (last, tiles) = counts.split_last().map_or((0, &[][..]), |(last, tiles)| (*last, tiles));
@@ -59,6 +69,14 @@ impl PictureText {
                 let tile = |(i, count): (usize, &usize)| format!("<tile_{}>{}", i + 1, tokens(*count));
                 let tiles: String = tiles.iter().enumerate().map(tile).collect();
                 format!("<Image>{tiles}<tile_global_thumbnail>{}</Image>", tokens(last))
+            }
+            PictureText::Slices => {
+                let (whole, slices) =
+                    counts.split_first().map_or((0, &[][..]), |(first, rest)| (*first, rest));
+                let slice = |count: &usize| format!("<slice>{}</slice>", tokens(*count));
+                let line = |line: &[usize]| line.iter().map(slice).collect::<String>();
+                let lines: Vec<String> = slices.chunks(columns.max(1)).map(line).collect();
+                format!("<image_id>{at}</image_id><image>{}</image>{}", tokens(whole), lines.join("\n"))
             }
             PictureText::RowsAndColumns => {
                 let mut text = String::new();
@@ -78,14 +96,14 @@ impl PictureText {
     }
 
     /// The same for an arranged picture.
-    pub fn of_picture(self, placeholder: &str, grid: [usize; 2], picture: &Picture) -> String {
+    pub fn of_picture(self, at: usize, placeholder: &str, grid: [usize; 2], picture: &Picture) -> String {
         if let (PictureText::LinesBeforeStart, Some(tile)) = (self, picture.tiles.first()) {
             return (placeholder.repeat(tile.grid[1]) + LINE_END).repeat(tile.grid[0]);
         }
         let learned = picture.rows.iter().any(|row| matches!(row, VisualRow::Learned(_)));
         let counts = picture.tile_tokens().filter(|_| !learned);
         let counts = counts.unwrap_or_else(|| vec![picture.placeholders()]);
-        self.write(placeholder, grid, &counts)
+        self.write(at, placeholder, grid, &counts)
     }
 }
 
@@ -143,24 +161,24 @@ mod tests {
     fn tags_of_the_families() {
         let rows = PictureText::RowsAndColumns;
         let around = "<fake_token_around_image>";
-        assert_eq!(rows.write("x", [1, 1], &[2]), format!("{around}<global-img>xx{around}"));
+        assert_eq!(rows.write(0, "x", [1, 1], &[2]), format!("{around}<global-img>xx{around}"));
         assert_eq!(
-            rows.write("x", [2, 1], &[1, 1, 1]),
+            rows.write(0, "x", [2, 1], &[1, 1, 1]),
             format!("{around}<row_1_col_1>x{around}<row_1_col_2>x\n\n{around}<global-img>x{around}")
         );
         let before = pictures_before_start("<image>\nwhat?", "<image>", &["xx".into()], "<bos>");
         assert_eq!(before, "xx<bos>what?\n");
         let tile = flightvlm_compiler::graph::Tile { grid: [2, 3], rows: Vec::new() };
         let picture = Picture { tiles: vec![tile], ..Picture::default() };
-        let lines = PictureText::LinesBeforeStart.of_picture("x", [1, 1], &picture);
+        let lines = PictureText::LinesBeforeStart.of_picture(0, "x", [1, 1], &picture);
         assert_eq!(lines, "xxx|NEWLINE|xxx|NEWLINE|");
         assert_eq!(
             lines_before_start("<image>\nwhat?", "<image>", &[lines]),
             "xxx|NEWLINE|xxx|NEWLINE|<s>what?<0x04>"
         );
-        assert_eq!(PictureText::Bracketed.write("x", [2, 1], &[1, 1, 1]), "<img>xxx</img>");
+        assert_eq!(PictureText::Bracketed.write(0, "x", [2, 1], &[1, 1, 1]), "<img>xxx</img>");
         assert_eq!(
-            PictureText::Numbered.write("x", [2, 1], &[1, 1, 1]),
+            PictureText::Numbered.write(0, "x", [2, 1], &[1, 1, 1]),
             "<Image><tile_1>x<tile_2>x<tile_global_thumbnail>x</Image>"
         );
     }
