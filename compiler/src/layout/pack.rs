@@ -11,6 +11,7 @@ use crate::quant::{tile_word_bits, Sparsity, Spec, Widths};
 use flightvlm_hw::config::{HwConfig, TILE};
 use flightvlm_hw::isa::{names::*, MIXED_BITS, NM_INDEX_UNITS, NM_WINDOW_WORDS};
 use flightvlm_hw::numerics::canon;
+use rayon::prelude::*;
 
 pub(crate) mod compress;
 mod pattern;
@@ -204,13 +205,21 @@ fn format_code(bits: u8) -> usize {
 
 /// A vector as f32 units, padded with zeros to `words` words.
 pub fn vector(values: &[f32], words: u32) -> Vec<u8> {
-    let mut out = Vec::with_capacity(words as usize * 64);
-    out.extend(values.iter().flat_map(|x| canon(*x).to_le_bytes()));
-    out.resize(words as usize * 64, 0);
+    let mut out = vec![0; words as usize * 64];
+    put(values, &mut out);
     out
 }
 
 /// A matrix as padded rows.
 pub fn matrix(values: &[f32], cols: usize) -> Vec<u8> {
-    values.chunks_exact(cols).flat_map(|row| vector(row, super::words(cols))).collect()
+    let row_bytes = super::words(cols) as usize * 64;
+    let mut out = vec![0; values.len() / cols * row_bytes];
+    let rows = out.par_chunks_mut(row_bytes).zip(values.par_chunks_exact(cols));
+    rows.with_min_len(64).for_each(|(to, row)| put(row, to));
+    out
+}
+
+fn put(values: &[f32], to: &mut [u8]) {
+    let places = to.as_chunks_mut().0;
+    values.iter().zip(places).for_each(|(x, to)| *to = canon(*x).to_le_bytes());
 }

@@ -12,6 +12,7 @@ use crate::layout::pack::{matrix, vector, Packed};
 use crate::layout::words;
 use crate::plan::{ConvTower, Layer, Norm, Plan, Vision};
 use crate::quant::{Calibration, LayerReport};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -42,8 +43,7 @@ pub(super) fn all<E: From<Diagnostics>>(
     p.linear("text.head", &l.head)?;
     p.layer_norms("text.norms", &layers, &l.dims)?;
     p.norms("text.final_norm", [&t.final_norm])?;
-    let table = w.load_f32(t.embed).map_err(Diagnostics::from)?;
-    p.table("text.embed", &table, t.hidden)?;
+    p.rows("text.embed", t.embed, t.hidden)?;
     if let Some((rows, _)) = t.learned {
         // Right behind the vocabulary, in the same region.
         let rows = w.load_f32(rows).map_err(Diagnostics::from)?;
@@ -149,21 +149,25 @@ impl<E: From<Diagnostics>> Packer<'_, '_, E> {
     ) -> Result<(), E> {
         self.region(name)?;
         let (w, calibration, report, slices) = (self.w, self.calibration, self.report, self.slices);
-        let pack = |layer: &Layer| {
-            let mut channels = vec![Vec::new(); slices];
+        let pack = |layer: &Layer, mut channels: Vec<Vec<u8>>| {
+            channels.iter_mut().for_each(Vec::clear);
             let offsets = offsets(layer);
             offsets.pieces().try_for_each(|(_, p)| p.write(w, calibration, report, &mut channels))?;
             Ok(channels)
         };
-        let mut ready: Option<Vec<Vec<u8>>> = None;
+        // Two sets of buffers take turns: fresh ones would be cleared by the system first.
+        let (mut ready, mut free): (Option<Vec<Vec<u8>>>, _) = (None, vec![Vec::new(); slices]);
         for layer in layers {
+            let taken = std::mem::replace(&mut free, vec![Vec::new(); slices]);
             let (packed, written): (Result<_, Diagnostics>, _) = std::thread::scope(|scope| {
-                let packing = scope.spawn(|| pack(layer));
-                let written = ready.take().map_or(Ok(()), |channels| self.channels(&channels));
+                let packing = scope.spawn(|| pack(layer, taken));
+                let written = ready.as_ref().map_or(Ok(()), |channels| self.channels(channels));
                 (packing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), written)
             });
             written?;
-            ready = Some(packed?);
+            if let Some(written) = ready.replace(packed?) {
+                free = written;
+            }
         }
         ready.map_or(Ok(()), |channels| self.channels(&channels))
     }
@@ -197,6 +201,20 @@ impl<E: From<Diagnostics>> Packer<'_, '_, E> {
                 }
                 (self.sink)(Piece::Bytes(&vector(&values, words(n.cols))))?;
             }
+        }
+        Ok(())
+    }
+
+    /// A table as it is in the checkpoint, which may be too large to be in memory as float32.
+    fn rows(&mut self, name: &str, table: WeightId, cols: usize) -> Result<(), E> {
+        self.region(name)?;
+        let count = self.w.shape(table)[0];
+        let rows = self.w.rows(table).map_err(Diagnostics::from)?;
+        let mut values = vec![0.0; TABLE_ROWS.min(count) * cols];
+        for first in (0..count).step_by(TABLE_ROWS) {
+            let values = &mut values[..TABLE_ROWS.min(count - first) * cols];
+            values.par_chunks_mut(cols).enumerate().for_each(|(i, to)| rows.copy(first + i, to));
+            (self.sink)(Piece::Bytes(&matrix(values, cols)))?;
         }
         Ok(())
     }

@@ -7,6 +7,8 @@ use super::wide::widest;
 
 /// Values that are summed side by side, so that the search vectorises.
 const LANES: usize = 16;
+/// Scales whose errors are summed together.
+const TRIES: usize = 4;
 /// Smaller scales would be lost among subnormal numbers; such a group is zero.
 const SCALE_MIN: f32 = 1e-36;
 
@@ -44,15 +46,19 @@ fn search_on(grid: &Grid, bits: u8, w: &[f32], cost: &[f32], most: f32) -> Fit {
     if unclipped < SCALE_MIN {
         return Fit { scale: 0.0, error: errors(grid, 0.0, w, cost) };
     }
-    let mut best = Best { grid, w, cost, fit: Fit { scale: f32::NAN, error: f32::INFINITY } };
+    let alike = cost.iter().fold(true, |alike, cost| alike & (*cost == 1.0));
+    let mut best = Best { grid, w, cost, alike, fit: Fit { scale: f32::NAN, error: f32::INFINITY } };
     let (strongest, coarse, fine) = clippings(bits);
     let step = unclipped * (1.0 - strongest) / coarse.max(1) as f32;
-    for i in 0..=coarse {
-        best.consider(unclipped - i as f32 * step);
+    for i in (0..=coarse).step_by(TRIES) {
+        best.consider_all(std::array::from_fn(|j| unclipped - (i + j).min(coarse) as f32 * step));
     }
     let center = best.fit.scale;
-    for i in (1..=fine).flat_map(|i| [i as f32, -(i as f32)]) {
-        best.consider((center + i * step / (fine + 1) as f32).min(unclipped));
+    for i in (1..=fine).step_by(TRIES / 2) {
+        best.consider_all(std::array::from_fn(|j| {
+            let away = (i + j / 2).min(fine) as f32 * if j % 2 == 0 { 1.0 } else { -1.0 };
+            (center + away * step / (fine + 1) as f32).min(unclipped)
+        }));
     }
     for _ in 0..if fine > 0 { 2 } else { 1 } {
         best.consider(least_squares(grid, best.fit.scale, w, cost));
@@ -69,6 +75,8 @@ struct Best<'a> {
     grid: &'a Grid,
     w: &'a [f32],
     cost: &'a [f32],
+    /// All costs are 1.
+    alike: bool,
     fit: Fit,
 }
 
@@ -76,14 +84,44 @@ impl Best<'_> {
     #[inline(always)]
     fn consider(&mut self, scale: f32) {
         let scale = to_bf16(scale);
-        if scale == self.fit.scale || !(scale >= SCALE_MIN && scale.is_finite()) {
-            return;
-        }
-        let error = errors(self.grid, scale, self.w, self.cost);
-        if self.fit.scale.is_nan() || error < self.fit.error {
-            self.fit = Fit { scale, error };
+        if scale != self.fit.scale && usable(scale) {
+            let error = errors(self.grid, scale, self.w, self.cost);
+            self.take(Fit { scale, error });
         }
     }
+
+    /// The same of several, one after the other, for less than the price of each alone.
+    #[inline(always)]
+    fn consider_all(&mut self, scales: [f32; TRIES]) {
+        let scales = scales.map(to_bf16);
+        let inverses = scales.map(|scale| if usable(scale) { 1.0 / scale } else { 0.0 });
+        let grid = self.grid;
+        let rests = |w: f32| -> [f32; TRIES] {
+            std::array::from_fn(|i| w - scales[i] * grid.nearest(w * inverses[i]))
+        };
+        let errors = if self.alike {
+            sums(self.w, self.cost, |w, _| rests(w).map(|rest| rest * rest))
+        } else {
+            sums(self.w, self.cost, |w, cost| rests(w).map(|rest| cost * rest * rest))
+        };
+        for (scale, error) in scales.into_iter().zip(errors) {
+            if usable(scale) {
+                self.take(Fit { scale, error });
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, fit: Fit) {
+        if self.fit.scale.is_nan() || fit.error < self.fit.error {
+            self.fit = fit;
+        }
+    }
+}
+
+#[inline(always)]
+fn usable(scale: f32) -> bool {
+    scale >= SCALE_MIN && scale.is_finite()
 }
 
 /// The smallest share of the range worth trying, coarse steps down to it, and finer ones on each side of the

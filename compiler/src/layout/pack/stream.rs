@@ -73,57 +73,72 @@ fn indices(w: &Word<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Byte of a chunk that a value takes in its block of 4 outputs × 4 inputs, and the block.
-fn place(n: usize, k: usize) -> (usize, usize, usize) {
-    (n / 4, k / 4, 4 * (n % 4) + k % 4)
+/// The code of four levels, one a byte: 3 and 2 bits are mid-rise, level 2q + 1 of the code q.
+fn codes(levels: &[i8; TILE], bits: u8, c: usize) -> u32 {
+    let codes: [u8; 4] = std::array::from_fn(|k| {
+        let level = levels[4 * c + k];
+        (if bits <= 3 { (level - 1) >> 1 } else { level }) as u8
+    });
+    u32::from_le_bytes(codes) & 0x0101_0101 * (0xff >> (8 - bits))
 }
 
-/// What is stored of a level: 3 and 2 bits are mid-rise, level 2q + 1 of the code q.
-fn code(level: i8, bits: u8) -> u8 {
-    let q = if bits <= 3 { (level - 1) >> 1 } else { level };
-    q as u8 & (0xff >> (8 - bits))
+/// Of values of a byte each, bits `from` .. `from + width` of each.
+fn field(bytes: u32, from: u32, width: u32) -> u32 {
+    bytes >> from & 0x0101_0101 * ((1 << width) - 1)
 }
 
-/// Two bits of each value as a unit: byte of chunk r ^ c, bits 2r and 2r + 1.
-fn pairs_of_bits(bits: impl Fn(usize, usize) -> u8) -> [u8; 64] {
-    let mut unit = [0; 64];
+/// Adds what four inputs of output `n` have in a chunk: block (r, c) takes its byte 4 (n mod 4) + (k mod 4).
+fn put(units: &mut [u8], chunk: usize, n: usize, bytes: u32) {
+    let at = 16 * chunk + 4 * (n % 4);
+    let to = units[at..].first_chunk_mut().expect("invariant: a chunk of its units");
+    *to = (u32::from_le_bytes(*to) | bytes).to_le_bytes();
+}
+
+/// Room for `units` units behind what is there.
+fn room(out: &mut Vec<u8>, units: u32) -> &mut [u8] {
+    let from = out.len();
+    out.resize(from + 64 * units as usize, 0);
+    &mut out[from..]
+}
+
+/// Appends two bits of each value as a unit: chunk r ^ c, bits 2r and 2r + 1. `bits`: of four inputs of an output.
+fn pairs_of_bits(bits: impl Fn(usize, usize) -> u32, out: &mut Vec<u8>) {
+    let unit = room(out, 1);
     for n in 0..TILE {
-        for k in 0..TILE {
-            let (r, c, at) = place(n, k);
-            unit[16 * (r ^ c) + at] |= bits(n, k) << (2 * r);
-        }
+        let r = n / 4;
+        (0..4).for_each(|c| put(unit, r ^ c, n, bits(n, c) << (2 * r)));
     }
-    unit
 }
 
 /// Appends the unit of the bits that do not fit the value units of the words that share it.
 fn extra(sharers: &[Word<'_>], bits: u8, out: &mut Vec<u8>) {
-    out.extend(pairs_of_bits(|n, k| {
-        let code = |w: &Word<'_>| code(w.levels(n)[k], bits);
+    let of = |n: usize, c: usize| {
+        let code = |w: &Word<'_>| codes(w.levels(n), bits, c);
         match sharers {
-            [w] if bits == 6 => code(w) >> 5 | (code(w) >> 4 & 1) << 1,
-            words => words.iter().rev().fold(0, |all, w| all << 1 | code(w) >> (bits - 1)),
+            [w] if bits == 6 => field(code(w), 5, 1) | field(code(w), 4, 1) << 1,
+            words => words.iter().rev().fold(0, |all, w| all << 1 | field(code(w), u32::from(bits) - 1, 1)),
         }
-    }));
+    };
+    pairs_of_bits(of, out);
 }
 
 /// Appends the value units of a word, layout k.
 fn values(w: &Word<'_>, bits: u8, out: &mut Vec<u8>) {
     if bits <= 3 {
-        return out.extend(pairs_of_bits(|n, k| code(w.levels(n)[k], bits) & 3));
+        return pairs_of_bits(|n, c| field(codes(w.levels(n), bits, c), 0, 2), out);
     }
-    let from = out.len();
-    out.resize(from + 64 * units_of(bits).0 as usize, 0);
-    let units = &mut out[from..];
+    let units = room(out, units_of(bits).0);
     for n in 0..TILE {
-        for (k, level) in w.levels(n).iter().enumerate() {
-            let (r, c, at) = place(n, k);
-            if bits == 8 {
-                units[64 * r + 16 * (r ^ c) + at] = *level as u8;
-            } else {
-                let chunk = 2 * ((r / 2) ^ (c / 2)) + r % 2;
-                units[64 * (r / 2) + 16 * chunk + at] |= (code(*level, bits) & 15) << (4 * (c % 2));
-            }
+        let (levels, r) = (w.levels(n), n / 4);
+        if bits == 8 {
+            (0..4).for_each(|c| put(units, 4 * r + (r ^ c), n, codes(levels, bits, c)));
+            continue;
+        }
+        // Two blocks side by side share the bytes of a chunk.
+        for half in 0..2 {
+            let low = |c| field(codes(levels, bits, c), 0, 4);
+            let chunk = 4 * (r / 2) + 2 * ((r / 2) ^ half) + r % 2;
+            put(units, chunk, n, low(2 * half) | low(2 * half + 1) << 4);
         }
     }
 }
