@@ -231,15 +231,27 @@ fn limits_text(p: &Profile) -> String {
 fn units_text(b: &Bottleneck) -> String {
     let percent = |share: f64| format!("{:.0} %", 100.0 * share);
     let units = (0..4).map(|u| format!("{} {}", UNITS[u], percent(b.busy[u]))).collect::<Vec<_>>().join(", ");
-    let c = &b.channels;
-    format!(
-        "           busy: {units} (mm without weights {}); channels: moving {}, full FIFO {}, no load {}, memory {}",
-        percent(b.starved),
-        percent(c.moving),
-        percent(c.fifo_full),
-        percent(c.no_load),
-        percent(c.memory),
-    )
+    let (a, c) = (&b.array, &b.channels);
+    let known = a.multiplying + a.no_tile + a.one_row + a.results + a.starved;
+    let list = |items: &[(&str, f64)]| {
+        items.iter().map(|(name, share)| format!("{name} {}", percent(*share))).collect::<Vec<_>>().join(", ")
+    };
+    let array = list(&[
+        ("multiplying", a.multiplying),
+        ("slices without a tile", a.no_tile),
+        ("one row", a.one_row),
+        ("results to write", a.results),
+        ("no weights", a.starved),
+        ("between commands", (1.0 - known).max(0.0)),
+    ]);
+    let channels = list(&[
+        ("moving", c.moving),
+        ("full FIFO", c.fifo_full),
+        ("no load", c.no_load),
+        ("memory", c.memory),
+    ]);
+    let gap = " ".repeat(11);
+    format!("{gap}busy: {units}\n{gap}array: {array}\n{gap}channels: {channels}")
 }
 
 /// Three values for people.

@@ -3,7 +3,7 @@
 
 use flightvlm_compiler::program::Meta;
 use flightvlm_hw::machine::Counters;
-use flightvlm_iss::profile::Profile;
+use flightvlm_iss::profile::{PcProfile, Profile};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -34,6 +34,21 @@ pub struct ChannelTime {
     pub memory: f64,
 }
 
+/// Where the beats of the array go, shares of what it could multiply in the launch.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct ArrayTime {
+    /// Multiplying.
+    pub multiplying: f64,
+    /// Slices without a tile of 16 outputs in a command's last round.
+    pub no_tile: f64,
+    /// The second row of a pair was missing.
+    pub one_row: f64,
+    /// A sum over few inputs was over before the results in front of it were written.
+    pub results: f64,
+    /// The weights were not there.
+    pub starved: f64,
+}
+
 /// The account of one launch.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Bottleneck {
@@ -41,8 +56,8 @@ pub struct Bottleneck {
     pub busy: [f64; 4],
     /// Shares in which they waited for another unit's token.
     pub waiting: [f64; 4],
-    /// Of mm: without weights.
-    pub starved: f64,
+    /// The array of mm.
+    pub array: ArrayTime,
     /// Mean of all channels.
     pub channels: ChannelTime,
     /// The longest parts of the matrix and the vector unit.
@@ -76,10 +91,20 @@ impl Bottleneck {
         let mean = |what: fn(&flightvlm_iss::profile::ChannelProfile) -> u64| {
             share(p.channels.iter().map(what).sum::<u64>()) / p.channels.len().max(1) as f64
         };
+        let beats = |of: fn(&PcProfile) -> u64| {
+            let all = 2.0 * cycles * p.channels.len().max(1) as f64;
+            p.by_pc.iter().map(of).sum::<u64>() as f64 / all
+        };
         Bottleneck {
             busy: c.busy_cycles.map(share),
             waiting: c.wait_cycles.map(share),
-            starved: share(c.starved_cycles),
+            array: ArrayTime {
+                multiplying: beats(|p| p.mac_beats),
+                no_tile: beats(|p| p.lost.no_tile),
+                one_row: beats(|p| p.lost.one_row),
+                results: beats(|p| p.lost.results),
+                starved: share(c.starved_cycles),
+            },
             channels: ChannelTime {
                 moving: mean(|c| c.read_beats + c.write_beats),
                 fifo_full: mean(|c| c.fifo_full_cycles),

@@ -1,5 +1,6 @@
 //! Timing of matrix commands: all active slices in lock step, each word when the last of them has it.
 
+use crate::profile::LostBeats;
 use crate::stream::Stream;
 use crate::timing;
 use crate::work::{Command, MmWork};
@@ -18,6 +19,7 @@ pub(crate) struct MatrixRun {
     least: u64,
     pub starved_cycles: u64,
     pub mac_beats: u64,
+    pub lost: LostBeats,
     ready: Vec<u64>,
     scale_ready: Vec<u64>,
     issued: Vec<u64>,
@@ -37,6 +39,7 @@ impl MatrixRun {
             least,
             starved_cycles: 0,
             mac_beats: 0,
+            lost: LostBeats::default(),
             ready: Vec::new(),
             scale_ready: Vec::new(),
             issued: vec![0; work.kb as usize],
@@ -126,6 +129,10 @@ impl MatrixRun {
             (0..scales).for_each(|_| s.scales.pop_at(&dropped));
         }
         self.mac_beats += u64::from(tiles) * u64::from(w.rows) * u64::from(w.kb);
+        let beats = |slices: u32, rows: u64| u64::from(slices) * rows * u64::from(w.kb);
+        self.lost.no_tile += beats(slices - tiles, 2 * pairs);
+        self.lost.one_row += beats(tiles, 2 * pairs - u64::from(w.rows));
+        self.lost.results += 2 * u64::from(slices) * pairs * (self.pair_cycles - u64::from(w.kb));
         self.tile += tiles;
         true
     }

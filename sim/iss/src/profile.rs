@@ -21,6 +21,27 @@ pub struct PcProfile {
     pub bytes: u64,
     /// Array beats × rows × slices, 256 stored MACs each.
     pub mac_beats: u64,
+    /// Matrix commands: beats that their shape keeps from multiplying.
+    pub lost: LostBeats,
+}
+
+/// Beats × rows × slices, as in `Counters::mac_beats`, in which a matrix command does not multiply, by cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LostBeats {
+    /// Slices without a tile: the tiles do not fill the round.
+    pub no_tile: u64,
+    /// A pair of rows that lacks the second one.
+    pub one_row: u64,
+    /// The sum over the inputs is shorter than what its results take in the dequantiser and SPAD.
+    pub results: u64,
+}
+
+impl LostBeats {
+    pub(crate) fn add(&mut self, other: &LostBeats) {
+        self.no_tile += other.no_tile;
+        self.one_row += other.one_row;
+        self.results += other.results;
+    }
 }
 
 /// Account of a channel's read side. Cycles with a beat, idle cycles by cause.

@@ -514,6 +514,7 @@ impl Run<'_> {
             let p = p.command(m.command.pc, Unit::Mm);
             p.starved_cycles += m.starved_cycles;
             p.mac_beats += m.mac_beats;
+            p.lost.add(&m.lost);
         }
         if self.memory.data {
             mm::run(&m.work, self.memory, &mut self.tiles, self.team);

@@ -4,6 +4,7 @@ use crate::rig::{fill, run};
 use flightvlm_hw::config::HwConfig;
 use flightvlm_hw::isa::Unit;
 use flightvlm_hw::machine::{Counters, FaultCode, Machine};
+use flightvlm_iss::profile::LostBeats;
 use flightvlm_iss::Iss;
 
 /// A layer's worth of everything: rows, weights of several formats, vectors, keys and values.
@@ -90,6 +91,23 @@ fn profiles_add_up_to_the_counters() {
             assert!(x.read_beats + idle <= r.counters.cycles, "{x:?} of {}", r.counters.cycles);
         }
     }
+}
+
+#[test]
+fn beats_that_do_not_multiply_have_a_cause() {
+    let c = HwConfig::mini();
+    let mut m = Iss::timing_only(c.clone());
+    m.set_profiling(true);
+    fill(&mut m, &c);
+    // Five tiles on four slices: two rounds; three rows: two pairs of four cycles for two words.
+    let r =
+        run(&mut m, "ld mode=weight rows=5 len=2\nmm rows=3 tiles=5 kb=2 act_stride=2 out_stride=8\nhalt");
+    assert_eq!(r.fault, None);
+    let p = &m.profile().expect("it was wanted").by_pc[1];
+    let lost = LostBeats { no_tile: 3 * 2 * 2 * 2, one_row: 5 * 2, results: 2 * 2 * 4 * 2 * 2 };
+    assert_eq!((p.lost, p.mac_beats), (lost, 5 * 3 * 2));
+    let issued = 2 * 2 * 4;
+    assert_eq!(p.mac_beats + lost.no_tile + lost.one_row + lost.results, issued * 2 * 4);
 }
 
 #[test]
