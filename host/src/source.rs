@@ -88,6 +88,16 @@ pub enum SourceError {
     /// Something only a checkpoint folder can give.
     #[error("{0} is a compiled program; {1} needs the checkpoint folder")]
     NeedsCheckpoint(PathBuf, &'static str),
+    /// More positions than there are.
+    #[error("--max-context {asked}: {} holds at most {has} positions; ask for {has} or fewer", .path.display())]
+    Context {
+        /// What the user named.
+        path: PathBuf,
+        /// Positions that were asked for.
+        asked: usize,
+        /// Those of the model, or those that the program was compiled for.
+        has: usize,
+    },
     /// A model of another kind.
     #[error("{0} writes no text; it compares pictures with texts: use classify, embed or logits")]
     NoText(String),
@@ -123,6 +133,7 @@ impl Source {
         if !path.is_dir() {
             let read = flightvlm_compiler::program::read(path)?;
             let assets = TextAssets::from_files(read.assets.clone());
+            check_context(path, &options, read.meta.text.max_context)?;
             let program = OnceLock::from(read);
             return Ok(Source { path: path.to_owned(), assets, options, model, program });
         }
@@ -200,6 +211,7 @@ impl Source {
         };
         let model = import(&self.path, &options)
             .map_err(|faults| SourceError::Faults { path: self.path.clone(), faults })?;
+        check_context(&self.path, o, model.spec.text.max_position)?;
         Ok(self.model.get_or_init(|| model))
     }
 
@@ -257,6 +269,14 @@ impl Source {
             info.stop_ids = self.assets.stop_ids()?;
         }
         Ok(info)
+    }
+}
+
+/// Are there as many positions as were asked for?
+fn check_context(path: &Path, options: &LoadOptions, has: usize) -> Result<(), SourceError> {
+    match options.max_context {
+        Some(asked) if asked > has => Err(SourceError::Context { path: path.to_owned(), asked, has }),
+        _ => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The files of a card release against the kernel description and the RTL: what can be checked without Vitis.
 
+use flightvlm_hw::kernel::placement::{placement, Place};
 use flightvlm_hw::kernel::verilog::{Drives, CONTROL, MASTER};
 use flightvlm_hw::kernel::{tcl, xml, ArgKind, Kernel};
 use std::collections::{BTreeMap, BTreeSet};
@@ -230,14 +231,32 @@ fn a_misspelt_command_of_a_script_is_noticed() {
     assert!(!out.status.success() && said.contains("not a command: ipx::save_corre"), "{said}");
 }
 
+/// The generated names are those of the sources: each step of each path is an instance or a generated block.
 #[test]
-fn the_floor_plan_names_modules_that_exist() {
+fn the_floor_plan_names_instances_that_exist() {
     let Some(calls) = run_tcl("xrt/u280/floorplan.tcl", &[]) else { return };
     let cells: Vec<_> = calls.iter().filter(|c| c[0] == "get_cells").collect();
-    assert_eq!(cells.len(), tcl::PLACEMENT.len());
-    let lists = ["rtl/flightvlm.f", "rtl/compute.f", "rtl/mpe/struct/mpe.f"].map(text).join("\n");
-    for (module, slr) in tcl::PLACEMENT {
-        assert!(lists.contains(&format!("/{module}.sv")), "{module} is in no file list");
-        assert!(["SLR0", "SLR1", "SLR2"].contains(slr));
+    assert_eq!(cells.len(), placement().len());
+    let mut rtl = text("rtl/fvlm_top.sv") + &text("rtl/compute.sv");
+    for folder in ["ctrl", "dma", "slice", "mem", "mm", "vx", "mpe/struct", "card"] {
+        for file in std::fs::read_dir(hw("rtl").join(folder)).expect("a folder").flatten() {
+            rtl += &std::fs::read_to_string(file.path()).expect("RTL");
+        }
+    }
+    let words: BTreeSet<&str> = rtl.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    for Place { instance, slr, .. } in placement() {
+        assert!(slr < 3);
+        for step in instance.split(['/', '.']) {
+            let name = step.split('[').next().expect("a name");
+            assert!(words.contains(name), "{instance}: no {name} in the RTL");
+        }
+    }
+    // What the placement counts with.
+    for (file, constant) in [
+        ("rtl/mem/spad.sv", "Readers = 4;"),
+        ("rtl/mem/abuf.sv", "Banks = 8,"),
+        ("rtl/mpe/struct/mpe_array.sv", "FeedSlices  = 4;"),
+    ] {
+        assert!(text(file).contains(constant), "{file} has no \"{constant}\"");
     }
 }

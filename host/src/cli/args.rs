@@ -8,7 +8,7 @@ use clap::Args;
 use flightvlm_compiler::graph::{BlockMask, Method, Prune, VisualPositions};
 use flightvlm_compiler::quant::{Sparsity, Spec, Widths};
 use flightvlm_hw::config::HwConfig;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Which model, and how it is loaded.
@@ -96,10 +96,16 @@ fn method(name: &str) -> Result<Choice, String> {
     }
 }
 
+/// Does a file hold a compiled program? Everything but checkpoints does, or is refused.
+pub(super) fn is_program(model: &Path) -> bool {
+    model.is_file() && model.extension().is_none_or(|x| x != "gguf")
+}
+
 /// A named configuration or one from a file.
 pub(super) fn target(name: &str) -> Result<HwConfig, String> {
     if name.ends_with(".toml") {
-        let text = std::fs::read_to_string(name).map_err(|e| e.to_string())?;
+        let help = "give a TOML file as in hw/targets, or a target's name";
+        let text = std::fs::read_to_string(name).map_err(|e| format!("cannot be read: {e}; {help}"))?;
         return HwConfig::from_toml(&text);
     }
     HwConfig::named(name).ok_or_else(|| {
@@ -174,7 +180,7 @@ impl ModelArgs {
 
     /// Is it a compiled program?
     pub(super) fn is_program(&self) -> bool {
-        self.model.is_file() && self.model.extension().is_none_or(|x| x != "gguf")
+        is_program(&self.model)
     }
 
     /// What `--visual-tokens` and `--prune` ask for, if anything.

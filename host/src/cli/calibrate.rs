@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 pub(super) struct CalibrateArgs {
     /// Inputs that show the compiler what the layers read: a .txt file, questions (.jsonl), or a folder with such files
-    #[arg(long, value_name = "FILE|DIR")]
+    #[arg(long, value_name = "FILE|DIR", conflicts_with = "no_weights")]
     calibrate: Option<PathBuf>,
     /// Most samples taken: pieces of text or questions
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = positive)]
+    #[arg(long, default_value_t = 64, value_name = "N", requires = "calibrate", value_parser = positive)]
     calibrate_samples: usize,
     /// Tokens of a piece of text
-    #[arg(long, default_value_t = 512, value_name = "N", value_parser = positive)]
+    #[arg(long, default_value_t = 512, value_name = "N", requires = "calibrate", value_parser = positive)]
     calibrate_window: usize,
     /// Look for the clipping of weights of 4 bits or fewer block by block (Q-VLM); takes many times as long
     #[arg(long, requires = "calibrate")]

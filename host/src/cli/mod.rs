@@ -29,8 +29,10 @@ mod progress;
 mod run;
 mod score;
 mod serve;
+mod unused;
 
-use clap::{Parser, Subcommand};
+use anyhow::Result;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Runs vision-language models on the FlightVLM accelerator and its simulators.
@@ -63,7 +65,24 @@ enum Command {
 
 /// Parses the arguments, runs the command, reports an error.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of our output has gone, as in `flightvlm ... | head`.
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let matches = Cli::command().get_matches();
+    let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command;
+    if let Some((name, given)) = matches.subcommand() {
+        unused::check(name, given)?;
+    }
+    match command {
         Command::Check(args) => check::main(args),
         Command::Compile(args) => compile::main(args),
         Command::Import(args) => import::main(args),
@@ -80,14 +99,5 @@ pub fn main() -> ExitCode {
         Command::Embed(args) => embed::main(args),
         Command::Exits(args) => exits::main(args),
         Command::Devices(args) => devices::main(args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        // The reader of our output has gone, as in `flightvlm ... | head`.
-        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
-        }
     }
 }

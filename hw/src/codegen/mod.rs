@@ -9,7 +9,7 @@ mod manual;
 mod sv;
 
 use crate::config::HwConfig;
-use crate::kernel::Kernel;
+use crate::kernel::{placement, Kernel};
 use std::path::{Path, PathBuf};
 
 /// Marks a generated file; the comment leader is put in front.
@@ -26,6 +26,7 @@ pub fn files() -> Vec<(String, String)> {
         out.push((format!("rtl/gen/{}/fvlm_isa_pkg.sv", c.name), sv::package(&c)));
     }
     out.extend(Kernel::all().iter().flat_map(Kernel::files));
+    out.push(("synth/u280-dies.md".into(), placement::table()));
     out.extend(hls::files());
     out
 }

@@ -12,6 +12,7 @@
 pub mod board;
 pub mod check;
 pub mod link;
+pub mod placement;
 pub mod release;
 pub mod tcl;
 pub mod verilog;

@@ -1,5 +1,6 @@
 //! Scripts for Vivado: packaging of the RTL as a kernel object, and the floor plan.
 
+use super::placement::{placement, Place, SLICES};
 use super::{ArgKind, Kernel, KERNEL};
 use std::fmt::Write as _;
 
@@ -25,28 +26,20 @@ pub fn package(kernel: &Kernel) -> String {
     o + "}\n\n" + PACKAGE
 }
 
-/// Which super logic region the instances of a module are kept in. HBM is beside SLR0, so the memory side is
-/// there; the vector unit and its memories lie between it and the array.
-pub const PLACEMENT: &[(&str, &str)] = &[
-    ("weight_stream", "SLR0"),
-    ("axi_read_engine", "SLR0"),
-    ("axi_write_engine", "SLR0"),
-    ("vx_unit", "SLR1"),
-    ("spad", "SLR1"),
-    ("abuf", "SLR1"),
-    ("mpe_slice", "SLR2"),
-];
-
 /// `floorplan.tcl`, run in front of placement.
 pub fn floorplan(kernel: &Kernel) -> String {
     let mut o = format!("# {}\n", crate::codegen::HEADER);
     if super::link::one_slr(kernel) {
         return o + "# The whole kernel is in one region (link.cfg); nothing to assign.\n";
     }
-    for (module, slr) in PLACEMENT {
+    assert_eq!(
+        kernel.config.slices as usize, SLICES,
+        "invariant: kernels over several regions have 32 slices"
+    );
+    for Place { instance, slr, .. } in placement() {
         let _ = writeln!(
             o,
-            "set_property USER_SLR_ASSIGNMENT {slr} [get_cells -hierarchical -filter {{ORIG_REF_NAME == {module}}}]"
+            "set_property USER_SLR_ASSIGNMENT SLR{slr} [get_cells -hierarchical -filter {{NAME =~ */{instance}}}]"
         );
     }
     o
