@@ -69,6 +69,15 @@ impl Diagnostics {
         self.items.extend(other.items);
     }
 
+    /// Adds those of `other` about places that have no fault yet.
+    pub fn extend_new(&mut self, other: Diagnostics) {
+        for fault in other.items {
+            if self.items.iter().all(|known| known.where_ != fault.where_) {
+                self.items.push(fault);
+            }
+        }
+    }
+
     /// True when nothing was found.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()

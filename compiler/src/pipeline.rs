@@ -26,6 +26,7 @@ use crate::program::{
 use crate::quant::{Calibration, LayerReport, Prompts, Sparsity, Spec, Widths};
 use flightvlm_hw::config::{HwConfig, TILE};
 use flightvlm_hw::isa::{disassemble, isa_hash};
+use flightvlm_hw::kernel::{Board, MemoryKind};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -283,7 +284,8 @@ pub fn compile<'m>(model: &'m Model, options: &Options) -> Result<Compiled<'m>, 
     if options.detect_sparsity {
         build.layers = pattern::detect(&plan, &build, &model.weights)?;
     }
-    let mut laid = lay_out(&plan, &build, options, 1)?;
+    let mut laid =
+        lay_out(&plan, &build, options, 1).map_err(|faults| beside(faults, &plan, &build, options))?;
     let onchip = laid.onchip();
     stages.push(("map", format!("{}\n{onchip}", laid.dram)));
     if stop(&stages) {
@@ -367,6 +369,16 @@ impl Laid {
     }
 }
 
+/// Faults of the layout, and those of the memories behind them: on-chip memories do not decide what DRAM holds.
+fn beside(mut faults: Diagnostics, plan: &Plan, build: &Build, options: &Options) -> Diagnostics {
+    let config =
+        HwConfig { spad_words: 1 << 24, abuf_words: 1 << 24, s_words: 1 << 24, ..build.config.clone() };
+    if let Err(more) = lay_out(plan, &Build { config, ..build.clone() }, options, 1) {
+        faults.extend_new(more);
+    }
+    faults
+}
+
 /// Everything's place; the code's region comes first, with room for `pieces` whole instruction memories.
 fn lay_out(plan: &Plan, build: &Build, options: &Options, pieces: u32) -> Result<Laid, Diagnostics> {
     let mut dram = DramMap::new(build.config.slices);
@@ -433,7 +445,34 @@ fn check_capacity(dram: &DramMap, build: &Build, options: &Options) -> Result<()
             help,
         ));
     }
+    if all.is_empty() {
+        all.extend(shared_memory(dram, config));
+    }
     all.into_result(())
+}
+
+/// Cards without DDR: main memory and the channels are parts of the same HBM.
+fn shared_memory(dram: &DramMap, config: &HwConfig) -> Diagnostics {
+    let mut all = Diagnostics::new();
+    let Ok(board) = Board::of(config) else { return all };
+    if board.memories[board.main_memory()].kind != MemoryKind::Hbm {
+        return all;
+    }
+    let bytes = |space| u64::from(dram.end(space)) * 64;
+    let needs = bytes(Space::Main) + u64::from(config.slices) * bytes(Space::Channels);
+    let has: u64 = board.memories.iter().map(|memory| memory.size_bytes).sum();
+    if needs > has {
+        all.push(Diagnostic::new(
+            format!("HBM of target `{}`, main memory and {} channels together", config.name, config.slices),
+            format!("at most {has} bytes"),
+            format!("{needs} bytes: {} too many", needs - has),
+            format!(
+                "weights of fewer bits, a lower --max-context, or a target with more memory than `{}`",
+                config.name
+            ),
+        ));
+    }
+    all
 }
 
 /// The widest average, in tenths of a bit, with which layers and output layer take `excess` bytes less.

@@ -3,7 +3,8 @@
 mod common;
 
 use common::root;
-use flightvlm_compiler::import::{import, ImportOptions};
+use flightvlm_compiler::graph::{Method, Prune};
+use flightvlm_compiler::import::{import, ImportOptions, Model};
 use flightvlm_compiler::layout::dram::Space;
 use flightvlm_compiler::pipeline::{compile, Options};
 use flightvlm_compiler::quant::{Sparsity, Widths};
@@ -25,6 +26,18 @@ fn stats(
     Ok((p.code_bytes(), p.weight_bytes(), channel))
 }
 
+/// LLaMA2-7B with some sizes changed.
+fn llama_of(sizes: &[(&str, usize)]) -> Model {
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(root().join("tests/data/shapes/llama2-7b/config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for (key, value) in sizes {
+        config[*key] = (*value).into();
+    }
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    import(folder.path(), &ImportOptions { no_weights: true, ..ImportOptions::default() }).unwrap()
+}
+
 #[test]
 fn one_program_of_16_kib_serves_llava_7b_at_every_length() {
     for (widths, sparsity) in [
@@ -38,6 +51,28 @@ fn one_program_of_16_kib_serves_llava_7b_at_every_length() {
             stats("llava-1.5-7b", HwConfig::u280(), widths, sparsity).unwrap();
         assert!(code_bytes <= 16 << 10, "{widths} {sparsity}: {code_bytes} bytes of code");
         assert!(channel_bytes <= 256 << 20);
+    }
+}
+
+/// What options add to the 16,080 bytes; each stays small, and is a figure of the README.
+#[test]
+fn options_make_the_program_of_llava_7b_a_little_longer() {
+    let options = ImportOptions { no_weights: true, ..ImportOptions::default() };
+    let shape = root().join("tests/data/shapes/llava-1.5-7b");
+    let model = import(&shape, &options).unwrap();
+    let mask = Some("window=512,sinks=64".parse().unwrap());
+    let masked = import(&shape, &ImportOptions { mask, ..options }).unwrap();
+    let plain = Options { no_weights: true, ..Options::new(HwConfig::u280(), 2048) };
+    let prune = Some(Prune { method: Method::Fastervlm, tokens: 58 });
+    for (model, options, bytes) in [
+        (&model, plain.clone(), 16_080),
+        (&model, Options { kv_bits: 4, ..plain.clone() }, 16_080),
+        (&model, Options { wide_inputs: true, ..plain.clone() }, 16_832),
+        (&masked, plain.clone(), 16_784),
+        (&model, Options { prune, ..plain.clone() }, 20_176),
+    ] {
+        let program = compile(model, &options).unwrap().program.unwrap().program;
+        assert_eq!(program.code_bytes(), bytes, "{options:?}");
     }
 }
 
@@ -70,6 +105,50 @@ fn what_does_not_fit_says_by_how_much_and_what_would() {
     assert!(e.contains("too many") && e.contains("--weights mixed=4.3"), "{e}");
     // What it proposes fits.
     stats("llama2-7b", half, Widths::Mixed { average_bits: 4.3 }, Sparsity::Dense).unwrap();
+}
+
+/// Every memory that is too small is named at once, and nothing is proposed that does not help.
+#[test]
+fn a_model_of_70b_does_not_fit_on_chip_and_not_in_hbm() {
+    let model = llama_of(&[
+        ("hidden_size", 8192),
+        ("intermediate_size", 28_672),
+        ("num_hidden_layers", 80),
+        ("num_attention_heads", 64),
+        ("num_key_value_heads", 8),
+    ]);
+    let mut options = Options { no_weights: true, ..Options::new(HwConfig::u280(), 1024) };
+    options.storage.widths = Widths::Uniform(4);
+    let e = compile(&model, &options).err().expect("refused").to_string();
+    assert!(e.contains("scratchpad words, 2176 too many"), "{e}");
+    assert!(e.contains("each weight channel") && e.contains("846356480 too many"), "{e}");
+    assert!(!e.contains("--max-context") && !e.contains("--weights"), "{e}");
+}
+
+/// A context that is too long for the scratchpad: the message says which one is not.
+#[test]
+fn a_context_that_fits_is_proposed() {
+    let small = HwConfig { spad_words: 32_768, ..HwConfig::u280() };
+    let options = ImportOptions { no_weights: true, ..ImportOptions::default() };
+    let model = import(&root().join("tests/data/shapes/llama2-7b"), &options).unwrap();
+    let at = |context| compile(&model, &Options { no_weights: true, ..Options::new(small.clone(), context) });
+    let e = at(4096).err().expect("refused").to_string();
+    let proposed = e.split("--max-context ").nth(1).expect("a proposal").split(' ').next().unwrap();
+    let proposed: usize = proposed.parse().unwrap();
+    at(proposed).unwrap();
+    assert!(at(proposed + 16).is_err(), "{e}");
+}
+
+/// The U55C has no DDR: main memory and the channels share 16 GiB.
+#[test]
+fn memories_that_share_the_hbm_are_added_up() {
+    let mut card = HwConfig::from_toml(include_str!("../../hw/targets/u55c.toml")).unwrap();
+    stats("llava-1.5-7b", card.clone(), Widths::Uniform(8), Sparsity::Dense).unwrap();
+    card.main_mib = 4096;
+    let model = llama_of(&[("num_hidden_layers", 76)]);
+    let e = compile(&model, &Options { no_weights: true, ..Options::new(card, 2048) });
+    let e = e.err().expect("refused").to_string();
+    assert!(e.contains("main memory and 32 channels together") && e.contains("at most 17179869184"), "{e}");
 }
 
 #[test]

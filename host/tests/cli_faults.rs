@@ -192,6 +192,31 @@ fn bad_flags() {
     refused_by(&["run", &model], "--prompt");
 }
 
+/// What nothing would look at is refused, all of it at once.
+#[test]
+fn options_without_an_effect() {
+    let model = model();
+    let float = ["run", &model, "--device", "eval", "--weights", "w4", "--kv-bits", "4", "--prompt", "x"];
+    refused(&float, &["float32", "--weights, --kv-bits", "--device iss"]);
+    let folder = tempfile::tempdir().expect("folder");
+    let program = folder.path().join("m.fvp").display().to_string();
+    let made = flightvlm(&["compile", &model, "-o", &program, "--max-context", "128"]);
+    assert_eq!(made.status.code(), Some(0), "{}", String::from_utf8_lossy(&made.stderr));
+    let options = ["--target", "mini", "--sparsity", "2:4", "--wide-inputs", "--early-exit", "--no-weights"];
+    for command in [&["run", &program, "--prompt", "x"][..], &["inspect", &program], &["bench", &program]] {
+        let needles =
+            ["decided already", "--target, --sparsity, --wide-inputs, --early-exit, --no-weights", "folder"];
+        refused(&[command, &options].concat(), &needles);
+    }
+    let long = ["run", &program, "--max-context", "129", "--prompt", "x"];
+    refused(&long, &["--max-context 129", "at most 128 positions"]);
+    refused(&["run", &model, "--max-context", "257", "--prompt", "x"], &["at most 256 positions"]);
+    let nothing = ["compile", &model, "--no-weights", "--calibrate", ".", "-o", &program];
+    refused_by(&nothing, "--no-weights");
+    refused_by(&["compile", &model, "--calibrate-samples", "8", "-o", &program], "--calibrate <FILE|DIR>");
+    refused_by(&["profile", &model, "--target", "absent.toml"], "hw/targets");
+}
+
 /// A weaker form for messages that the argument parser words.
 fn refused_by(arguments: &[&str], needle: &str) {
     let output = flightvlm(arguments);

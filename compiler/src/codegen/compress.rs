@@ -184,7 +184,7 @@ fn sums_layout(c: &Compress, base: Dims, build: &Build) -> Result<(Dims, Chip), 
         let half = ["x", "tmp", "taps"].map(|name| r(name, rows * dims.dw)).to_vec();
         let s = ["stat0", "stat1", "x_scale", "inv"].map(|name| r(name, rows)).to_vec();
         let want = Requests { spad: (shared, half), abuf: Vec::new(), s: (Vec::new(), s) };
-        Chip::fit(&want, &build.config).map(|chip| (dims, chip))
+        Chip::fit(&want, &build.config).ok().map(|chip| (dims, chip))
     };
     TILE_ROWS.iter().find_map(fit).ok_or_else(|| {
         Diagnostic::new(

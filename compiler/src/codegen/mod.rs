@@ -213,37 +213,44 @@ pub struct Build {
 const TILE_ROWS: [u32; 3] = [64, 32, 16];
 
 /// The highest tile whose regions fit the target.
-fn choose_tile<T>(
+fn choose_tile(
     what: &str,
     layer: &Layer,
     positions: u32,
     down_parts: u32,
     build: &Build,
-    fit: impl Fn(&Dims) -> Option<T>,
-) -> Result<(Dims, T), Diagnostic> {
+    fit: impl Fn(&Dims) -> Result<Chip, String>,
+) -> Result<(Dims, Chip), Diagnostic> {
     let config = &build.config;
+    let mut over = String::new();
     for rows in TILE_ROWS {
         let dims = Dims::new(layer, positions, rows, down_parts, build);
         // Strides are fields of 12 bits in VX and ST, of 15 in MM.
         let strides = [dims.scw, 2 * dims.ffw, dims.heads * dims.hw, dims.dw];
         let slots = u64::from(dims.kv_heads) * u64::from(dims.k_slots().max(dims.hw));
-        if strides.iter().all(|s| *s < 4096) && slots < 1 << 16 {
-            if let Some(chip) = fit(&dims) {
-                return Ok((dims, chip));
+        if strides.iter().any(|s| *s >= 4096) {
+            over = "rows of 4096 words or more, which instructions cannot step over".into();
+        } else if slots >= 1 << 16 {
+            over = format!("{slots} tiles of the cache, 65535 at most");
+        } else {
+            match fit(&dims) {
+                Ok(chip) => return Ok((dims, chip)),
+                Err(why) => over = why,
             }
         }
     }
     Err(Diagnostic::new(
         what,
         format!(
-            "a tile of {} rows within {} scratchpad words, {} activation words and {} scalars",
+            "a tile of {} rows within {} scratchpad words, {} activation words and {} scalars of target `{}`",
             TILE_ROWS[TILE_ROWS.len() - 1],
             config.spad_words,
             config.abuf_words,
-            config.s_words
+            config.s_words,
+            config.name
         ),
-        format!("width {} and {positions} positions", layer.norm1.cols),
-        "lower --max-context, or use a target with larger on-chip memories",
+        format!("width {} and {positions} positions: {over}", layer.norm1.cols),
+        "use a target with larger on-chip memories",
     ))
 }
 

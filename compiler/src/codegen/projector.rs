@@ -150,7 +150,7 @@ pub(super) fn chain_layout(
             abuf: vec![r("x8", (rows * dims.dw.max(widest)).next_multiple_of(8))],
             s: (shared_s, ["stat0", "stat1", "x_scale", "inv"].map(|name| r(name, rows)).to_vec()),
         };
-        Chip::fit(&want, &build.config).map(|chip| (dims, chip))
+        Chip::fit(&want, &build.config).ok().map(|chip| (dims, chip))
     };
     let (dims, chip) = TILE_ROWS.iter().find_map(fit).ok_or_else(|| {
         Diagnostic::new(

@@ -67,6 +67,22 @@ impl TextLayout {
     }
 }
 
+/// The most positions below so many that fit, if any do.
+fn longest_context(below: u32, fits: impl Fn(u32) -> bool) -> Option<u32> {
+    let tile = TILE as u32;
+    // Positions take memory: what fits is a range from the least on.
+    let (mut low, mut high) = (0, below / tile);
+    while high - low > 1 {
+        let middle = low.midpoint(high);
+        if fits(middle * tile) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    (low > 0).then_some(low * tile)
+}
+
 /// Lays the language model out and adds its regions to the memory map.
 pub fn text_layout(
     text: &Text,
@@ -89,7 +105,7 @@ pub fn text_layout(
     let positions = max_context.next_multiple_of(TILE) as u32;
     let logit_words = words(text.head.cols_out);
     let parts = down_parts(first, &build.layers, build);
-    let (dims, chip) = choose_tile("text model", first, positions, parts, build, |d| {
+    let fit = |d: &Dims| {
         let mut r = Requests::of(d);
         let logits = |words| Request { name: "logits", words, from: 9, to: 9 };
         match build.wide_inputs {
@@ -103,7 +119,15 @@ pub fn text_layout(
         let words = norm_words(&text.final_norm);
         r.spad.0.push(Request { name: "final_norm", words, from: 0, to: 9 });
         Chip::fit(&r, &build.config)
-    })?;
+    };
+    let at = |positions| choose_tile("text model", first, positions, parts, build, fit);
+    let (dims, chip) =
+        at(positions).map_err(|fault| match longest_context(positions, |p| at(p).is_ok()) {
+            Some(context) => {
+                Diagnostic { help: format!("--max-context {context} or less; or {}", fault.help), ..fault }
+            }
+            None => fault,
+        })?;
     let layer = layer_offsets(&dims, first, &build.layers, build);
     let head = Packed::plain(&text.head, build.head);
     for p in layer.pieces().map(|x| &x.1).chain([&head]) {

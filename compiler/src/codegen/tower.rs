@@ -446,18 +446,28 @@ pub struct Chip {
 }
 
 impl Chip {
-    /// Allocates; `None` when a memory of the target is too small.
-    pub fn fit(r: &Requests, c: &HwConfig) -> Option<Chip> {
+    /// Allocates; the error says which memories of the target are too small, and by how much.
+    pub fn fit(r: &Requests, c: &HwConfig) -> Result<Chip, String> {
         let chip = Chip {
             spad: Halves::new(&r.spad.0, &r.spad.1),
             abuf: Halves::new(&[], &r.abuf),
             s: Halves::new(&r.s.0, &r.s.1),
         };
-        let fits = chip.spad.words() <= c.spad_words
-            && chip.abuf.words() <= c.abuf_words
-            && chip.s.words() <= c.s_words
-            // Reduction results have a field of 14 bits.
-            && chip.s.base + chip.s.half.words() <= 1 << 14;
-        fits.then_some(chip)
+        // Reduction results have a field of 14 bits.
+        let (reduced, field) = (chip.s.base + chip.s.half.words(), 1 << 14);
+        let over: Vec<String> = [
+            ("scratchpad words", chip.spad.words(), c.spad_words),
+            ("activation words", chip.abuf.words(), c.abuf_words),
+            ("scalars", chip.s.words().max(reduced), c.s_words.min(field)),
+        ]
+        .iter()
+        .filter(|(_, needs, has)| needs > has)
+        .map(|(what, needs, has)| format!("{needs} {what}, {} too many", needs - has))
+        .collect();
+        if over.is_empty() {
+            Ok(chip)
+        } else {
+            Err(over.join("; "))
+        }
     }
 }

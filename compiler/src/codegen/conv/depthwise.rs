@@ -43,7 +43,7 @@ pub(super) fn layout(
     let shared = vec![r("vectors", vector_words), r("lines", lines), r("out", out_side * to.words())];
     let want = Requests { spad: (shared, vec![]), ..Requests::default() };
     let strides = [(side + 2 * pad) * dw, d.stride as u32 * dw, to.words()];
-    let chip = Chip::fit(&want, &build.config).filter(|_| strides.iter().all(|s| *s < 4096));
+    let chip = Chip::fit(&want, &build.config).ok().filter(|_| strides.iter().all(|s| *s < 4096));
     let chip = chip.ok_or_else(|| {
         Diagnostic::new(
             &d.path,

@@ -44,7 +44,7 @@ pub(super) fn layout(e: &Excite, map: Map, units_at: u32, build: &Build) -> Resu
         abuf: vec![r("x8", width.max(inner).next_multiple_of(8))],
         s: (vec![r("x_scale", 1), r("inv", 1)], vec![]),
     };
-    let chip = Chip::fit(&want, &build.config).filter(|_| width < 4096).ok_or_else(|| {
+    let chip = Chip::fit(&want, &build.config).ok().filter(|_| width < 4096).ok_or_else(|| {
         Diagnostic::new(
             &e.path,
             format!("a line of the map within {} scratchpad words", build.config.spad_words),
