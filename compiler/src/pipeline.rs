@@ -520,23 +520,21 @@ fn stats(p: &Program, plan: &Plan, laid: &Laid) -> String {
         m.text.max_context,
         m.text.tile_rows,
     );
-    for (name, l) in [
-        ("vision", laid.vision.as_ref().and_then(|v| v.tower()).map(|t| &t.layer)),
-        ("text", Some(&laid.text.layer)),
-    ] {
-        for (_, piece) in l.iter().flat_map(|l| l.pieces()) {
-            let path = &piece.parts[0].linear.path;
-            let unit = piece.tile_units() * 64;
-            let _ = writeln!(
-                out,
-                "{name} {path}: {} tiles of {} words, {} {}, {unit} bytes in a row, {} per channel",
-                piece.tiles(),
-                piece.words(),
-                piece.spec.widths,
-                piece.spec.sparsity,
-                piece.rounds()
-            );
-        }
+    let tower = laid.vision.as_ref().and_then(|v| v.tower()).map(|t| &t.layer);
+    let vision = tower.iter().flat_map(|l| l.pieces()).map(|(_, piece)| ("vision", piece));
+    let text = laid.text.layer.pieces().map(|(_, piece)| ("text", piece));
+    for (name, piece) in vision.chain(text).chain([("head", &laid.text.head)]) {
+        let path = &piece.parts[0].linear.path;
+        let unit = piece.tile_units() * 64;
+        let _ = writeln!(
+            out,
+            "{name} {path}: {} tiles of {} words, {} {}, {unit} bytes in a row, {} per channel",
+            piece.tiles(),
+            piece.words(),
+            piece.spec.widths,
+            piece.spec.sparsity,
+            piece.rounds()
+        );
     }
     out
 }

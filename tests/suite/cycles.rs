@@ -5,6 +5,7 @@ use flightvlm::device::{Device, Logits, RunStats};
 use flightvlm::image::decode_file;
 use flightvlm::prompt::{prepare, user_turn};
 use flightvlm::source::{LoadOptions, Source};
+use flightvlm_compiler::quant::{Sparsity, Spec, Widths};
 use flightvlm_hw::config::HwConfig;
 
 fn measure(d: &mut dyn Device, source: &Source) -> RunStats {
@@ -25,13 +26,38 @@ fn measure(d: &mut dyn Device, source: &Source) -> RunStats {
 #[test]
 fn predicted_cycles_are_within_five_percent() {
     for target in [HwConfig::sim(), HwConfig::mini()] {
-        compare(target);
+        compare(LoadOptions { target, ..LoadOptions::default() });
     }
 }
 
-fn compare(target: HwConfig) {
-    let on = target.name.clone();
-    let source = demo_with(LoadOptions { target, ..LoadOptions::default() });
+/// The same for what a format changes: the widths of weights, sparse tiles, a cache of 4 bits, rows of 16 bits.
+#[test]
+fn predicted_cycles_of_every_format_are_within_five_percent() {
+    let mini = LoadOptions { target: HwConfig::mini(), ..LoadOptions::default() };
+    let with = |widths, sparsity| {
+        let storage = Spec { sparsity, ..Spec::dense(widths) };
+        LoadOptions { storage, ..mini.clone() }
+    };
+    let mixed = Widths::Mixed { average_bits: 3.5 };
+    let (w4, w8) = (Widths::Uniform(4), Widths::Uniform(8));
+    for options in [
+        with(w4, Sparsity::Dense),
+        with(Widths::Uniform(2), Sparsity::Dense),
+        with(mixed, Sparsity::Dense),
+        with(w4, Sparsity::S2of4),
+        with(w8, Sparsity::S4of16),
+        LoadOptions { kv_bits: 4, ..mini.clone() },
+        LoadOptions { wide_inputs: true, ..mini.clone() },
+    ] {
+        compare(options);
+    }
+}
+
+fn compare(options: LoadOptions) {
+    let s = &options.storage;
+    let wide = if options.wide_inputs { " wide" } else { "" };
+    let on = format!("{} {} {} KV{}{wide}", options.target.name, s.widths, s.sparsity, options.kv_bits);
+    let source = demo_with(options);
     let program = source.program().expect("compiles");
     let a = measure(&mut device(&source, "iss", iss(program)), &source);
     let b = measure(&mut device(&source, "rtl", rtl(program)), &source);
