@@ -34,6 +34,7 @@ mod memory;
 pub mod profile;
 mod recipe;
 mod sched;
+mod spad;
 mod stream;
 mod team;
 mod tile;

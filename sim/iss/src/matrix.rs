@@ -1,9 +1,11 @@
 //! Timing of matrix commands: all active slices in lock step, each word when the last of them has it.
 
 use crate::profile::LostBeats;
+use crate::spad::MatrixWrites;
 use crate::stream::Stream;
 use crate::timing;
 use crate::work::{Command, MmWork};
+use std::ops::Range;
 
 /// A matrix command that is not complete.
 pub(crate) struct MatrixRun {
@@ -16,6 +18,8 @@ pub(crate) struct MatrixRun {
     at: u64,
     /// Issue cycles of a pair of rows; idle ones in front of each group's words.
     pair_cycles: u64,
+    /// Cycles to write a pair of rows of all slices.
+    pair_write_cycles: u64,
     least: u64,
     pub starved_cycles: u64,
     pub mac_beats: u64,
@@ -36,6 +40,7 @@ impl MatrixRun {
             tile: 0,
             at: first,
             pair_cycles: 0,
+            pair_write_cycles,
             least,
             starved_cycles: 0,
             mac_beats: 0,
@@ -72,13 +77,35 @@ impl MatrixRun {
     }
 
     /// Goes on as long as whole rounds have all their words; true if at least one had.
-    pub fn advance(&mut self, streams: &mut [Stream]) -> bool {
+    pub fn advance(&mut self, streams: &mut [Stream], writes: &mut MatrixWrites) -> bool {
         let before = self.tile;
-        while !self.is_done() && self.round(streams) {}
+        while !self.is_done() && self.round(streams, writes) {}
         self.tile != before
     }
 
-    fn round(&mut self, streams: &mut [Stream]) -> bool {
+    /// When the rows of pairs are written whose last words are issued from a cycle on.
+    fn write(
+        &self,
+        issued: u64,
+        pairs: Range<u64>,
+        active: &Range<usize>,
+        slices: usize,
+        writes: &mut MatrixWrites,
+    ) {
+        let row = self.pair_write_cycles / 2;
+        let words = slices / row as usize;
+        let (low, high) = ((active.start / words) as u64, active.end.div_ceil(words) as u64);
+        let first = issued + timing::mm_write_cycles(self.pair_write_cycles);
+        for pair in pairs.clone() {
+            let even = first + (pair - pairs.start) * self.pair_cycles;
+            writes.push(even + low..even + high);
+            if 2 * pair + 1 < u64::from(self.work.rows) {
+                writes.push(even + row + low..even + row + high);
+            }
+        }
+    }
+
+    fn round(&mut self, streams: &mut [Stream], writes: &mut MatrixWrites) -> bool {
         let (w, slices) = (self.work, streams.len() as u32);
         let slot = w.first + self.tile;
         let tiles = (slices - slot % slices).min(w.tiles - self.tile);
@@ -111,7 +138,9 @@ impl MatrixRun {
         }
         self.starved_cycles += self.at - begin - self.pair_cycles;
         let pairs = u64::from(w.rows.div_ceil(2));
+        self.write(self.at - 1, 0..1, &active, slices as usize, writes);
         if pairs > 1 {
+            self.write(self.at - 1 + self.pair_cycles, 1..pairs, &active, slices as usize, writes);
             // The last pair pops the words; nothing is late any more.
             self.at += (pairs - 2) * self.pair_cycles;
             for g in 0..w.groups() {

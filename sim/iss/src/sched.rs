@@ -12,13 +12,14 @@ use crate::matrix::MatrixRun;
 use crate::matrix_unit::{Kind, MatrixUnit};
 use crate::memory::Memory;
 use crate::profile::{BeatWindows, Profile, Span};
+use crate::spad::MatrixWrites;
 use crate::stream::Stream;
 use crate::team::Team;
 use crate::tiles::Tiles;
 use crate::timing;
 use crate::transfer::{RowsRun, StoreRun};
 use crate::units::{ld, mm, st, vx};
-use crate::vector::VxTimes;
+use crate::vector::{VectorRun, VxTimes};
 use crate::work::{Command, LdWork, Work};
 use flightvlm_hw::config::{HwConfig, UNIT_BYTES};
 use flightvlm_hw::isa::{names::*, Unit};
@@ -86,6 +87,8 @@ struct Run<'a> {
     load: Option<LoadRun>,
     store: Option<StoreRun>,
     matrix: MatrixUnit,
+    matrix_writes: MatrixWrites,
+    vector: Option<VectorRun>,
     streams: Vec<Stream>,
     /// Cycles in which the latest vector commands write SPAD.
     spad_writes: VecDeque<Range<u64>>,
@@ -124,6 +127,8 @@ pub(crate) fn run(parts: Parts<'_>, launch: &Launch) -> (Report, [u32; 32]) {
         load: None,
         store: None,
         matrix: MatrixUnit::new(config.pair_write_cycles()),
+        matrix_writes: MatrixWrites::default(),
+        vector: None,
         streams: (0..config.slices).map(|s| Stream::new(s, config)).collect(),
         spad_writes: VecDeque::new(),
         held: vec![[0; 2]; config.slices as usize],
@@ -174,6 +179,8 @@ enum Event {
     Start(usize),
     LoadBurst,
     StoreBurst(Bank),
+    /// The vector command ends, unless the matrix unit has written SPAD in front of it.
+    VectorEnd,
     /// A bad matrix command is the oldest one.
     MatrixFault(Fault),
 }
@@ -241,10 +248,11 @@ impl Run<'_> {
                 }
                 Some((_, Event::LoadBurst)) => {
                     if let Some(LoadRun::Rows(r)) = &mut self.load {
-                        r.step(&mut self.ports.main, &self.spad_writes);
+                        r.step(&mut self.ports.main, &self.spad_writes, &self.matrix_writes);
                     }
                     self.settle()
                 }
+                Some((at, Event::VectorEnd)) => self.end_vector(at).and_then(|()| self.settle()),
                 Some((at, Event::MatrixFault(fault))) => {
                     last = last.max(at);
                     Err(fault)
@@ -289,6 +297,9 @@ impl Run<'_> {
         if let Some((bank, at)) = self.store.as_ref().and_then(|s| s.next_burst(self.config.slices)) {
             offer(at, Event::StoreBurst(bank));
         }
+        if let Some(v) = &self.vector {
+            offer(v.end(), Event::VectorEnd);
+        }
         for u in 0..4 {
             if let Some(at) = self.start_time(u) {
                 offer(at, Event::Start(u));
@@ -321,7 +332,7 @@ impl Run<'_> {
             0 => self.load.is_some(),
             1 => self.store.is_some(),
             2 => !self.matrix.is_idle(),
-            _ => false,
+            _ => self.vector.is_some(),
         }
     }
 
@@ -403,13 +414,19 @@ impl Run<'_> {
                     vx::run(&w, self.memory, c.vx_words as usize);
                 }
                 let times = VxTimes::new(&w, c.vx_words);
-                if let Some(writes) = times.spad_writes {
+                if !self.timed {
+                    return self.complete(3, &command, at, at);
+                }
+                self.matrix_writes.forget(at);
+                let run = VectorRun::new(command, at, times, &self.matrix_writes);
+                if let Some(writes) = run.spad_writes() {
                     if self.spad_writes.len() == SPAD_SPANS {
                         self.spad_writes.pop_front();
                     }
-                    self.spad_writes.push_back(at + writes.start..at + writes.end);
+                    self.spad_writes.push_back(writes);
                 }
-                at + times.end
+                self.vector = Some(run);
+                return Ok(());
             }
             Work::St(w) => {
                 st::check_st(&w, self.memory, c).map_err(fault)?;
@@ -476,6 +493,15 @@ impl Run<'_> {
         self.complete(u, &command, at, end)
     }
 
+    /// The vector command ends in this cycle if it has met all that the matrix unit writes until then.
+    fn end_vector(&mut self, at: u64) -> Result<(), Fault> {
+        let Some(run) = self.vector.take_if(|run| run.end() == at) else { return Ok(()) };
+        if let Some((last, writes)) = self.spad_writes.back_mut().zip(run.spad_writes()) {
+            *last = writes;
+        }
+        self.complete(3, &run.command, run.start, at)
+    }
+
     /// Completes what has become complete.
     fn settle(&mut self) -> Result<(), Fault> {
         self.settle_load()?;
@@ -492,7 +518,8 @@ impl Run<'_> {
             return self.settle_untimed();
         }
         loop {
-            while self.matrix.run.as_mut().is_some_and(|m| m.advance(&mut self.streams)) {
+            let writes = &mut self.matrix_writes;
+            while self.matrix.run.as_mut().is_some_and(|m| m.advance(&mut self.streams, writes)) {
                 // Places became free: beats that wait for them are expanded.
                 for (s, channel) in self.streams.iter_mut().zip(&self.memory.channels) {
                     s.expand(channel);
@@ -503,6 +530,9 @@ impl Run<'_> {
                 self.account_matrix(m);
             }
             self.complete(2, &ended.command, ended.start, ended.end)?;
+        }
+        if let Some(v) = &mut self.vector {
+            v.meet(&self.matrix_writes);
         }
         self.settle_load()
     }

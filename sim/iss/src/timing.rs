@@ -1,7 +1,6 @@
 //! Cycle counts of the units: `hw/doc/timing.md` says where each constant comes from.
 //!
-//! Left out of the model: a VX or LD word that waits because MM writes SPAD in the same cycle; an LD
-//! word that gets in between the writes of a slow vector command, or one with sums of short rows; an LD
+//! Left out of the model: an LD word that gets in between the writes of a slow vector command, or one with sums of short rows; an LD
 //! word that waits for a vector command which starts after the word was requested; and a scalar that
 //! waits because VX writes S.
 
@@ -100,9 +99,13 @@ pub const MM_END_CYCLES: u64 = 40;
 pub const MM_DROP_CYCLES: u64 = 24;
 /// MM: fewest issue cycles of a pair and group when a tile has several groups.
 pub const MM_PAIR_GROUP_CYCLES: u64 = 8;
+/// MM: from the last issue of a pair of rows to its first write.
+pub fn mm_write_cycles(pair_write_cycles: u64) -> u64 {
+    MM_END_CYCLES + pair_write_cycles.min(8) / 2
+}
 /// MM: from the last issue to completion.
 pub fn mm_end_cycles(pair_write_cycles: u64) -> u64 {
-    MM_END_CYCLES + pair_write_cycles.min(8) / 2 + pair_write_cycles
+    mm_write_cycles(pair_write_cycles) + pair_write_cycles
 }
 /// Beats of the longest burst.
 pub const BURST_BEATS: u64 = 16;

@@ -3,6 +3,7 @@
 
 use crate::bursts::{burst_beats, Reader};
 use crate::memory::Memory;
+use crate::spad::MatrixWrites;
 use crate::timing;
 use crate::units::ld;
 use crate::work::{Command, LdWork, StWork};
@@ -38,8 +39,8 @@ impl RowsRun {
     }
 
     /// Sends the next request. `taken`: spans of cycles in which VX has the write port of SPAD, in
-    /// order.
-    pub fn step(&mut self, port: &mut Port, taken: &VecDeque<Range<u64>>) {
+    /// order; `matrix`: those in which MM has it.
+    pub fn step(&mut self, port: &mut Port, taken: &VecDeque<Range<u64>>, matrix: &MatrixWrites) {
         let Some(from) = self.rows.front() else { return };
         let len = u64::from(self.work.len);
         let beats = burst_beats(from + self.unit, len - self.unit);
@@ -49,7 +50,13 @@ impl RowsRun {
             if scalars {
                 return at + timing::LD_SCALARS_CYCLES - 1;
             }
-            taken.iter().fold(at, |at, t| if t.contains(&at) { t.end } else { at })
+            taken.iter().fold(matrix.free_from(at), |at, t| {
+                if t.contains(&at) {
+                    matrix.free_from(t.end)
+                } else {
+                    at
+                }
+            })
         });
         self.unit += beats;
         if self.unit == len {

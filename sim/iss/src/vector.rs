@@ -1,16 +1,90 @@
 //! Timing of a vector command: `hw/doc/timing.md`, section VX.
 
+use crate::spad::MatrixWrites;
 use crate::timing;
+use crate::work::Command;
 use crate::work::VxWork;
 use flightvlm_hw::isa::names::*;
 use std::ops::Range;
 
-/// When things happen in a vector command, in cycles from its start.
+/// When things happen in a vector command, in cycles from its start, if nothing keeps it from writing SPAD.
 pub(crate) struct VxTimes {
     /// Completion.
     pub end: u64,
-    /// Cycles in which it writes SPAD.
-    pub spad_writes: Option<Range<u64>>,
+    /// Its writes to SPAD.
+    writes: Option<Writes>,
+}
+
+/// Cycles of writes: rows of steps.
+struct Writes {
+    first: u64,
+    rows: u64,
+    /// Of a row.
+    steps: u64,
+    /// From row to row, in steps.
+    row: u64,
+    /// Cycles of a step.
+    pace: u64,
+}
+
+impl Writes {
+    fn last(&self) -> u64 {
+        self.first + self.pace * ((self.rows - 1) * self.row + self.steps - 1)
+    }
+
+    /// The first one that is not before a cycle.
+    fn not_before(&self, cycle: u64) -> Option<u64> {
+        let step = cycle.saturating_sub(self.first).div_ceil(self.pace);
+        let (row, at) = (step / self.row, step % self.row);
+        let step = if at < self.steps { step } else { (row + 1) * self.row };
+        let cycle = self.first + self.pace * step;
+        (cycle <= self.last()).then_some(cycle)
+    }
+}
+
+/// A vector command that has started. A write that meets one of the matrix unit waits, and everything behind it.
+pub(crate) struct VectorRun {
+    pub command: Command,
+    pub start: u64,
+    times: VxTimes,
+    /// Cycles that it has lost.
+    stalled: u64,
+    /// The first matrix write that it has not met.
+    next: u64,
+}
+
+impl VectorRun {
+    pub fn new(command: Command, start: u64, times: VxTimes, matrix: &MatrixWrites) -> VectorRun {
+        let mut run = VectorRun { command, start, times, stalled: 0, next: matrix.first() };
+        run.meet(matrix);
+        run
+    }
+
+    /// Completion, as far as the matrix unit's writes are known.
+    pub fn end(&self) -> u64 {
+        self.start + self.times.end + self.stalled
+    }
+
+    /// Cycles in which it may write SPAD.
+    pub fn spad_writes(&self) -> Option<Range<u64>> {
+        let writes = self.times.writes.as_ref()?;
+        Some(self.start + writes.first..self.start + writes.last() + self.stalled + 1)
+    }
+
+    /// Waits for the matrix writes that have become known.
+    pub fn meet(&mut self, matrix: &MatrixWrites) {
+        let Some(writes) = &self.times.writes else { return };
+        while let Some(span) = matrix.get(self.next) {
+            let begun = self.start + self.stalled;
+            // In cycles that pass for the command, where it is when the matrix unit begins to write.
+            let Some(write) = writes.not_before(span.start.saturating_sub(begun)) else { return };
+            if begun + writes.last() < span.start {
+                return;
+            }
+            self.stalled += span.end.saturating_sub(begun + write);
+            self.next += 1;
+        }
+    }
 }
 
 impl VxTimes {
@@ -18,7 +92,7 @@ impl VxTimes {
         let divides = w.b.row == ROW_DIV || w.c.row == ROW_DIV;
         let first = if divides { timing::VX_DIVIDE_CYCLES } else { 0 };
         if w.rows == 0 || w.len == 0 {
-            return VxTimes { end: first + timing::VX_EMPTY_CYCLES, spad_writes: None };
+            return VxTimes { end: first + timing::VX_EMPTY_CYCLES, writes: None };
         }
         let first = first + timing::VX_START_CYCLES;
         let sums = matches!(w.red, R_SUM | R_SUMSQ);
@@ -42,8 +116,9 @@ impl VxTimes {
             R_SUMSQ => y + 1 + timing::VX_SQUARE_CYCLES + pace * timing::vx_sum_cycles(vx_words),
             _ => y + timing::VX_BEST_CYCLES + u64::from(vx_words.ilog2()),
         };
-        let spad_writes = (w.d_kind == D_SPAD).then_some(first + write..last + write + 1);
-        VxTimes { end: last + end + 1, spad_writes }
+        let rows = u64::from(w.rows);
+        let writes = Writes { first: first + write, rows, steps, row, pace };
+        VxTimes { end: last + end + 1, writes: (w.d_kind == D_SPAD).then_some(writes) }
     }
 }
 
