@@ -295,14 +295,16 @@ impl Tower<'_> {
             1 => asm.copy(RMOD, Q_ROWS),
             _ => asm.alu(ALU_MUL, RMOD, Q_ROWS, ONE),
         }
-        let p = scores().spad(OP_MUL, At { agu: SCALES, off: 0 }, d.scw, ROW_DIV);
-        let p = if d.kv_bits == 4 { p.imm(OP_MUL, step) } else { p };
-        p.to_spad(sc, d.scw).red(R_ABSMAX, peak).emit(asm);
+        // The products with the value scales are made twice: writing them would wait for MM's writes.
+        let p = || scores().spad(OP_MUL, At { agu: SCALES, off: 0 }, d.scw, ROW_DIV);
+        p().red(R_ABSMAX, peak).emit(asm);
         let scalar = |from: At| vx(BLOCK_ROWS, 1).a_s(from);
-        // Quantisation multiplier 127 / peak, then peak / (127 sum) as the reciprocal of its product with the sum.
+        // Quantisation multiplier 127 / peak, then step · peak / (127 sum) as the reciprocal of its product with the sum.
         scalar(peak).imm(OP_MAX, 1e-20).imm(OP_MUL, 1.0 / 127.0).func(F_RECIP).to_s(inv).emit(asm);
-        scalar(inv).s(OP_MUL, sum).func(F_RECIP).to_s(sum).emit(asm);
-        scores().s(OP_MUL, inv).to_abuf(p8, d.scw).sync(asm, 0, MM);
+        let inverse = scalar(inv).s(OP_MUL, sum);
+        let inverse = if d.kv_bits == 4 { inverse.imm(OP_MUL, 1.0 / step) } else { inverse };
+        inverse.func(F_RECIP).to_s(sum).emit(asm);
+        p().s(OP_MUL, inv).to_abuf(p8, d.scw).sync(asm, 0, MM);
     }
 
     /// Probabilities times values, to the item's heads of `attended`.
