@@ -3,6 +3,7 @@
 //! [`STAGES`] is the ordered table that `--stop-after` and `--emit` know. Each stage's output is
 //! verified before the next one runs.
 
+mod channels;
 mod clip;
 mod fold;
 mod follow;
@@ -286,8 +287,7 @@ pub fn compile<'m>(model: &'m Model, options: &Options) -> Result<Compiled<'m>, 
     }
     let mut laid =
         lay_out(&plan, &build, options, 1).map_err(|faults| beside(faults, &plan, &build, options))?;
-    let onchip = laid.onchip();
-    stages.push(("map", format!("{}\n{onchip}", laid.dram)));
+    stages.push(("map", format!("{}\n{}", laid.dram, laid.shown(options))));
     if stop(&stages) {
         return Ok(Compiled { stages, program: None });
     }
@@ -351,6 +351,11 @@ impl Laid {
     /// Of pictures, and of frames of videos.
     fn pictures(&self) -> [Option<&VisionLayout>; 2] {
         [self.vision.as_ref(), self.video.as_ref()]
+    }
+
+    /// What the map says beside the regions: channels and on-chip memories.
+    fn shown(&self, options: &Options) -> String {
+        format!("{}\n{}", channels::describe(self, &options.config), self.onchip())
     }
 
     fn onchip(&self) -> String {
@@ -597,7 +602,7 @@ fn assemble(
         marks: code.asm.marks.clone(),
         text,
         vision,
-        onchip: laid.onchip(),
+        onchip: laid.shown(options),
     };
     Program { meta, code: bytes, contents: BTreeMap::new(), assets: BTreeMap::new() }
 }

@@ -76,6 +76,27 @@ fn options_make_the_program_of_llava_7b_a_little_longer() {
     }
 }
 
+/// The map says how long the channels' bursts are and how evenly they are filled.
+#[test]
+fn the_weights_of_a_7b_model_lie_in_long_bursts_in_all_channels_alike() {
+    let options = ImportOptions { no_weights: true, ..ImportOptions::default() };
+    let model = import(&root().join("tests/data/shapes/llava-1.5-7b"), &options).unwrap();
+    let mut o = Options { no_weights: true, ..Options::new(HwConfig::u280(), 2048) };
+    o.storage.widths = Widths::Uniform(4);
+    let compiled = compile(&model, &o).unwrap();
+    let (_, map) = compiled.stages.iter().find(|(name, _)| *name == "map").unwrap();
+    let number =
+        |line: &str, nth: usize| -> f64 { line.split_whitespace().rev().nth(nth).unwrap().parse().unwrap() };
+    let layers: Vec<&str> = map.lines().filter(|line| line.starts_with("language_model.")).collect();
+    assert_eq!(layers.len(), 8, "{map}");
+    for line in layers {
+        assert!(number(line, 0) >= 15.9 && number(line, 1) >= 262_144.0, "{line}");
+    }
+    let even = "a layer of the language model: 3261440 to 3261440 bytes a channel, 100.0 %";
+    assert!(map.contains(even) && map.contains("the output layer: 3110912 to 3161088"), "{map}");
+    assert!(compiled.program.unwrap().program.meta.onchip.contains(even));
+}
+
 /// LLaVA-NeXT (tiles, learned row ends) and SmolVLM (joined patches, 12,288 columns into the projector).
 #[test]
 fn models_that_cut_pictures_have_programs() {

@@ -29,12 +29,14 @@ fn table(name: &str) -> String {
         "early-exit" => early_exit(&results("early-exit.json")["rows"]),
         "token-profiles" => profiles(&results("pruning.json")["profiles"]),
         "picture-reuse" => reuse(&results("pruning.json")["reuse"]),
+        "shape-profiles" => shape_profiles(&results("profile.json")),
         "pruning-example" => examples(&results("pruning.json")["examples"]),
         _ => panic!("no table is called {name}"),
     }
 }
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
+    "shape-profiles",
     "smollm2-perplexity",
     "demo-accuracy",
     "calibration-ends",
@@ -80,6 +82,44 @@ fn perplexity(results: &Value) -> String {
             let against = format!("{:+.2} %", 100.0 * (p / float - 1.0));
             let _ = writeln!(out, "| the file in {version} | – | {tokens} | {p:.3} | {against} |");
         }
+    }
+    out
+}
+
+/// What shapes take on `u280`; where a phase is far from its bound, the unit that limits it.
+fn shape_profiles(settings: &Value) -> String {
+    let mut out = String::from(
+        "| shape | text + visual tokens | vision, ms | prefill, ms | first token, ms | MAC utilisation, vision / prefill | \
+         decode, tok/s | of 460.8 GB/s | limited by |\n|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for row in rows(settings) {
+        let phase = |name: &str| Some(&row["phases"][name]).filter(|phase| !phase.is_null());
+        let mac = |name| {
+            phase(name)
+                .map_or("–".into(), |phase| format!("{:.0} %", 100.0 * number(phase, "mac_utilization")))
+        };
+        // The unit's name without the share of time.
+        let limits = ["vision", "prefill", "decode"].map(|name| {
+            let limit = phase(name)?["limit"].as_str().expect("a limit");
+            Some(format!("{name}: {}", limit.split(" (").next().unwrap_or(limit)))
+        });
+        let limits: Vec<String> = limits.into_iter().flatten().collect();
+        let visual = number(row, "visual_tokens");
+        let tokens = number(row, "prompt_tokens");
+        let tokens = if visual > 0.0 { format!("{tokens} + {visual}") } else { format!("{tokens}") };
+        let _ = writeln!(
+            out,
+            "| {} | {tokens} | {:.1} | {:.1} | {:.1} | {} / {} | {:.1} | {:.1} % | {} |",
+            row["setting"].as_str().expect("a name"),
+            number(row, "vision_ms"),
+            number(row, "prefill_ms"),
+            number(row, "ttft_ms"),
+            mac("vision"),
+            mac("prefill"),
+            number(row, "decode_tok_s"),
+            100.0 * number(row, "hbm_utilization"),
+            limits.join(", ")
+        );
     }
     out
 }

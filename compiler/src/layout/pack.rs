@@ -120,6 +120,10 @@ impl Packed {
     pub fn rounds(&self) -> u32 {
         self.tiles().div_ceil(self.slices)
     }
+    /// Tiles of a slice.
+    pub fn tiles_of(&self, slice: u32) -> u32 {
+        (self.tiles() + self.slices - 1 - slice) / self.slices
+    }
     /// Stored words of a tile.
     pub fn words(&self) -> u32 {
         self.cols.len().div_ceil(self.spec.sparsity.word_cols()) as u32
