@@ -14,7 +14,8 @@ raster are sources, those at odd places destinations; cos of the features (FOLDE
 last block's keys less 30 times the mean attention of the source (Turbo); at most half of the tokens merge in a round; a
 group is the average of its members, sizes accumulate, and destinations keep their places. Where the projector is a
 plain one, the logits behind a prompt with the averages in it are stored too.
-The attention is summed here from the maps; nothing comes from this project's own results.
+Qwen2-VL keeps the positions of its three axes: those of the whole prompt (`get_rope_index`), without those of the tokens
+that are dropped. The attention is summed here from the maps; nothing comes from this project's own results.
 """
 
 import json
@@ -41,6 +42,8 @@ CASES = [
     ("emoji-llava", [("fastervlm", 2), ("fastervlm", 4), ("fastervlm", 9), ("fastervlm", 18), ("folder", 4),
                      ("folder", 9), ("folder", 18), ("turbo", 4), ("turbo", 9), ("turbo", 18)]),
 ]
+# Tokens of Qwen2-VL's tiles that stay; a golden of its own, for its tower takes all pictures at once.
+QWEN_TOKENS = [1, 2, 4]
 # Checkpoints whose logits are stored, of a prompt with these ids around the first picture's placeholders.
 LOGITS = ["clip-llama", "clip-qwen2", "siglip-llama"]
 AROUND = ([1], [5, 6])
@@ -147,6 +150,74 @@ def logits(model, groups, features):
         return model.lm_head(hidden.last_hidden_state[0, -1])
 
 
+def qwen_tower(model, pixels, grids):
+    """Per picture of Qwen2-VL: attention of each patch in the first and the last block, keys of the latter behind their
+    rotary turn (mean over heads), the features; in tower order, in which the patches of a token follow each other."""
+    from transformers.models.qwen2_vl import modeling_qwen2_vl as qwen
+
+    maps = []
+
+    def recorded(module, query, key, value, *args, **kwargs):
+        out, weights = qwen.eager_attention_forward(module, query, key, value, *args, **kwargs)
+        maps.append((weights[0], key[0]))
+        return out, weights
+
+    qwen.ALL_ATTENTION_FUNCTIONS.register("recorded", recorded)
+    vision = model.model.visual
+    vision.config._attn_implementation = "recorded"
+    features = []
+    hook = vision.blocks[-1].register_forward_hook(lambda m, i, out: features.append(out))
+    counts = [int(g.prod()) for g in grids]
+    with torch.no_grad():
+        vision(pixels, grid_thw=grids)
+    hook.remove()
+    of = lambda block: maps[block * len(counts):][:len(counts)]
+    blocks = len(vision.blocks)
+    first, last = ([m.mean(0).mean(0) for m, _ in of(b)] for b in (0, blocks - 1))
+    keys = [k.mean(0) for _, k in of(blocks - 1)]
+    return [[x[None].numpy() for x in row] for row in zip(first, last, keys, features[0].split(counts))]
+
+
+def qwen_logits(model, pixels, grid, groups):
+    """Logits of the last row of a prompt that shows one picture's groups."""
+    config = model.config
+    tokens = int(grid.prod()) // config.vision_config.spatial_merge_size ** 2
+    ids = torch.tensor([AROUND[0] + [config.image_token_id] * tokens + AROUND[1]])
+    kinds = (ids == config.image_token_id).int()
+    positions, _ = model.model.get_rope_index(ids, kinds, image_grid_thw=grid[None])
+    with torch.no_grad():
+        visual = model.model.visual(pixels, grid_thw=grid[None]).pooler_output
+        rows = model.get_input_embeddings()(ids)[0]
+        first = len(AROUND[0])
+        rows[first:first + tokens] = visual
+        stay = list(range(first)) + [first + t for t, _ in groups] + list(range(first + tokens, len(rows)))
+        hidden = model.model.language_model(inputs_embeds=rows[None, stay], position_ids=positions[:, :, stay])
+        return model.lm_head(hidden.last_hidden_state[0, -1])
+
+
+def qwen_cases():
+    folder = GOLDEN / "qwen2-vl"
+    model = transformers.AutoModelForImageTextToText.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager").eval()
+    tensors = load_file(folder / "inputs.safetensors")
+    pixels, grids = tensors["pixel_values"].float(), tensors["image_grid_thw"]
+    read = qwen_tower(model, pixels, grids)
+    joined = model.config.vision_config.spatial_merge_size ** 2
+    model.model.visual.config._attn_implementation = "eager"
+    for tokens in QWEN_TOKENS:
+        groups = []
+        for _, last, _, _ in read:
+            scores = last[0].reshape(-1, joined).sum(1)
+            stay = sorted(top(scores, range(len(scores)), min(tokens, len(scores))))
+            rest = [scores[i] for i in range(len(scores)) if i not in stay]
+            print("qwen2-vl fastervlm", tokens, stay, min(scores[stay]) - max(rest, default=0))
+            groups.append([[(t, [t]) for t in stay]])
+        logits = qwen_logits(model, pixels[:int(grids[0].prod())], grids[0], groups[0][0])
+        yield {"model": "golden/qwen2-vl", "inputs": "golden/qwen2-vl/inputs.safetensors", "method": "fastervlm",
+               "tokens": tokens, "kept": [[[t for t, _ in g] for g in p] for p in groups],
+               "logits": [round(x, 6) for x in logits.tolist()]}
+
+
 def shown_tokens(config, size):
     """LLaVA-NeXT: grid of tiles, and for each tile the tokens inside the unpadded picture, in raster order."""
     from transformers.models.llava_next.modeling_llava_next import get_anyres_image_grid_shape, unpad_image
@@ -243,6 +314,7 @@ def main():
                 case["logits"] = [round(x, 6) for x in logits(model, groups[0][0], read[0][3][0]).tolist()]
             cases.append(case)
             print(name, method, tokens, groups, min(gaps))
+    cases += qwen_cases()
     out = GOLDEN / "pruning"
     out.mkdir(exist_ok=True)
     about = {"command": "scripts/export_pruning_goldens.py", "transformers": transformers.__version__,

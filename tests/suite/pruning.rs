@@ -167,10 +167,12 @@ fn the_hardware_keeps_what_the_simulator_keeps() {
         ("siglip-llama", Method::Fastervlm, 2),
         ("internvl", Method::Fastervlm, 2),
         ("llava-next", Method::Hired, 2),
+        ("qwen2-vl", Method::Fastervlm, 3),
         ("siglip-llama", Method::Folder, 3),
         ("clip-qwen2", Method::Turbo, 2),
         ("llava-next", Method::Turbo, 2),
         ("internvl", Method::Folder, 2),
+        ("qwen2-vl", Method::Turbo, 4),
         ("emoji-llava", Method::Folder, 9),
     ] {
         let prune = Prune { method, tokens };

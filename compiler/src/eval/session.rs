@@ -256,7 +256,8 @@ impl<'m> Session<'m> {
             Some(_) => picture.kept(&self.groups),
         };
         let rows: Vec<f32> = kept.iter().flat_map(row).copied().collect();
-        Ok(Embedded { rows, kept, grid: self.spec.token_grid(picture) })
+        let grid = self.spec.token_grid(picture, &kept);
+        Ok(Embedded { rows, kept, grid })
     }
 
     /// Hidden state of a question's last token behind all layers and the final norm. The sequence is lost.
@@ -303,7 +304,7 @@ impl<'m> Session<'m> {
         self.caches.clear();
         (self.position, self.shift) = (0, 0.0);
         let rows: Vec<f32> = images.iter().flat_map(|i| &i.rows).copied().collect();
-        let grids: Vec<TokenGrid> = images.iter().map(|i| i.grid).collect();
+        let grids: Vec<TokenGrid> = images.iter().map(|i| i.grid.clone()).collect();
         let positions = self.spec.positions(ids, &grids);
         let logits = self.extend(ids, &rows, positions.rows, watch)?;
         self.shift = positions.shift;

@@ -1,6 +1,6 @@
 //! Positions of the rows of a prompt, for the rotary table.
 
-use super::picture::Picture;
+use super::picture::{Picture, VisualRow};
 use super::rope::Position;
 use super::spec::{Arrange, ModelSpec, PositionScheme};
 use crate::diag::Diagnostic;
@@ -96,7 +96,7 @@ impl Default for Reached {
 }
 
 /// Visual tokens of a picture or video, one position each.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TokenGrid {
     /// Down and across; of the first tile, if there are several.
     pub size: [usize; 2],
@@ -104,17 +104,24 @@ pub struct TokenGrid {
     pub times: usize,
     /// Positions from one of these to the next.
     pub step: f32,
+    /// Places in the raster of the tokens that stay where they were; `None`: all.
+    pub kept: Option<Vec<usize>>,
 }
 
 impl ModelSpec {
-    /// The grid of a picture's or a video's tokens.
-    pub fn token_grid(&self, picture: &Picture) -> TokenGrid {
+    /// The grid of a picture's or a video's tokens, of which the rows `kept` stay.
+    pub fn token_grid(&self, picture: &Picture, kept: &[VisualRow]) -> TokenGrid {
         let merge = self.tower_of(picture).map_or(1, |vision| vision.merge.max(1));
         let size = picture.tiles.first().map_or([0; 2], |tile| tile.grid.map(|n| n / merge));
         let video = self.video.as_ref().filter(|_| picture.video);
         let times = if video.is_some() { picture.tiles.len() } else { 1 };
         let per_second = video.and_then(|video| video.positions_per_second);
-        TokenGrid { size, times, step: per_second.map_or(1.0, |n| n * picture.seconds) }
+        let place = |row: &VisualRow| match *row {
+            VisualRow::Token { tile, row } => Some(tile * size[0] * size[1] + row),
+            VisualRow::Learned(_) => None,
+        };
+        let kept = picture.prune.map(|_| kept.iter().filter_map(place).collect());
+        TokenGrid { size, times, step: per_second.map_or(1.0, |n| n * picture.seconds), kept }
     }
 }
 
@@ -173,12 +180,21 @@ impl ModelSpec {
         let (Reached { mut next, mut last }, mut grids) = (behind, grids.iter());
         while let Some(id) = ids.get(rows.len()) {
             let grid = if self.is_placeholder(*id) { grids.next() } else { None };
-            if let Some(&TokenGrid { size: [height, width], times, step }) = grid {
-                let row = |i: usize| [next + (i / width) as f32, next + (i % width) as f32];
-                for time in (0..times).map(|time| next + (time as f32 * step).trunc()) {
-                    rows.extend((0..height * width).map(row).map(|[y, x]| [time, y, x]));
+            if let Some(TokenGrid { size: [height, width], times, step, kept }) = grid {
+                let whole: Vec<Position> = (0..times * height * width)
+                    .map(|place| {
+                        let (time, i) = (place / (height * width), place % (height * width));
+                        let [y, x] = [i / width, i % width].map(|n| next + n as f32);
+                        [next + (time as f32 * step).trunc(), y, x]
+                    })
+                    .collect();
+                // Tokens that are left out leave their positions free, and what follows stays where it was.
+                last = whole.iter().flatten().fold(last, |last, p| last.max(*p));
+                match kept {
+                    None => rows.extend(whole),
+                    Some(kept) => rows.extend(kept.iter().map(|place| whole[*place])),
                 }
-                next += height.max(width) as f32;
+                next += (*height).max(*width) as f32;
             } else {
                 rows.push([next; 3]);
                 next += 1.0;
@@ -189,7 +205,7 @@ impl ModelSpec {
         }
         rows.truncate(ids.len());
         reached.truncate(ids.len());
-        let last = rows.iter().flatten().fold(behind.last, |last, p| last.max(*p));
+        let last = reached.last().map_or(behind.last, |reached| reached.last);
         Positions { shift: last + 1.0 - (place + ids.len()) as f32, rows, reached }
     }
 }
@@ -208,7 +224,7 @@ mod tests {
             ..ModelSpec::default()
         };
         let ids: Vec<u32> = [1, 2, 3].into_iter().chain([9; 256]).chain([4, 5]).collect();
-        let still = |size| TokenGrid { size, times: 1, step: 1.0 };
+        let still = |size| TokenGrid { size, times: 1, step: 1.0, kept: None };
         let p = spec(VisualPositions::Step(64)).positions(&ids, &[still([16, 16])]);
         let at: Vec<f32> = p.rows.iter().map(|row| row[0]).collect();
         assert_eq!((at[2], at[3], at[4], at[258], at[259], at[260]), (2.0, 2.25, 2.5, 66.0, 67.0, 68.0));
@@ -238,12 +254,17 @@ mod tests {
             image_token_id: Some(9),
             ..ModelSpec::default()
         };
-        let still = TokenGrid { size: [2, 3], times: 1, step: 1.0 };
-        let p = spec.positions(&[1, 9, 9, 9, 9, 9, 9, 2], &[still]);
+        let still = TokenGrid { size: [2, 3], times: 1, step: 1.0, kept: None };
+        let p = spec.positions(&[1, 9, 9, 9, 9, 9, 9, 2], std::slice::from_ref(&still));
         assert_eq!(p.rows[1..4], [[1., 1., 1.], [1., 1., 2.], [1., 1., 3.]]);
         assert_eq!(p.rows[4..7], [[1., 2., 1.], [1., 2., 2.], [1., 2., 3.]]);
         // Three columns, so the text goes on at 1 + 3.
         assert_eq!((p.rows[7], p.shift), ([4.; 3], -3.0));
+        // Two of the six stay, at their places, and the text where it was.
+        let few = TokenGrid { kept: Some(vec![1, 5]), ..still };
+        let p = spec.positions(&[1, 9, 9, 2, 3], &[few]);
+        assert_eq!(p.rows, [[0.; 3], [1., 1., 2.], [1., 2., 3.], [4.; 3], [5.; 3]]);
+        assert_eq!((p.shift, p.reached[1].next), (1.0, 4.0));
     }
 
     #[test]
@@ -256,7 +277,7 @@ mod tests {
             ..ModelSpec::default()
         };
         // Tiles 2.25 positions apart: the third is 4 positions behind the first.
-        let grid = TokenGrid { size: [1, 2], times: 3, step: 2.25 };
+        let grid = TokenGrid { size: [1, 2], times: 3, step: 2.25, kept: None };
         let p = spec.positions(&[1, 8, 8, 8, 8, 8, 8, 2], &[grid]);
         let times: Vec<f32> = p.rows.iter().map(|row| row[0]).collect();
         assert_eq!(times, [0., 1., 1., 3., 3., 5., 5., 3.]);

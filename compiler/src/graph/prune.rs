@@ -131,10 +131,6 @@ impl Prune {
             let got = format!("{}, which takes none", model.architecture);
             return fault("a model that takes pictures".into(), got, "leave --visual-tokens out");
         }
-        if model.position_scheme == PositionScheme::Multimodal {
-            let got = format!("{} with rotary positions of several axes", model.architecture);
-            return fault("a model with positions in one axis".into(), got, "leave --visual-tokens out");
-        }
         if model.position_scheme == PositionScheme::Visual(VisualPositions::Rows) {
             let got = "--image-positions rows, whose lines would have gaps".into();
             return fault("whole lines".into(), got, "leave one of the two options out");

@@ -95,7 +95,7 @@ impl<'p> ProgramDevice<'p> {
         if meta.model.position_scheme == PositionScheme::Sequence {
             return self.follow_length(ids.len());
         }
-        let grids: Vec<TokenGrid> = images.iter().map(|h| self.images[h.index].grid).collect();
+        let grids: Vec<TokenGrid> = images.iter().map(|h| self.images[h.index].grid.clone()).collect();
         let place = self.used;
         self.reached.truncate(place);
         let behind = self.reached.last().copied().unwrap_or_default();

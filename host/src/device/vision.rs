@@ -79,7 +79,7 @@ impl ProgramDevice<'_> {
             None => picture.rows.clone(),
         };
         let rows = kept.iter().map(row).collect();
-        Ok(Shown { rows, groups, grid: meta.model.token_grid(picture) })
+        Ok(Shown { rows, groups, grid: meta.model.token_grid(picture, &kept) })
     }
 
     /// Runs the question that a picture is encoded for through the language model, and puts its hidden state where the tower

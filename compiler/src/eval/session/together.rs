@@ -28,7 +28,7 @@ impl<'m> Together<'m> {
         let image = session.image_value.map(|(value, _)| value);
         let run = |(ids, pictures): &(Vec<u32>, Vec<Embedded>)| {
             let images: Vec<f32> = pictures.iter().flat_map(|p| &p.rows).copied().collect();
-            let grids: Vec<TokenGrid> = pictures.iter().map(|p| p.grid).collect();
+            let grids: Vec<TokenGrid> = pictures.iter().map(|p| p.grid.clone()).collect();
             let mut values = vec![None; session.graph.values.len()];
             if let Some(image) = image {
                 values[image.index()] = Some(images.clone());
