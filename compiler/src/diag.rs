@@ -3,6 +3,7 @@
 //! A [`Diagnostic`] says where the fault is, what was expected, what was found, and what to do next.
 //! Checks collect them in [`Diagnostics`], so one run shows every fault and not only the first.
 
+use std::collections::HashMap;
 use std::fmt;
 
 /// One fault in a user's input.
@@ -109,16 +110,68 @@ impl From<Diagnostic> for Diagnostics {
     }
 }
 
+/// A place without its numbers: `model.layers.3.mlp` is `model.layers.*.mlp`.
+fn without_numbers(place: &str) -> String {
+    let number = |step: &str| !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit());
+    place.split('.').map(|step| if number(step) { "*" } else { step }).collect::<Vec<_>>().join(".")
+}
+
+impl Diagnostics {
+    /// The faults in order, those that differ in the layer's number only together: the first one, and their places.
+    fn grouped(&self) -> Vec<(&Diagnostic, Vec<&str>)> {
+        let mut groups: Vec<(&Diagnostic, Vec<&str>)> = Vec::new();
+        let mut known = HashMap::new();
+        for item in &self.items {
+            let key = (without_numbers(&item.where_), &item.expected, &item.got, &item.help);
+            let at = *known.entry(key).or_insert(groups.len());
+            match groups.get_mut(at) {
+                Some((_, places)) => places.push(&item.where_),
+                None => groups.push((item, vec![&item.where_])),
+            }
+        }
+        groups
+    }
+}
+
+/// Every fault; what all layers have in common is said once, with the place of each.
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, item) in self.items.iter().enumerate() {
+        for (index, (first, places)) in self.grouped().into_iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
-            write!(f, "{item}")?;
+            match &places[..] {
+                [] | [_] => write!(f, "{first}")?,
+                [.., last] => {
+                    let where_ = format!("{} ({} of them, to {last})", first.where_, places.len());
+                    write!(f, "{}", Diagnostic { where_, ..first.clone() })?;
+                }
+            }
         }
         Ok(())
     }
 }
 
 impl std::error::Error for Diagnostics {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_with_the_same_fault_are_one_message() {
+        let mut all = Diagnostics::new();
+        for layer in 0..3 {
+            for (name, got) in [("q", "6"), ("k", "7")] {
+                all.push(Diagnostic::new(format!("model.layers.{layer}.{name}.weight"), "8", got, "look"));
+            }
+        }
+        all.push(Diagnostic::new("model.layers.2.q.weight", "9", "6", "look"));
+        let text = all.to_string();
+        assert_eq!(text.matches("expected").count(), 3, "{text}");
+        let first =
+            "model.layers.0.q.weight (3 of them, to model.layers.2.q.weight)\n  expected: 8\n  got:      6";
+        assert!(text.starts_with(first), "{text}");
+        assert!(text.contains("\nmodel.layers.2.q.weight\n  expected: 9"), "{text}");
+    }
+}
