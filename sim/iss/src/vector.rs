@@ -130,3 +130,45 @@ fn op_cycles(op: u32) -> u64 {
         _ => 4,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::work::{StWork, Work};
+
+    /// Two rows of three steps, five steps apart, from cycle 10 on.
+    fn run(matrix: &MatrixWrites) -> VectorRun {
+        let writes = Writes { first: 10, rows: 2, steps: 3, row: 5, pace: 1 };
+        let command = Command { pc: 0, wait: 0, release: 0, work: Work::St(StWork::default()) };
+        VectorRun::new(command, 100, VxTimes { end: 20, writes: Some(writes) }, matrix)
+    }
+
+    fn matrix(spans: &[Range<u64>]) -> MatrixWrites {
+        let mut writes = MatrixWrites::default();
+        spans.iter().for_each(|span| writes.push(span.clone()));
+        writes
+    }
+
+    #[test]
+    fn only_writes_at_the_same_time_wait() {
+        assert_eq!(run(&matrix(&[])).end(), 120);
+        // In front of the first write, between the rows, behind the last.
+        assert_eq!(run(&matrix(&[90..110, 113..115, 118..500])).end(), 120);
+        // The second write waits for two cycles, all behind it too; the next span then meets the gap only.
+        assert_eq!(run(&matrix(&[111..113, 115..117])).end(), 122);
+        // From the gap into the second row.
+        assert_eq!(run(&matrix(&[113..119])).end(), 124);
+    }
+
+    #[test]
+    fn writes_that_become_known_later_count() {
+        let mut known = matrix(&[105..111]);
+        let mut run = run(&known);
+        assert_eq!((run.end(), run.spad_writes()), (121, Some(110..119)));
+        known.push(112..114);
+        run.meet(&known);
+        assert_eq!(run.end(), 123);
+        run.meet(&known);
+        assert_eq!(run.end(), 123);
+    }
+}

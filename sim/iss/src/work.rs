@@ -69,6 +69,7 @@ impl LdWork {
 }
 
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct StWork {
     pub mode: u32,
     pub rows: u32,
