@@ -10,7 +10,7 @@ use flightvlm_compiler::eval::{Inputs, Pairs, Session};
 use std::path::PathBuf;
 
 /// Families that also run on the RTL, and what each adds.
-const ON_RTL: [&str; 25] = [
+const ON_RTL: [&str; 26] = [
     "clip-qwen2",           // class row
     "siglip-llama",         // none
     "llama-all-biases",     // biases
@@ -35,6 +35,7 @@ const ON_RTL: [&str; 25] = [
     "qwen2-tied",           // biases of queries, keys and values, one table at both ends
     "siglip-qwen2-tied",    // the same behind a SigLIP tower
     "smolvlm",              // as Idefics3
+    "smolvlm-factor-4",     // patches joined four by four
     "llava-onevision",      // tiles behind a SigLIP tower
 ];
 
@@ -84,14 +85,18 @@ fn contrastive(name: &str, source: &Source) -> Result<(), String> {
     }
 }
 
-/// Logits of all rows.
-fn run(d: &mut dyn Device, inputs: &Inputs) -> Vec<f32> {
+/// How far the timing model may be from the RTL.
+const CYCLES_APART: f64 = 0.01;
+
+/// Logits of all rows, and cycles.
+fn run(d: &mut dyn Device, inputs: &Inputs) -> (Vec<f32>, u64) {
     d.begin().expect("an empty context");
     let mut handles = Vec::new();
     for picture in &inputs.images {
         handles.push(d.encode_image(picture).expect("encodes"));
     }
-    d.prefill(&inputs.input_ids, &handles, Logits::AllRows).expect("prefill").logits
+    let logits = d.prefill(&inputs.input_ids, &handles, Logits::AllRows).expect("prefill").logits;
+    (logits, d.stats().total().cycles.expect("counted"))
 }
 
 #[test]
@@ -111,7 +116,7 @@ fn every_family_runs_whole_on_the_machine() {
         let inputs = Inputs::read(&dir.join("inputs.safetensors"), &model.spec).expect("inputs");
         let float = Session::new(model).expect("eval").logits(&inputs).expect("logits");
         let program = source.program().unwrap_or_else(|e| panic!("{name}: {e}"));
-        let int8 = run(&mut device(&source, "iss", iss(program)), &inputs);
+        let (int8, predicted) = run(&mut device(&source, "iss", iss(program)), &inputs);
         let c = cosine(&float, &int8);
         println!("{name}: cosine of logits, eval against iss {c:.5}");
         if c < COSINE_MIN {
@@ -119,10 +124,15 @@ fn every_family_runs_whole_on_the_machine() {
         }
         if ON_RTL.contains(&name.as_str()) {
             on_rtl += 1;
-            let bits = run(&mut device(&source, "rtl", rtl(program)), &inputs);
+            let (bits, cycles) = run(&mut device(&source, "rtl", rtl(program)), &inputs);
             let first = int8.iter().zip(&bits).position(|(a, b)| a.to_bits() != b.to_bits());
             if first.is_some() {
                 failures.push(format!("{name}: logits of iss and rtl differ from {first:?} on"));
+            }
+            let apart = predicted as f64 / cycles as f64 - 1.0;
+            println!("{name}: iss {predicted} cycles, rtl {cycles}, gap {:+.3} %", 100.0 * apart);
+            if apart.abs() > CYCLES_APART {
+                failures.push(format!("{name}: iss takes {predicted} cycles, rtl {cycles}"));
             }
         }
     }
