@@ -103,6 +103,10 @@ CASES = {
     "llava-text-prompt": dict(vision=CLIP, text=LLAMA, prompt=[1, 33, 64, 90, 91, 92],
                               dtype="bfloat16"),
     "llama": dict(text=LLAMA, prompt=[1, 40, 41, 42, 77, 3]),
+    "llama-16-heads": dict(text=dict(LLAMA, hidden_size=128, num_attention_heads=16, num_key_value_heads=16),
+                           prompt=[1, 40, 41, 42, 77, 3, *range(50, 80)]),
+    "llama-18-heads": dict(text=dict(LLAMA, hidden_size=72, num_attention_heads=18, num_key_value_heads=6),
+                           prompt=[1, 40, 41, 42, 77, 3, *range(80, 110)]),
     "llama-rope-llama3": dict(text=dict(LLAMA, rope_parameters=dict(
         rope_type="llama3", rope_theta=10000.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
         original_max_position_embeddings=32)), prompt=list(range(20, 60))),

@@ -64,14 +64,14 @@ impl Tower<'_> {
         asm.repeat(HALVES, |asm| asm.mm_sync(0, VX));
     }
 
-    /// Items of the tile. One row: all heads in one item. More: items of some query heads of a half.
+    /// Items of the tile. One row: all heads in one item or a few. More: items of some query heads of a half.
     fn count_items(&self, asm: &mut Asm) {
         use regs::*;
         let d = self.d;
-        choose(asm, BLOCK, d.kv_heads, d.block_heads);
+        choose(asm, BLOCK, d.kv_heads / d.row_items(), d.block_heads);
         choose(asm, S_STRIDE, 1, d.heads);
         choose(asm, Q_STRIDE, d.hw, d.heads * d.hw);
-        choose(asm, ITEMS, 1, d.heads / d.block_heads);
+        choose(asm, ITEMS, d.row_items(), d.heads / d.block_heads);
         asm.alu(ALU_SHL, ITEMS, ITEMS, HALVES_LOG2);
     }
 
@@ -82,7 +82,12 @@ impl Tower<'_> {
         asm.alu(ALU_SHR, HEAD, COUNT, HALVES_LOG2);
         asm.alu(ALU_SHL, HALF, HEAD, HALVES_LOG2);
         asm.alu(ALU_SUB, HALF, COUNT, HALF);
-        asm.alu_imm(ALU_MUL, HEAD, HEAD, d.block_heads);
+        if d.row_items() == 1 {
+            asm.alu_imm(ALU_MUL, HEAD, HEAD, d.block_heads);
+        } else {
+            choose(asm, TMP, d.heads / d.row_items(), d.block_heads);
+            asm.alu(ALU_MUL, HEAD, HEAD, TMP);
+        }
         asm.alu(ALU_MUL, TMP, HALF, HALF_ROWS);
         asm.alu(ALU_ADD, POS, T_POS, TMP);
         asm.alu(ALU_SUB, ROWS, T_ROWS, TMP);

@@ -138,6 +138,8 @@ pub fn norm_words(n: &Norm) -> u32 {
 /// Score rows that an item of attention may have, if heads do not ask for more: enough to make what a
 /// vector command costs besides its words small.
 const SCORE_ROWS: u32 = 64;
+/// Query heads from which on decode makes two items of its attention.
+const MANY_HEADS: u32 = 16;
 
 impl Dims {
     /// Rows of a half at most.
@@ -224,6 +226,15 @@ impl Dims {
         }
     }
 
+    /// Items of attention in decode: VX works on one while MM multiplies the other, so that the FIFOs do not fill up. With
+    /// few heads commands take longer to begin than to run.
+    pub fn row_items(&self) -> u32 {
+        if self.heads >= MANY_HEADS && self.kv_heads.is_multiple_of(2) {
+            2
+        } else {
+            1
+        }
+    }
     /// Query heads per kv head.
     pub fn group(&self) -> u32 {
         self.heads / self.kv_heads
