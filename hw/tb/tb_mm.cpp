@@ -23,6 +23,7 @@ constexpr uint32_t kSlices = SLICES, kW = VX_WORDS, kFlights = FLIGHTS;
 constexpr uint32_t kWriteCycles = kSlices > kW ? kSlices / kW : 1;
 constexpr uint32_t kPairCycles = std::max(2u, 2 * kWriteCycles);
 constexpr uint32_t kRowSteps = std::min(8u, kPairCycles) / 2;
+constexpr uint32_t kLate = kRowSteps == 4 ? 1 : 0;
 constexpr uint32_t kWindow[] = {1, 2, 2, 4, 8};       // ABUF words, by nm
 constexpr uint32_t kPerBlock[] = {16, 8, 8, 4, 2};    // stored inputs of a window section
 
@@ -264,7 +265,7 @@ void schedule(const Cmd& c, const Beat& b, long t, std::map<long, Event>& events
   for (uint32_t r = 0; r < (b.odd ? 2u : 1u); r++) {
     events[t + 31 + r * kRowSteps].s = true;
     for (uint32_t k = 0; k < kWriteCycles; k++)
-      events[t + 40 + kRowSteps + r * kWriteCycles + k].write = b.active >> (k * kW) & ((1u << kW) - 1);
+      events[t + 40 + kRowSteps + kLate + r * kWriteCycles + k].write = b.active >> (k * kW) & ((1u << kW) - 1);
   }
 }
 
@@ -346,7 +347,7 @@ int run(Bench& t, const std::vector<Cmd>& cmds, long abandon, int batch) {
         pad = beats[next].pad;
       } else {
         walk_ends = true, walk_from = kNever;
-        for (auto& f : flights) if (f.command == walking) f.end = now + 40 + kRowSteps + kPairCycles;
+        for (auto& f : flights) if (f.command == walking) f.end = now + 40 + kRowSteps + kLate + kPairCycles;
       }
     }
     // The command in front of it.

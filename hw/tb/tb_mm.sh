@@ -1,6 +1,7 @@
 #!/bin/sh
 # mm_unit with the fast array, lint and bench; run by run.sh (test mm).
-# usage: hw/tb/tb_mm.sh [config...]    (default: sim mini; u280 takes minutes to build)
+# usage: hw/tb/tb_mm.sh [config...]    (default: sim mini eight; u280 takes minutes to build)
+# `eight` is mini with eight slices: its dequantiser takes a pair in eight steps, as that of u280 does.
 set -eu
 cd "$(dirname "$0")/../.."
 rtl=hw/rtl
@@ -12,10 +13,15 @@ for config in sim mini u280; do
   verilator --lint-only -Wall --top-module mm_unit hw/lint/waivers.vlt $rtl/gen/$config/fvlm_isa_pkg.sv \
     $rtl/fp/fp_pkg.sv -y $rtl/fp -y $rtl/mem -y $rtl/mm -y $rtl/mpe/fast $rtl/mm/mm_unit.sv
 done
-for config in ${*:-sim mini}; do
+for config in ${*:-sim mini eight}; do
   pkg=$rtl/gen/$config/fvlm_isa_pkg.sv
   dir=target/tb/mm/$config
   mkdir -p "$dir"
+  if [ "$config" = eight ]; then
+    pkg=$dir/fvlm_isa_pkg.sv
+    sed 's/ Slices = 4;/ Slices = 8;/; s/ PairWriteCycles = 4;/ PairWriteCycles = 8;/' $rtl/gen/mini/fvlm_isa_pkg.sv >"$pkg"
+    grep -q ' Slices = 8;' "$pkg" && grep -q ' PairWriteCycles = 8;' "$pkg"
+  fi
   of() { sed -n "s/.* $1 = \([0-9]*\);.*/\1/p" "$pkg"; }
   commands=3000
   [ "$(of Slices)" -gt 8 ] && commands=300

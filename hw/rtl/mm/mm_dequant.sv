@@ -9,7 +9,8 @@
 //   S:          the row scale when the row's first step is at stage 8
 // Commands follow each other without a gap: what a group needs of its command comes with its sums, the
 // rest waits in three FIFOs (mm_context) for the stages that look at it.
-// A row is written to SPAD in WriteCycles cycles after its last step reached stage 17: NS words
+// A row is written to SPAD in WriteCycles cycles after its last step reached stage 17, or 18 where steps are so many
+// that sums of groups and biases would meet in a lane's adder (Late, see mm_lane): NS words
 // shift down a chain of slices, VxWords of them a cycle.
 `default_nettype none
 
@@ -58,6 +59,9 @@ module mm_dequant #(
   output logic [W*512-1:0] spad_wdata_o
 );
   localparam int unsigned RowSteps    = ((PairCycles < 8) ? PairCycles : 8) / 2;
+  localparam int unsigned Late        = (2 * RowSteps > 7) ? 1 : 0;
+  localparam int unsigned BiasStage   = 12 + Late;
+  localparam int unsigned EndStage    = 17 + Late;
   localparam int unsigned WriteCycles = (NS > W) ? NS / W : 1;
   localparam int unsigned WriteWords  = (NS > W) ? W : NS;
   localparam int unsigned StepW       = $clog2(2 * RowSteps);
@@ -86,13 +90,13 @@ module mm_dequant #(
   end
 
   logic [10:1]         valid_q, firsts_q;
-  logic [17:1]         lasts_q;  // steps of last groups
-  logic [17:1]         odd_q, end_q;
-  logic [12:1]         bias_q;
+  logic [EndStage:1]   lasts_q;  // steps of last groups
+  logic [EndStage:1]   odd_q, end_q;
+  logic [BiasStage:1]  bias_q;
   logic [8:1]          command_end_q;
   logic [2:1]          wscale_q;
-  logic [17*StepW-1:0] steps_q;
-  logic [18*StepW-1:0] steps;
+  logic [EndStage*StepW-1:0] steps_q;
+  logic [(EndStage+1)*StepW-1:0] steps;
   assign steps = {steps_q, step0_q};
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
@@ -100,32 +104,32 @@ module mm_dequant #(
       lasts_q <= '0;
     end else begin
       valid_q <= {valid_q[9:1], run0_q};
-      lasts_q <= {lasts_q[16:1], run0_q && last0_q};
+      lasts_q <= {lasts_q[EndStage-1:1], run0_q && last0_q};
     end
     firsts_q <= {firsts_q[9:1], first0_q};
-    odd_q    <= {odd_q[16:1], odd0_q};
-    end_q    <= {end_q[16:1], end0_q};
-    bias_q   <= {bias_q[11:1], bias0_q};
+    odd_q    <= {odd_q[EndStage-1:1], odd0_q};
+    end_q    <= {end_q[EndStage-1:1], end0_q};
+    bias_q   <= {bias_q[BiasStage-1:1], bias0_q};
     wscale_q <= {wscale_q[1], wscale0_q};
     command_end_q <= {command_end_q[7:1], command_end0_q};
-    steps_q  <= steps[17*StepW-1:0];
+    steps_q  <= steps[EndStage*StepW-1:0];
   end
 
   // Row of the pair, part of the row.
-  logic [StepW-1:0] step2, step3, step8, step12, step17, part8, part12, part17;
-  logic             row3, row8, row12, row17;
+  logic [StepW-1:0] step2, step3, step8, step_bias, step_end, part8, part_bias, part_end;
+  logic             row3, row8, row_bias, row_done;
   assign step2  = steps[2*StepW +: StepW];
   assign step3  = steps[3*StepW +: StepW];
   assign step8  = steps[8*StepW +: StepW];
-  assign step12 = steps[12*StepW +: StepW];
-  assign step17 = steps[17*StepW +: StepW];
+  assign step_bias = steps[BiasStage*StepW +: StepW];
+  assign step_end  = steps[EndStage*StepW +: StepW];
   assign part8  = step8 & PartMask;
-  assign part12 = step12 & PartMask;
-  assign part17 = step17 & PartMask;
+  assign part_bias = step_bias & PartMask;
+  assign part_end  = step_end & PartMask;
   assign row3   = step3[StepW-1];
   assign row8   = step8[StepW-1];
-  assign row12  = step12[StepW-1];
-  assign row17  = step17[StepW-1];
+  assign row_bias = step_bias[StepW-1];
+  assign row_done = step_end[StepW-1];
 
   // ---- Scale FIFO --------------------------------------------------------------------------------
   logic [SfAw-1:0] group_q;         // index of the group at T + 1
@@ -164,7 +168,7 @@ module mm_dequant #(
     .active_o(pop_active), .next_o(), .count_o(), .last_o(drop_last)
   );
 
-  // ---- Bias buffer: in at stage 3, out at stage 12 -------------------------------------------------
+  // ---- Bias buffer: in at stage 3, out at BiasStage -------------------------------------------------
   logic [BiasW-1:0] bias_put_q, bias_base_q;
   logic             bias_put;
   assign bias_put = lasts_q[3] && !row3 && bias_q[3];
@@ -174,7 +178,7 @@ module mm_dequant #(
       bias_base_q <= '0;
     end else begin
       if (bias_put) bias_put_q <= bias_put_q + 1'b1;
-      if (lasts_q[12] && bias_q[12] && part12 == PartMask && (row12 || !odd_q[12])) begin
+      if (lasts_q[BiasStage] && bias_q[BiasStage] && part_bias == PartMask && (row_bias || !odd_q[BiasStage])) begin
         bias_base_q <= bias_base_q + BiasW'(RowSteps);
       end
     end
@@ -216,9 +220,9 @@ module mm_dequant #(
       .sf_rdata_i     (sf_rdata_i[512*s +: 512]),
       .row_scale_i    (row_scale_q),
       .wscale2_i      (wscale_q[2]),
-      .bias12_i       (bias_q[12]),
+      .bias12_i       (bias_q[BiasStage]),
       .ce_i           ({valid_q[9:1], run0_q}),
-      .ce_last_i      (lasts_q[16:10]),
+      .ce_last_i      (lasts_q[EndStage-1:10]),
       .first_i        (firsts_q[9:5]),
       .first10_i      (firsts_q[10]),
       .keep10_i       (valid_q[10] && !lasts_q[10]),
@@ -229,9 +233,9 @@ module mm_dequant #(
       .bias_put_addr_i(bias_put_q),
       .step5_i        (steps[5*StepW +: StepW]),
       .step10_i       (steps[10*StepW +: StepW]),
-      .bias_get_addr_i(bias_base_q + BiasW'(part12)),
-      .last17_i       (lasts_q[17]),
-      .part17_i       (PartW'(part17)),
+      .bias_get_addr_i(bias_base_q + BiasW'(part_bias)),
+      .last17_i       (lasts_q[EndStage]),
+      .part17_i       (PartW'(part_end)),
       .row_o          (rows[512*s +: 512])
     );
   end
@@ -246,9 +250,9 @@ module mm_dequant #(
   logic [SpadAw-1:0]      round_addr_q, row_addr_q, next_round, out_begin, out_stride, out_stride_q;
   logic [CountW-1:0]      write_lowest, write_stop;
   logic [15:0]            write_left;
-  assign even_done  = lasts_q[17] && !row17 && part17 == PartMask;
+  assign even_done  = lasts_q[EndStage] && !row_done && part_end == PartMask;
   assign odd_done   = odd_wait_q[WriteCycles-1];
-  assign round_end  = (even_done && end_q[17] && !odd_q[17]) || (odd_done && pair_end_q);
+  assign round_end  = (even_done && end_q[EndStage] && !odd_q[EndStage]) || (odd_done && pair_end_q);
   assign next_round = round_addr_q + SpadAw'(NS);
   // Addresses are those of slice 0, which may lie before the first tile.
   mm_context #(.Width(2 * CountW + 16 + 2 * SpadAw)) u_write_context (
@@ -266,10 +270,10 @@ module mm_dequant #(
       odd_wait_q <= '0;
       mask_q     <= '0;
     end else begin
-      odd_wait_q <= WriteCycles'({odd_wait_q, even_done && odd_q[17]});
+      odd_wait_q <= WriteCycles'({odd_wait_q, even_done && odd_q[EndStage]});
       mask_q     <= (even_done || odd_done) ? write_active : mask_q >> W;
     end
-    if (even_done) pair_end_q <= end_q[17];
+    if (even_done) pair_end_q <= end_q[EndStage];
     if (even_done || odd_done) chain_q <= rows;
     else if (mask_q != '0) chain_q <= chain_q >> (512 * W);
     if (write_load) begin

@@ -8,10 +8,11 @@ module mm_dequant_slice #(
   localparam int unsigned Lanes    = 16 / RowSteps,
   localparam int unsigned StepW    = $clog2(2 * RowSteps),
   localparam int unsigned PartW    = (RowSteps > 1) ? $clog2(RowSteps) : 1,
-  // Bias words between their arrival (stage 3) and their last use (stage 12 of the odd row): those
+  // Bias words between their arrival (stage 3) and their last use (stage 12 + Late of the odd row): those
   // of the pairs of 16 cycles.
   localparam int unsigned BiasParts = 16 / fvlm_isa_pkg::PairWriteCycles * RowSteps,
-  localparam int unsigned BiasW     = $clog2(BiasParts)
+  localparam int unsigned BiasW     = $clog2(BiasParts),
+  localparam int unsigned Late      = (2 * RowSteps > 7) ? 1 : 0  // see mm_lane
 ) (
   input  wire         clk_i,
   input  wire         capture_i,      // sums of a pair-group
@@ -21,10 +22,10 @@ module mm_dequant_slice #(
   input  wire         bias_here_i,
   input  wire  [511:0] sf_rdata_i,
   input  wire  [31:0] row_scale_i,
-  input  wire         wscale2_i,      // the step at stage 2 has a scale, that at stage 12 a bias
+  input  wire         wscale2_i,      // the step at stage 2 has a scale, that at stage 12 + Late a bias
   input  wire         bias12_i,
   input  wire  [9:0]  ce_i,
-  input  wire  [16:10] ce_last_i,
+  input  wire  [16+Late:10] ce_last_i,
   input  wire  [9:5]  first_i,
   input  wire         first10_i,
   input  wire         keep10_i,
@@ -35,10 +36,10 @@ module mm_dequant_slice #(
   input  wire  [BiasW-1:0] bias_put_addr_i,
   input  wire  [StepW-1:0] step5_i,
   input  wire  [StepW-1:0] step10_i,
-  input  wire  [BiasW-1:0] bias_get_addr_i,  // ... and out of it at stage 12
+  input  wire  [BiasW-1:0] bias_get_addr_i,  // ... and out of it at stage 12 + Late
   input  wire         last17_i,
   input  wire  [PartW-1:0] part17_i,
-  output logic [511:0] row_o           // complete with a row's last part at stage 17
+  output logic [511:0] row_o           // complete with a row's last part at stage 17 + Late
 );
   localparam int unsigned PartBits = 32 * Lanes;
   localparam logic [31:0] One      = 32'h3f800000;
@@ -63,7 +64,7 @@ module mm_dequant_slice #(
     // Without a scale or bias: the same values as times 1, plus 0.
     always_ff @(posedge clk_i) begin
       if (ce_i[2]) scale_q <= wscale2_i ? fp_pkg::canon(scale_word_q[PartBits*part2_i + 32*l +: 32]) : One;
-      if (ce_last_i[12]) bias_q <= bias12_i ? fp_pkg::canon(bias_out[32*l +: 32]) : '0;
+      if (ce_last_i[12+Late]) bias_q <= bias12_i ? fp_pkg::canon(bias_out[32*l +: 32]) : '0;
     end
     mm_lane #(.RowSteps(RowSteps)) u_lane (
       .clk_i,

@@ -4,20 +4,22 @@
 //
 // Stage numbers as in mm_dequant; ce_i[k] moves a value from stage k to k+1:
 //   0..2 int to float   3..5 * weight scale   6..9 + sum of the groups before
-//   10..12 * row scale  13..16 + bias         17 result
-// One adder serves 6..9 and 13..16: a first group does not add to anything, and only a first group
-// is 7 stages behind a last one (the group after it comes 8 cycles later, past all steps of both).
+//   10..12 * row scale  13 wait, if Late      13..16 + bias   17 result, one later if Late
+// One adder serves both sums. A group's own steps are apart: 2 * RowSteps of them fit between its sum's stages and
+// the bias', for which 8 need the stage of waiting. A first group does not add to anything, and what comes behind a
+// last group is one; the group after that comes 16 cycles later, past all steps.
 // Groups of a pair are at least 8 cycles apart: the sum that stage 10 stores is there (stage 11)
 // when the next group's stage 5 reads it, 13 cycles after stage 0 of the group before.
 `default_nettype none
 
 module mm_lane #(
   parameter  int unsigned RowSteps = 1,
-  localparam int unsigned StepW    = $clog2(2 * RowSteps)
+  localparam int unsigned StepW    = $clog2(2 * RowSteps),
+  localparam int unsigned Late     = (2 * RowSteps > 7) ? 1 : 0
 ) (
   input  wire         clk_i,
   input  wire  [9:0]  ce_i,        // every group
-  input  wire  [16:10] ce_last_i,  // last groups only
+  input  wire  [16+Late:10] ce_last_i,  // last groups only
   input  wire  [9:5]  first_i,     // first group of its row, at the stage
   input  wire         first10_i,
   input  wire  [StepW-1:0] step5_i,
@@ -26,8 +28,8 @@ module mm_lane #(
   input  wire  [31:0] acc_i /*verilator public_flat_rd*/,       // stage 0
   input  wire  [31:0] scale_i /*verilator public_flat_rd*/,     // stage 3
   input  wire  [31:0] row_scale_i, // stage 10
-  input  wire  [31:0] bias_i /*verilator public_flat_rd*/,      // stage 13
-  output logic [31:0] y_o          // stage 17
+  input  wire  [31:0] bias_i /*verilator public_flat_rd*/,      // stage 13 + Late
+  output logic [31:0] y_o          // stage 17 + Late
 );
   /*verilator no_inline_module*/
 
@@ -44,13 +46,13 @@ module mm_lane #(
     if (keep10_i) part_sums[step10_i] <= p10;
   end
   logic [3:0]  ce_group, ce_bias;
-  logic [31:0] y13;
+  logic [31:0] y13, y_bias;
   assign ce_group = ce_i[9:6] & ~first_i[9:6];
-  assign ce_bias  = ce_last_i[16:13];
+  assign ce_bias  = ce_last_i[16+Late:13+Late];
   fp_add u_add (
     .clk_i,
     .ce_i (ce_group | ce_bias),
-    .a_i  (ce_bias[0] ? y13 : before_q),
+    .a_i  (ce_bias[0] ? y_bias : before_q),
     .b_i  (ce_bias[0] ? bias_i : p6),
     .y_o  (sum)
   );
@@ -64,6 +66,13 @@ module mm_lane #(
 
   // Row scale.
   fp_mul u_row (.clk_i, .ce_i(ce_last_i[12:10]), .a_i(p10), .b_i(row_scale_i), .y_o(y13));
+  if (Late == 1) begin : g_late
+    logic [31:0] y14;
+    always_ff @(posedge clk_i) if (ce_last_i[13]) y14 <= y13;
+    assign y_bias = y14;
+  end else begin : g_prompt
+    assign y_bias = y13;
+  end
   assign y_o = sum;
 
   always_ff @(posedge clk_i) assert ((ce_group & ce_bias) == 4'd0);

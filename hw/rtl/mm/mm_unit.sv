@@ -60,7 +60,8 @@ module mm_unit #(
   // Last issue cycle to done: operands, array, capture, row steps, 17 stages, the writes of a pair.
   localparam int unsigned PairCycles = fvlm_isa_pkg::PairWriteCycles;
   localparam int unsigned RowSteps   = ((PairCycles < 8) ? PairCycles : 8) / 2;
-  localparam int unsigned Drain      = 1 + MpeLatency + 1 + RowSteps + 17 + PairCycles;
+  localparam int unsigned Late       = (2 * RowSteps > 7) ? 1 : 0;  // see mm_lane
+  localparam int unsigned Drain      = 1 + MpeLatency + 1 + RowSteps + 17 + Late + PairCycles;
   localparam int unsigned CountW     = $clog2(NS + 1);
 
   // ---- Commands ----------------------------------------------------------------------------------

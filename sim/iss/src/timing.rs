@@ -99,9 +99,11 @@ pub const MM_END_CYCLES: u64 = 40;
 pub const MM_DROP_CYCLES: u64 = 24;
 /// MM: fewest issue cycles of a pair and group when a tile has several groups.
 pub const MM_PAIR_GROUP_CYCLES: u64 = 8;
-/// MM: from the last issue of a pair of rows to its first write.
+/// MM: from the last issue of a pair of rows to its first write: the dequantiser's steps of a row, and a stage of waiting
+/// where they are four.
 pub fn mm_write_cycles(pair_write_cycles: u64) -> u64 {
-    MM_END_CYCLES + pair_write_cycles.min(8) / 2
+    let steps = pair_write_cycles.min(8) / 2;
+    MM_END_CYCLES + steps + u64::from(steps == 4)
 }
 /// MM: from the last issue to completion.
 pub fn mm_end_cycles(pair_write_cycles: u64) -> u64 {
