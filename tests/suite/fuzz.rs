@@ -48,6 +48,14 @@ fn random_programs_of_the_card_give_equal_bits_on_iss_and_hls() {
     println!("u280: programs {count} on iss and hls, seeds {first}..{}", first + count);
 }
 
+/// The same with its RTL, which takes ten minutes of compiling: `--features u280`.
+#[cfg(feature = "u280")]
+#[test]
+fn random_programs_of_the_card_give_equal_bits_on_its_rtl() {
+    let (count, first) = (setting("FLIGHTVLM_FUZZ_PROGRAMS", 2000), setting("FLIGHTVLM_FUZZ_SEED", 1));
+    compare_programs(&HwConfig::u280(), first, count.div_ceil(40));
+}
+
 fn compare_programs(config: &HwConfig, first: u64, count: u64) {
     let name = &config.name;
     let new_rtl = |seed: u64| {
