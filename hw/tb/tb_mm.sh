@@ -1,7 +1,8 @@
 #!/bin/sh
 # mm_unit with the fast array, lint and bench; run by run.sh (test mm).
-# usage: hw/tb/tb_mm.sh [config...]    (default: sim mini eight; u280 takes minutes to build)
-# `eight` is mini with eight slices: its dequantiser takes a pair in eight steps, as that of u280 does.
+# usage: hw/tb/tb_mm.sh [config...]    (default: sim mini sixteen; u280 takes minutes to build)
+# `sixteen` is mini with sixteen slices: its dequantiser takes a pair in eight steps and writes a row in eight cycles, as that
+# of u280 does.
 set -eu
 cd "$(dirname "$0")/../.."
 rtl=hw/rtl
@@ -13,18 +14,18 @@ for config in sim mini u280; do
   verilator --lint-only -Wall --top-module mm_unit hw/lint/waivers.vlt $rtl/gen/$config/fvlm_isa_pkg.sv \
     $rtl/fp/fp_pkg.sv -y $rtl/fp -y $rtl/mem -y $rtl/mm -y $rtl/mpe/fast $rtl/mm/mm_unit.sv
 done
-for config in ${*:-sim mini eight}; do
+for config in ${*:-sim mini sixteen}; do
   pkg=$rtl/gen/$config/fvlm_isa_pkg.sv
   dir=target/tb/mm/$config
   mkdir -p "$dir"
-  if [ "$config" = eight ]; then
+  if [ "$config" = sixteen ]; then
     pkg=$dir/fvlm_isa_pkg.sv
-    sed 's/ Slices = 4;/ Slices = 8;/; s/ PairWriteCycles = 4;/ PairWriteCycles = 8;/' $rtl/gen/mini/fvlm_isa_pkg.sv >"$pkg"
-    grep -q ' Slices = 8;' "$pkg" && grep -q ' PairWriteCycles = 8;' "$pkg"
+    sed 's/ Slices = 4;/ Slices = 16;/; s/ PairWriteCycles = 4;/ PairWriteCycles = 16;/' $rtl/gen/mini/fvlm_isa_pkg.sv >"$pkg"
+    grep -q ' Slices = 16;' "$pkg" && grep -q ' PairWriteCycles = 16;' "$pkg"
   fi
   of() { sed -n "s/.* $1 = \([0-9]*\);.*/\1/p" "$pkg"; }
   commands=3000
-  [ "$(of Slices)" -gt 8 ] && commands=300
+  [ "$(of Slices)" -gt 16 ] && commands=300
   verilator --cc --build -j 1 -O3 --assert --x-assign fast --x-initial fast -Wno-fatal -Wno-lint --prefix Vmm_unit \
     --top-module mm_unit --Mdir "$dir" -CFLAGS -O1 $pkg $rtl/fp/fp_pkg.sv -y $rtl/fp -y $rtl/mem -y $rtl/mm \
     $rtl/mpe/fast/mpe_array.sv $rtl/mm/mm_unit.sv >"$dir/build.log" 2>&1 || { cat "$dir/build.log"; exit 1; }

@@ -83,16 +83,20 @@ module mm_dequant_slice #(
     );
   end
 
-  // Parts of a row wait for its last one.
+  // Parts of a row wait for its last one. That one goes out as it comes, but where an odd row waits for the even one's
+  // words to leave, it waits, too: the adder behind it has other sums meanwhile.
+  localparam bit Holds = fvlm_isa_pkg::PairWriteCycles / 2 > RowSteps;
   for (genvar p = 0; p < RowSteps; p++) begin : g_part
-    if (p == RowSteps - 1) begin : g_last
+    if (p == RowSteps - 1 && !Holds) begin : g_last
       assign row_o[PartBits*p +: PartBits] = y;
     end else begin : g_wait
+      logic here;
       logic [PartBits-1:0] part_q;
+      assign here = last17_i && part17_i == PartW'(p);
       always_ff @(posedge clk_i) begin
-        if (last17_i && part17_i == PartW'(p)) part_q <= y;
+        if (here) part_q <= y;
       end
-      assign row_o[PartBits*p +: PartBits] = part_q;
+      assign row_o[PartBits*p +: PartBits] = (p == RowSteps - 1 && here) ? y : part_q;
     end
   end
   if (RowSteps == 1) begin : g_whole
