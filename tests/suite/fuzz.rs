@@ -30,7 +30,7 @@ fn random_programs_give_equal_bits() {
     }
 }
 
-/// The configuration that takes too long to verilate, on the executors that have it.
+/// The configuration that takes too long to verilate in every run, on the other executors.
 #[test]
 fn random_programs_of_the_card_give_equal_bits_on_iss_and_hls() {
     let config = HwConfig::u280();
