@@ -447,7 +447,7 @@ int main(int argc, char** argv) {
     if (t.rng.chance(70))  // as far as the FIFOs take it
       for (int k = 0; k < 2000; k++) for (auto& s : t.slices) s.arrive(t.rng);
     for (auto& s : t.slices) s.words_before = s.words_seen, s.scales_before = s.scales_seen;
-    const long abandon = i % 20 == 19 ? t.rng.below(400) : -1;
+    const long abandon = i % 20 == 19 ? long(t.rng.below(400)) : -1;
     errors += run(t, cmds, abandon, i);
     faults += cmds.back().code != 0;
     if (abandon >= 0) want = t.spad;
